@@ -1,0 +1,65 @@
+# Everything a user does; `make help` lists it.
+SHELL := /bin/bash
+PROFILE ?= demo
+STUDY ?= all
+EXPERIMENT ?= all
+CORPUS ?=
+SCHEDULER ?=
+TORCH_INDEX ?=
+MUSICLATENT_DATA ?= data
+# Notebooks run in other folders, so the address becomes absolute here, once.
+export MUSICLATENT_DATA := $(abspath $(MUSICLATENT_DATA))
+export MUSICLATENT_HOME := $(CURDIR)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test reproduce lab colab bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
+	@echo "options of reproduce: PROFILE=demo|real|paper STUDY=name|all EXPERIMENT=row CORPUS=folder SCHEDULER=tcp://..."
+
+setup: $(READY)  ## make the virtual environment with everything in it (TORCH_INDEX= for another wheel index)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "musiclatent needs Python 3.11, 3.12 or 3.13 on the PATH; name one with PYTHON=..."; exit 1; }
+	@echo "setting up $(VENV): a few minutes, once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch; fi
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,dev]'
+	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 > /dev/null
+	@touch $@
+
+lint: $(READY)  ## check format, rules, stripped notebooks, layers and the notebook contract
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+	@$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py -k 'not runs' --durations=0
+
+test: $(READY)  ## run the tests; those on real data need MUSICLATENT_DATA
+	@if [ -d "$(MUSICLATENT_DATA)/gtzan" ] || [ -d "$(MUSICLATENT_DATA)/fsdd" ]; then \
+		$(BIN)/python -m pytest; \
+	else \
+		env -u MUSICLATENT_DATA $(BIN)/python -m pytest; \
+	fi
+
+reproduce: $(READY)  ## run every notebook of a study or of all, then write results/<profile>/index.html
+	@$(BIN)/musiclatent reproduce --profile "$(PROFILE)" --study "$(STUDY)" --experiment "$(EXPERIMENT)" --corpus "$(CORPUS)" --scheduler "$(SCHEDULER)"
+
+lab: $(READY)  ## open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab notebooks
+
+colab: $(READY)  ## write notebooks to results/colab that run in Colab after upload
+	@$(BIN)/musiclatent colab
+
+bench: $(READY)  ## measure speed and memory as ratios against peers
+	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:  ## remove the results and the virtual environment
+	@rm -rf results $(VENV)

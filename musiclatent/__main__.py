@@ -1,0 +1,5 @@
+"""``python -m musiclatent`` is the command ``musiclatent``."""
+
+from musiclatent.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,263 @@
+"""Profiles, studies and paths: every number that someone may wish to change."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SEED = 0
+SR = 22_050  # Hz, the rate of GTZAN and of every music study
+PLAIN = str | int | float | bool | list  # what a checkpoint may hold as a hyper-parameter
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much of each embedded corpus a profile renders.
+
+    Parameters
+    ----------
+    clips_per_style
+        Music clips of each of the ten styles, before outliers and repetitions are added.
+    clip_s
+        Length of a music clip in seconds.
+    repeats
+        Planted repetitions of each kind: exact, gain, codec, offset.
+    speakers, takes
+        Speakers of the spoken digits, and how often each says each digit.
+    tunes, versions
+        Dance tunes, and how many versions of each.
+    track_s
+        Length of a dance track in seconds.
+    """
+
+    clips_per_style: int
+    clip_s: float
+    repeats: int
+    speakers: int
+    takes: int
+    tunes: int
+    versions: int
+    track_s: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One size of the whole workbench.
+
+    Parameters
+    ----------
+    name
+        ``tiny`` (tests), ``demo``, ``real`` or ``paper``.
+    demo
+        Size of the embedded corpora; None where the profile uses real datasets.
+    epochs
+        Training epochs, by study.
+    batch_size
+        Windows in a training batch.
+    """
+
+    name: str
+    demo: DemoSize | None
+    epochs: dict[str, int] = field(default_factory=dict)
+    batch_size: int = 16
+
+
+_DEMO = DemoSize(8, 30.0, 4, 4, 5, 4, 3, 120.0)
+_TINY = DemoSize(2, 10.0, 1, 3, 2, 2, 2, 40.0)
+PROFILES = {
+    "tiny": Profile("tiny", _TINY, {"waveform": 2}),
+    "demo": Profile("demo", _DEMO, {"waveform": 6}),
+    "real": Profile("real", None, {"waveform": 60}),
+    "paper": Profile("paper", None, {"waveform": 200}),
+}
+
+
+def profile(name: str) -> Profile:
+    """Look a profile up by its name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile.
+    """
+    return pick(PROFILES, name, "profile")
+
+
+def pick(table: dict, name: str, kind: str):
+    """Take one entry of a named table, or say which names there are.
+
+    Raises
+    ------
+    ValueError
+        If `name` is not in `table`.
+    """
+    if name not in table:
+        raise ValueError(f"there is no {kind} named {name!r}; choose one of: {', '.join(table)}")
+    return table[name]
+
+
+def home() -> Path:
+    """Folder of the checkout: ``MUSICLATENT_HOME``, else the nearest parent with our notebooks."""
+    if os.environ.get("MUSICLATENT_HOME"):
+        return Path(os.environ["MUSICLATENT_HOME"]).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks" / "01_preprocess.ipynb").exists():
+            return folder
+    return here
+
+
+def data_root() -> Path:
+    """Folder of the real datasets: ``MUSICLATENT_DATA``, else ``data`` in the checkout."""
+    return (home() / (os.environ.get("MUSICLATENT_DATA") or "data")).resolve()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one study of one profile keeps what it makes.
+
+    Parameters
+    ----------
+    profile, study
+        Names of the profile and the study.
+    corpus
+        Folder of the user's own music, or empty for the study's own corpora.
+    results
+        Folder above all results, absolute or relative to the checkout.
+    """
+
+    profile: str
+    study: str
+    corpus: str = ""
+    results: str = "results"
+
+    @property
+    def base(self) -> Path:
+        """Folder of the profile; a folder of one's own music has one of its own beside it."""
+        if not self.corpus:
+            return home() / self.results / self.profile
+        slug = re.sub(r"\W+", "-", Path(self.corpus).name).strip("-")
+        # Two folders may bear the same name.
+        mark = hashlib.sha256(self.corpus.encode()).hexdigest()[:6]
+        return home() / self.results / f"{self.profile}-{slug}-{mark}"
+
+    def folder(self, *names: str) -> Path:
+        """Return a folder inside the study's results, made if it is missing."""
+        path = self.base.joinpath(self.study, *names)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one experiment is trained.
+
+    Parameters
+    ----------
+    learning_rate
+        Peak of the one-cycle schedule of Adam.
+    batch_size
+        Windows in a batch.
+    patience
+        Epochs without a better validation loss before training stops.
+    epoch_factor
+        Share of the profile's epochs that this experiment takes; 0 means one epoch.
+    """
+
+    learning_rate: float = 3e-3
+    batch_size: int = 16
+    patience: int = 20
+    epoch_factor: float = 1.0
+
+    def epochs(self, profile: Profile, study: str) -> int:
+        """Return the number of epochs of this experiment in a profile."""
+        return max(1, round(self.epoch_factor * profile.epochs[study]))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of a study: a model, its options, its training and the paper's figures.
+
+    Parameters
+    ----------
+    name
+        Unique name, as ``waveform-64``.
+    key
+        Ending of its metrics' names, as in ``test_mse_64``.
+    model
+        Name of the model's class in `musiclatent.models`.
+    options
+        The model's arguments: str, int, float, bool or list.
+    training
+        How it is trained.
+    paper
+        The paper's figures by metric name; empty where the paper gives none.
+    source
+        Where the paper's figures stand.
+    about
+        One sentence on what it is, and which choices are ours.
+    """
+
+    name: str
+    key: str
+    model: str
+    options: dict[str, PLAIN]
+    about: str
+    training: Training = Training()
+    paper: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def family(self) -> str:
+        """Name without the size, as ``waveform`` for ``waveform-64``."""
+        return re.sub(r"-\d+", "", self.name)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One of the six studies: its question, its corpora and its experiments.
+
+    Parameters
+    ----------
+    name, title, question, source
+        What it is called, what it asks, and the document it rebuilds.
+    demo, real
+        Names of its corpora, embedded and real.
+    window_s
+        Length of a model input in seconds.
+    sr
+        Sample rate in Hz.
+    split
+        Which split of the corpora it uses; see `musiclatent.corpora`.
+    keep
+        Labels that it keeps of each corpus, by corpus name; all of them where not named.
+    experiments
+        Its experiments by name.
+    """
+
+    name: str
+    title: str
+    question: str
+    source: str
+    demo: tuple[str, ...]
+    real: tuple[str, ...]
+    window_s: float
+    sr: int = SR
+    split: str = "group"
+    keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+
+    def experiment(self, name: str) -> Experiment:
+        """Look one of the study's experiments up by its name.
+
+        Raises
+        ------
+        ValueError
+            If the study has no such experiment.
+        """
+        return pick(self.experiments, name, f"experiment of the study {self.name}")
+
+    def select(self, name: str = "all") -> list[Experiment]:
+        """Return the named experiment, or all of them for ``all``."""
+        return list(self.experiments.values()) if name == "all" else [self.experiment(name)]

@@ -1,0 +1,21 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    if not os.environ.get("MUSICLATENT_DATA"):
+        pytest.skip("set MUSICLATENT_DATA to the folder of the real datasets to run this test")
+    return (CHECKOUT / os.environ["MUSICLATENT_DATA"]).resolve()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
