@@ -1,0 +1,104 @@
+"""Cut files into windows, and turn windows into what a model takes.
+
+A transform is a frozen dataclass of plain values with `kind`, `version`, `sr`, `window_s`, `shape`
+and a call from samples ``(N,)`` to one array of that shape; `Waveform` is the simplest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from musiclatent import audio
+from musiclatent.config import SR
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Keep a window as it is: the samples themselves.
+
+    Parameters
+    ----------
+    sr
+        Sampling rate in Hz.
+    window_s
+        Length of a window in seconds.
+    """
+
+    kind: ClassVar[str] = "waveform"
+    version: ClassVar[int] = 1
+
+    sr: int = SR
+    window_s: float = 5.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one output: ``(N,)``."""
+        return (_samples(self.sr, self.window_s),)
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Return the window as float32.
+
+        Parameters
+        ----------
+        y
+            Samples ``(N,)`` of one window, in [-1, 1].
+
+        Raises
+        ------
+        ValueError
+            If the window has another length.
+        """
+        if y.shape != self.shape:
+            raise ValueError(f"a window has shape {y.shape}; this transform takes {self.shape}")
+        return np.asarray(y, np.float32)
+
+
+def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float, np.ndarray]]:
+    """Cut a file of any length into consecutive windows, in constant memory.
+
+    A last window that is not full is padded with zeros if at least half of it is sound, or if it
+    is the only one; else it is dropped.
+
+    Parameters
+    ----------
+    path
+        An audio file.
+    sr
+        Sampling rate of the windows in Hz; the file is resampled and mixed to mono.
+    window_s
+        Length of a window in seconds.
+
+    Yields
+    ------
+    start_s
+        Where the window begins, in seconds.
+    y
+        Its samples ``(N,)``, float32 in [-1, 1], N = round(window_s * sr).
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read; for a file that is cut short, after its last full window.
+    """
+    n = _samples(sr, window_s)
+    rest, count = np.empty(0, np.float32), 0
+    for block in audio.blocks(path, sr):
+        rest = np.concatenate([rest, block]) if len(rest) else block
+        whole = len(rest) // n * n
+        for y in rest[:whole].reshape(-1, n):
+            yield count * n / sr, y
+            count += 1
+        rest = rest[whole:]
+    if len(rest) and (not count or 2 * len(rest) >= n):
+        yield count * n / sr, np.pad(rest, (0, n - len(rest)))
+
+
+def _samples(sr: int, window_s: float) -> int:
+    """Length of a window in samples."""
+    n = round(window_s * sr)
+    if n < 1:
+        raise ValueError(f"a window of {window_s} s at {sr} Hz holds no sample; make it longer")
+    return n

@@ -1,0 +1,116 @@
+"""Windows of files, and the simplest transform."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musiclatent import audio
+from musiclatent.excerpts import Waveform, windows
+
+
+def noise(n: int) -> np.ndarray:
+    return np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(n=st.integers(1, 4000), size=st.integers(1, 900))
+def test_windows_hold_the_file_in_order(tmp_path, n, size):
+    x = noise(n)
+    path = audio.write(tmp_path / "a.wav", x, 8000, subtype="FLOAT")
+    starts, parts = zip(*windows(path, 8000, size / 8000), strict=True)
+    assert {y.shape for y in parts} == {(size,)}
+    assert starts == tuple(i * size / 8000 for i in range(len(parts)))
+    y = np.concatenate(parts)
+    kept = min(n, len(y))
+    assert np.array_equal(y[:kept], x[:kept])
+    assert not y[kept:].any()
+    lost = n - kept
+    assert lost * 2 < size  # at most the smaller half of a window
+    assert len(y) - kept <= size // 2 or len(parts) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count"), [(0.1, 1), (2.4, 1), (5, 1), (7.4, 1), (7.5, 2), (30, 6), (62.4, 12)]
+)
+def test_the_last_window(tmp_path, seconds, count):
+    path = audio.write(tmp_path / "a.wav", noise(round(seconds * 8000)), 8000)
+    assert len(list(windows(path, 8000, 5.0))) == count
+
+
+def test_windows_do_not_depend_on_blocks(tmp_path, monkeypatch):
+    path = audio.write(tmp_path / "a.wav", noise(100_000), 11_025)
+    whole = list(windows(path, 8000, 0.7))
+    monkeypatch.setattr(audio, "_MAX_VALUES", 777)
+    small = list(windows(path, 8000, 0.7))
+    assert [start for start, _ in small] == [start for start, _ in whole]
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(small, whole, strict=True))
+
+
+def test_windows_are_resampled_and_mono(tmp_path):
+    path = audio.write(tmp_path / "a.wav", noise(88_200).reshape(2, -1), 44_100)
+    parts = list(windows(path, 22_050, 0.5))
+    assert [y.shape for _, y in parts] == [(11_025,), (11_025,)]
+    y, _ = audio.read(path, 22_050)
+    assert np.array_equal(np.concatenate([y for _, y in parts]), y)
+
+
+def test_a_window_without_samples(tmp_path):
+    with pytest.raises(ValueError, match="holds no sample; make it longer"):
+        next(windows(tmp_path / "a.wav", 8000, 0.00001))
+    with pytest.raises(ValueError, match="holds no sample"):
+        _ = Waveform(8000, 0.0).shape
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(audio.AudioError, match=r"a\.wav"):
+        next(windows(tmp_path / "a.wav", 8000, 1.0))
+
+
+def test_waveform_keeps_the_samples():
+    transform = Waveform(8000, 0.5)
+    x = noise(4000)
+    assert (transform.kind, transform.version, transform.shape) == ("waveform", 1, (4000,))
+    assert np.array_equal(transform(x), x)
+    assert transform(x.astype(np.float64)).dtype == np.float32
+    with pytest.raises(ValueError, match=r"shape \(3999,\); this transform takes \(4000,\)"):
+        transform(x[1:])
+
+
+def test_waveform_is_plain_values():
+    assert dataclasses.asdict(Waveform()) == {"sr": 22_050, "window_s": 5.0}
+    assert Waveform() == Waveform(22_050, 5.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Waveform().sr = 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
+def test_an_hour_of_windows_stays_small(tmp_path):
+    path = tmp_path / "long.wav"
+    audio.write(path, np.zeros(100, np.float32), 8000)
+    size = 3600 * 8000 * 2
+    data = bytearray(path.read_bytes())
+    data[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(data)
+    with path.open("rb+") as f:
+        f.truncate(44 + size)
+    code = (
+        "import re, sys; from pathlib import Path; from musiclatent.excerpts import windows\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', "
+        "Path('/proc/self/status').read_text())[1]) / 1024\n"
+        "before = peak(); print(sum(1 for _ in windows(sys.argv[1], 8000, 5.0)), peak() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    count, grown_mb = done.stdout.split()
+    assert int(count) == 720
+    assert float(grown_mb) < 60
