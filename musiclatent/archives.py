@@ -1,0 +1,185 @@
+"""Unpack archives that nobody vouches for: all or nothing, and never outside the target."""
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import re
+import stat
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_CHUNK = 2**20  # bytes
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RecursionError,
+    ValueError,
+)
+
+
+class FetchError(RuntimeError):
+    """A download or an archive that cannot be used: one sentence with reason and remedy."""
+
+
+def unpack(
+    archive: Path, target: Path, *, max_files: int = 10_000, max_bytes: int = 4 * 2**30
+) -> list[Path]:
+    """Unpack a zip or tar archive (plain, gz, bz2, xz) that nobody vouches for: all or nothing.
+
+    Only regular files are taken, without their modes; any other member, a path that leaves the
+    target, or a name that comes twice refuses the whole archive.
+
+    Parameters
+    ----------
+    archive
+        The file; its kind is told by its first bytes.
+    target
+        Folder to make; it must not exist.
+    max_files
+        Most members allowed, folders counted.
+    max_bytes
+        Most bytes allowed in all files together, counted as they are written.
+
+    Returns
+    -------
+    list of Path
+        The files written, in the archive's order.
+
+    Raises
+    ------
+    FetchError
+        If the archive is hostile, damaged, encrypted or too big, or the disk is full; then
+        `target` does not exist.
+    """
+    if target.exists():
+        raise FetchError(f"{target} exists: move it away before unpacking {archive.name}")
+    with plain_errors(str(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            staging = Path(scratch) / "files"
+            staging.mkdir()
+            paths = _extract(archive, staging, max_files, max_bytes)
+            staging.replace(target)
+    return [target / path.relative_to(staging) for path in paths]
+
+
+def _extract(archive: Path, staging: Path, max_files: int, max_bytes: int) -> list[Path]:
+    """Write the members into `staging`, counting files and real bytes."""
+    paths, left = [], max_bytes
+    try:
+        for count, (name, stream) in enumerate(_members(archive)):
+            if count >= max_files:
+                raise _hostile(archive, f"has more than {max_files:,} members")
+            path = _inside(archive, staging, name)
+            if stream is None:
+                continue
+            if path.exists():
+                raise _hostile(archive, f"has {name!r} twice")
+            left = _copy(stream, path, left)
+            if left < 0:
+                raise _hostile(archive, f"unpacks to more than {max_bytes:,} bytes")
+            paths.append(path)
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # gzip and bz2 raise OSError without one
+            raise
+        raise FetchError(f"{archive.name} is damaged ({error}): download it again") from error
+    return paths
+
+
+def _copy(stream: IO[bytes], path: Path, left: int) -> int:
+    """Write a member until it ends or `left` bytes are used up; return what is left of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        while left >= 0 and (chunk := stream.read(_CHUNK)):
+            file.write(chunk[:left])
+            left -= len(chunk)
+    return left
+
+
+def _inside(archive: Path, folder: Path, name: str) -> Path:
+    """Join a member's name to a folder; refuse names that mean a place elsewhere."""
+    elsewhere = re.search(r"^/|^[A-Za-z]:|\\|\0|(^|/)\.\.(/|$)|^$", name)
+    path = folder / name.replace("\0", "")
+    if elsewhere or not path.resolve().is_relative_to(folder.resolve()):
+        raise _hostile(archive, f"has a member outside its folder, {name!r}")
+    return path
+
+
+def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Name and open stream of each member; no stream for folders."""
+    with archive.open("rb") as file:
+        magic = file.read(3)
+    if magic.startswith(b"PK"):
+        return _zip_members(archive)
+    openers = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open, b"\xfd7z": lzma.open}
+    return _tar_members(archive, openers.get(magic, open))
+
+
+def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    with zipfile.ZipFile(archive) as bundle:
+        for info in bundle.infolist():
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _hostile(archive, f"has a link or device, {info.filename!r}")
+            if info.flag_bits & 1:
+                raise FetchError(f"{archive.name} is encrypted: unpack it by hand")
+            if info.is_dir():
+                yield info.orig_filename, None
+                continue
+            with bundle.open(info) as stream:
+                yield info.orig_filename, stream
+
+
+def _tar_members(archive: Path, opener) -> Iterator[tuple[str, IO[bytes] | None]]:
+    with (
+        opener(archive, "rb") as raw,
+        tarfile.open(fileobj=_Bounded(raw, archive), mode="r:") as bundle,
+    ):
+        for member in bundle:
+            if not (member.isreg() or member.isdir()):
+                raise _hostile(archive, f"has a link or device, {member.name!r}")
+            yield member.name, None if member.isdir() else bundle.extractfile(member)
+        raw.seek(bundle.offset)  # tarfile takes a broken header or a cut for the end
+        rest = raw.read(_CHUNK + 1)
+        if not 512 <= len(rest) <= _CHUNK or rest.strip(b"\0"):
+            raise tarfile.ReadError("no end mark where the members end")
+
+
+class _Bounded:
+    """A file with bounded reads: tarfile reads a header's whole claimed size at once."""
+
+    def __init__(self, raw: IO[bytes], archive: Path):
+        self.raw, self.archive = raw, archive
+        self.seek, self.tell = raw.seek, raw.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _CHUNK:
+            raise _hostile(self.archive, f"has a header of {size:,} bytes")
+        return self.raw.read(size)
+
+
+def _hostile(archive: Path, reason: str) -> FetchError:
+    return FetchError(f"{archive.name} {reason}: it was not unpacked; do not use this file")
+
+
+@contextlib.contextmanager
+def plain_errors(place: str) -> Iterator[None]:
+    """Turn what the operating system says about a file or folder into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise FetchError(
+            f"{error.filename or place}: {error.strerror or error}: check that it can be read and "
+            "written and that the disk has space, then run the command again"
+        ) from error
