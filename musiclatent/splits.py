@@ -1,0 +1,96 @@
+"""Divide the items of a corpus into train, validation and test.
+
+A group is what may never straddle a split: versions of a tune, repeated recordings, one source.
+Every function takes an index table and returns one value an item, empty for items left out.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+SPLITS = ("train", "validation", "test")
+FOLDS = 8  # one is the test part, one the validation part
+FSDD_SPEAKERS = {"theo": "test", "yweweler": "test", "nicolas": "validation"}  # the rest: train
+FSDD_INDEX = (5, 10)  # below 5: test, as published; 5 to 9: our validation part; the rest: train
+
+
+def by_group(items: pd.DataFrame, seed: int = 0) -> pd.Series:
+    """Split by group, with about the same share of each label in every part.
+
+    Parameters
+    ----------
+    items
+        Columns item_id, label, group; the order of the rows does not matter.
+    seed
+        Seed of the random numbers; the same seed and items give the same split.
+
+    Returns
+    -------
+    Series
+        ``train``, ``validation`` or ``test`` for each item, about 6, 1 and 1 eighths; all of it
+        ``train`` where there are fewer than three groups.
+    """
+    n_groups = items["group"].nunique()
+    if n_groups < len(SPLITS):
+        warnings.warn(
+            f"{len(items)} items in {n_groups} group(s) cannot be split without a group in two "
+            "parts: all of them are for training; add other recordings to test on",
+            stacklevel=2,
+        )
+        return pd.Series("train", index=items.index)
+    ordered = items.sort_values("item_id")
+    fold = _folds(ordered, min(FOLDS, n_groups), seed)
+    sizes = np.bincount(fold)
+    small = [k for k in np.flatnonzero(sizes) if k != sizes.argmax()]  # the largest: to train on
+    names = np.full(len(sizes), "train", dtype=object)
+    names[small[0]], names[small[1]] = "test", "validation"
+    return pd.Series(names[fold], index=ordered.index).reindex(items.index)
+
+
+def _folds(items: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
+    """Assign a fold to each item; labels too rare for any fold are treated as one."""
+    label = items["label"]
+    if label.value_counts().max() < folds:
+        label = np.zeros(len(items), int)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold = np.zeros(len(items), int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds
+        for k, (_, rows) in enumerate(splitter.split(items, label, items["group"])):
+            fold[rows] = k
+    return fold
+
+
+def by_lists(items: pd.DataFrame, lists: dict[str, Path]) -> pd.Series:
+    """Split by published lists of files; items in no list are left out.
+
+    Parameters
+    ----------
+    items
+        Column item_id: the stem of the file.
+    lists
+        Text file for each split, with one path a line, matched by stem.
+    """
+    split = {}
+    for name, path in lists.items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        split |= {Path(line.strip()).stem: name for line in lines}
+    return pd.Series([split.get(item, "") for item in items["item_id"]], items.index)
+
+
+def by_index(items: pd.DataFrame) -> pd.Series:
+    """Split FSDD as published: recordings 0 to 4 of a digit and speaker are for the test."""
+    part = np.searchsorted(FSDD_INDEX, items["index"], side="right")
+    return pd.Series(np.array(["test", "validation", "train"])[part], index=items.index)
+
+
+def by_speaker(items: pd.DataFrame) -> pd.Series:
+    """Split by speaker: FSDD's named in `FSDD_SPEAKERS`, else the last two in the alphabet."""
+    speakers = sorted(items["speaker"].unique())
+    held_out = FSDD_SPEAKERS
+    if not held_out.keys() <= set(speakers):
+        held_out = dict(zip(speakers[:0:-1], ("test", "validation"), strict=False))
+    return pd.Series([held_out.get(who, "train") for who in items["speaker"]], items.index)

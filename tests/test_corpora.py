@@ -1,0 +1,319 @@
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from musiclatent import audio, corpora, fingerprint
+from musiclatent.config import PROFILES
+from musiclatent.corpora import COLUMNS, CorpusError
+from musiclatent.datasets import GENRES
+
+SR = 8_000
+TINY = PROFILES["tiny"].demo
+SMALL = {  # a tiny version of every real dataset
+    "gtzan": [f"gtzan/genres/{genre}/{genre}.{i:05d}.wav" for genre in GENRES for i in range(3)],
+    "music_speech": [
+        f"music_speech/{kind}/{stem}.wav"
+        for kind in ("music", "speech")
+        for stem in ("glass", "glass1", "mingus", "mingus1", "u2", "cure", "led")
+    ],
+    "fsdd": [
+        f"fsdd/recordings/{digit}_{speaker}_{index}.wav"
+        for digit in range(2)
+        for speaker in ("theo", "lucas", "nicolas", "yweweler")
+        for index in (0, 4, 5, 9, 10)
+    ],
+    "edm": [f"edm/{stem}.wav" for stem in ("alone", "alone-2", "sad", "sad-full", "x", "y", "z")],
+    "new_music": [f"new_music/{i}.flac" for i in range(4)],
+}
+
+
+def noise(path, seconds=0.1, sr=SR):
+    """Write noise that no other file has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(list(path.as_posix().encode(errors="replace")))
+    return audio.write(path, 0.1 * rng.standard_normal(int(seconds * sr)), sr)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    root = tmp_path_factory.mktemp("datasets")
+    for name in (name for names in SMALL.values() for name in names):
+        noise(root / name)
+    splits = root / "gtzan/splits"
+    splits.mkdir()
+    for kind in ("filtered", "stratified"):
+        for i, part in enumerate(("train", "valid", "test")):
+            lines = [f"{genre}/{genre}.{i:05d}.wav\n" for genre in GENRES[: 9 + i]]
+            (splits / f"{part}_{kind}.txt").write_text("".join(lines))
+    return root
+
+
+def load(name, root, tmp_path, **options):
+    return corpora.load(str(name), root=root, work=tmp_path / "work", demo=TINY, **options)
+
+
+def straddling(corpus):
+    """Groups that lie in more than one part."""
+    parts = corpus.items.groupby("group")["split"].nunique()
+    return parts[parts > 1].index.tolist()
+
+
+def together(corpus, *stems):
+    """Whether the items share one group."""
+    items = corpus.items[corpus.items["item_id"].isin(stems)]
+    return len(items) == len(stems) and items["group"].nunique() == 1
+
+
+@pytest.mark.parametrize("name", corpora.NAMES)
+def test_no_group_straddles_a_split(name, small, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # two tiny dance tunes cannot be split
+        corpus = load(name, small, tmp_path)
+    assert straddling(corpus) == []
+    assert tuple(corpus.items.columns[: len(COLUMNS)]) == COLUMNS
+    assert corpus.items["item_id"].is_unique and corpus.items["item_id"].is_monotonic_increasing
+    assert (corpus.items["seconds"] > 0).all() and corpus.quarantine.empty
+    assert all(Path(p).is_absolute() and Path(p).exists() for p in corpus.items["path"])
+    assert name == "demo-dance" or set(corpus.items["split"]) == {"train", "validation", "test"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "count"), [("fsdd", 3_000), ("gtzan", 46), ("music_speech", 61), ("edm", 23)]
+)
+def test_no_group_of_the_real_datasets_straddles_a_split(name, count, data_root, tmp_path):
+    if name in ("edm", "music_speech"):  # the names say enough; the sound is heard elsewhere
+        pairs = pd.DataFrame({"a": [], "b": []})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fingerprint, "repetitions", lambda *a, **k: pairs)
+            corpus = load(name, data_root, tmp_path)
+    else:
+        corpus = load(name, data_root, tmp_path)
+    assert len(corpus.items) == count and corpus.quarantine.empty
+    assert straddling(corpus) == []
+    assert set(corpus.items["split"]) == {"train", "validation", "test"}
+    if name == "edm":
+        assert together(corpus, "alone.mp3", "alone-2-full.mp3", "alone-2.mp3", "alone-full.mp3")
+        assert together(corpus, "sad-js.mp3", "sad-js-full.mp3")
+    if name == "music_speech":
+        assert together(corpus, "music/glass.flac", "music/glass1.flac")
+
+
+@pytest.mark.real
+def test_the_published_splits_of_the_real_datasets(data_root, tmp_path):
+    filtered = load("gtzan", data_root, tmp_path, split="filtered")
+    assert len(filtered.items) == 44 and straddling(filtered) == []
+    random = load("gtzan", data_root, tmp_path, split="random")
+    assert len(random.items) == 46
+    official = load("fsdd", data_root, tmp_path, split="official").items
+    assert official["split"].value_counts().to_dict() == {
+        "train": 2_400,
+        "validation": 300,
+        "test": 300,
+    }
+    speakers = load("fsdd", data_root, tmp_path, split="speakers")
+    assert straddling(speakers) == []
+    test = speakers.items[speakers.items["split"] == "test"]
+    assert len(test) == 1_000 and set(test["speaker"]) == {"theo", "yweweler"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["fsdd", "music_speech", "new_music"])
+def test_the_real_datasets_are_whole(name, data_root):
+    if name == "new_music" and not shutil.which("ffmpeg"):
+        pytest.skip("one of its files is m4a")
+    assert corpora.check(name, data_root).empty
+
+
+@pytest.mark.real
+def test_check_counts_the_clips_of_gtzan_that_are_here(data_root):
+    problems = corpora.check("gtzan", data_root)
+    assert problems["reason"].str.startswith("954 of 1,000 files are missing").tolist() == [True]
+
+
+def test_published_splits_leave_out_what_is_in_no_list(small, tmp_path):
+    corpus = load("gtzan", small, tmp_path, split="filtered")
+    assert corpus.items["split"].value_counts().to_dict() == {
+        "validation": 10,
+        "test": 10,
+        "train": 9,
+    }
+    assert "rock.00000" not in set(corpus.items["item_id"])
+    assert len(load("gtzan", small, tmp_path).items) == 30
+
+
+def test_digits_split_as_published_or_by_speaker(small, tmp_path):
+    official = load("fsdd", small, tmp_path, split="official").items
+    by_index = official.groupby("split")["index"].unique().map(sorted)
+    assert by_index.to_dict() == {"test": [0, 4], "validation": [5, 9], "train": [10]}
+    speakers = load("fsdd", small, tmp_path, split="speakers")
+    by_speaker = speakers.items.groupby("split")["speaker"].unique().map(sorted).to_dict()
+    assert by_speaker["test"] == ["theo", "yweweler"] and by_speaker["train"] == ["lucas"]
+    assert straddling(speakers) == []
+    demo = load("demo-digits", small, tmp_path, split="speakers")
+    assert straddling(demo) == [] and demo.items["speaker"].nunique() == 3
+
+
+def test_versions_and_sources_share_a_group(small, tmp_path):
+    assert together(load("edm", small, tmp_path), "alone.wav", "alone-2.wav")
+    speech = load("music_speech", small, tmp_path)
+    assert together(speech, "music/mingus.wav", "music/mingus1.wav")
+    assert not together(speech, "music/mingus.wav", "speech/mingus.wav")
+
+
+def test_copies_in_the_demo_music_share_a_group_and_factors_stay(small, tmp_path):
+    items = load("demo-music", small, tmp_path).items
+    copies = items[items["copy_of"].fillna("").astype(bool)].set_index("copy_of")
+    groups = items.set_index("item_id")["group"]
+    assert len(copies) == 4 and (groups[copies.index] == copies["group"]).all()
+    assert {"style", "tempo", "key", "beat_times"} <= set(items.columns)
+
+
+def test_repeated_recordings_of_other_names_share_a_group(tmp_path):
+    folder = tmp_path / "own"
+    first = noise(folder / "first.wav", 6, 22_050)
+    for i in range(4):
+        noise(folder / f"other {i}.wav", 6, 22_050)
+    y, sr = audio.read(first)
+    (folder / "z").mkdir()
+    audio.write(folder / "z" / "renamed.flac", 0.5 * y[1_111:], sr)
+    corpus = load(folder, tmp_path, tmp_path)
+    assert together(corpus, "first.wav", "z/renamed.flac")
+    assert corpus.items["group"].nunique() == 5 and straddling(corpus) == []
+    assert (tmp_path / "work/fingerprints.parquet").exists()
+
+
+def test_the_broken_clip_of_gtzan_is_set_aside_and_never_replaced(tmp_path):
+    for i in (53, 55):
+        noise(tmp_path / f"gtzan/genres/jazz/jazz.{i:05d}.wav")
+    broken = tmp_path / "gtzan/genres/jazz/jazz.00054.wav"
+    broken.write_bytes(b"JUNK" * 1_000)
+    with pytest.warns(UserWarning, match="all of them are for training"):
+        corpus = load("gtzan", tmp_path, tmp_path)
+    assert corpus.items["item_id"].tolist() == ["jazz.00053", "jazz.00055"]
+    assert corpus.quarantine["path"].tolist() == [str(broken)]
+    assert "no audio that can be decoded" in corpus.quarantine["reason"].item()
+
+
+def test_a_split_without_its_lists_or_items_is_one_sentence(small, tmp_path):
+    noise(tmp_path / "gtzan/genres/rock/rock.00099.wav")
+    with pytest.raises(CorpusError, match=r"train_filtered.txt.* the list of this split is miss"):
+        load("gtzan", tmp_path, tmp_path, split="filtered")
+    shutil.copytree(small / "gtzan/splits", tmp_path / "gtzan/splits")
+    with pytest.raises(CorpusError, match="'filtered' has none of its items; use split='group'"):
+        load("gtzan", tmp_path, tmp_path, split="filtered")
+    with pytest.raises(ValueError, match="no split of edm named 'filtered'; choose one of: group"):
+        load("edm", small, tmp_path, split="filtered")
+
+
+def test_hostile_file_names_of_a_plain_folder(tmp_path):
+    names = ["a b.wav", 'it\'s "x".wav', "ü 音.wav", "new\nline.wav", "-rf.wav"]
+    for name in names:
+        noise(tmp_path / "own" / name)
+    corpus = load(tmp_path / "own", tmp_path, tmp_path)
+    assert corpus.name == "own" and corpus.items["item_id"].tolist() == sorted(names)
+    again = tmp_path / "items.parquet"
+    corpus.items.to_parquet(again)
+    assert pd.read_parquet(again)["path"].map(os.path.exists).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text_are_set_aside(tmp_path):
+    for name in (b"a.wav", b"b.wav", b"c.wav"):
+        noise(tmp_path / name.decode())
+    (tmp_path / "c.wav").rename(tmp_path / os.fsdecode(b"\xff.wav"))
+    with pytest.warns(UserWarning, match="all of them are for training"):
+        corpus = load(tmp_path, tmp_path, tmp_path)
+    assert corpus.quarantine["path"].tolist() == [f"{tmp_path}/\\xff.wav"]
+    assert "no valid UTF-8; rename it" in corpus.quarantine["reason"].item()
+
+
+def test_folders_without_music_are_one_sentence(tmp_path):
+    (tmp_path / "own").mkdir()
+    with pytest.raises(CorpusError, match=r"own.*: the folder holds no audio .*name a folder with"):
+        load(tmp_path / "own", tmp_path, tmp_path)
+    (tmp_path / "own" / "a.wav").write_bytes(b"")
+    (tmp_path / "own" / "b.mp3").write_text("no sound")
+    with pytest.raises(CorpusError, match=r"none of its 2 files can be used; .*a.wav.*0 bytes"):
+        load(tmp_path / "own", tmp_path, tmp_path)
+    with pytest.raises(CorpusError, match=r"no such folder, nor a corpus .* one of: demo-music"):
+        load("gtzam", tmp_path, tmp_path)
+    with pytest.raises(CorpusError, match="musiclatent data fetch fsdd"):
+        load("fsdd", tmp_path, tmp_path)
+
+
+def test_require_reads_nothing(small, tmp_path):
+    for name in corpora.NAMES:
+        corpora.require(name, small)
+    with pytest.raises(CorpusError, match="musiclatent data fetch music_speech"):
+        corpora.require("music_speech/music", tmp_path)
+
+
+def test_the_split_does_not_depend_on_the_order_of_the_files(small, tmp_path, monkeypatch):
+    first = load("music_speech", small, tmp_path).items
+    walk = os.walk
+    shuffled = lambda top: ((a, b, c[::-1]) for a, b, c in walk(top))  # noqa: E731
+    monkeypatch.setattr(os, "walk", shuffled)
+    pd.testing.assert_frame_equal(first, load("music_speech", small, tmp_path).items)
+
+
+def test_combined_corpora_are_split_again_over_all(small, tmp_path):
+    parts = [load(name, small, tmp_path) for name in ("gtzan", "music_speech/music", "gtzan")]
+    both = corpora.combine(*parts[:2])
+    assert both.name == "gtzan+music_speech/music" and straddling(both) == []
+    assert len(both.items) == 37 and set(both.items["split"]) == {"train", "validation", "test"}
+    assert together(both, "music/glass.wav", "music/glass1.wav")
+    assert both.items["corpus"].value_counts().to_dict() == {"gtzan": 30, "music_speech/music": 7}
+    twice = corpora.combine(parts[0], parts[2], work=tmp_path / "work")
+    assert twice.items["item_id"].is_unique and straddling(twice) == []
+    assert together(twice, "gtzan-0/jazz.00000", "gtzan-1/jazz.00000")
+    assert corpora.combine(parts[0], parts[2]).items["group"].nunique() == 60
+
+
+def test_load_all_keeps_the_labels_asked_for(small, tmp_path):
+    options = {"root": small, "work": tmp_path, "keep": {"gtzan": ("jazz",)}}
+    names = ("gtzan", "music_speech/music")
+    items = corpora.load_all(names, **options).items
+    assert items["label"].value_counts().to_dict() == {"music": 7, "jazz": 3}
+    assert set(corpora.load_all(names[:1], **options).items["label"]) == {"jazz"}
+    filtered = corpora.load_all(names[:1], split="filtered", **options).items
+    assert filtered["split"].tolist() == ["train", "validation", "test"]
+    with pytest.raises(ValueError, match="no split 'filtered' over several corpora; use group"):
+        corpora.load_all(names, split="filtered", **options)
+    with pytest.raises(CorpusError, match="'gtzan': it has no items with the label polka"):
+        corpora.load_all(names, **options | {"keep": {"gtzan": ["polka"]}})
+
+
+def test_check_names_every_kind_of_problem(small, tmp_path):
+    folder = tmp_path / "gtzan"
+    shutil.copytree(small / "gtzan", folder)
+    good = folder / "genres/rock/rock.00000.wav"
+    hashes = f"{'0' * 64}  genres/rock/rock.00000.wav\n{'0' * 64}  gone.wav\n"
+    (folder / "SHA256SUMS").write_text(hashes)
+    whole = noise(folder / "genres/rock/rock.00001.wav", 31)
+    (folder / "genres/rock/rock.00002.wav").write_bytes(whole.read_bytes()[:9_000])
+    problems = corpora.check("gtzan", tmp_path)
+    reasons = problems.groupby("path")["reason"].agg(" | ".join)
+    assert "970 of 1,000 files are missing: blues.00003" in reasons[str(folder)]
+    assert "sha256 is not the one" in reasons[str(good)]
+    assert "lasts 0.1 s only" in reasons[str(good)]
+    assert "listed in SHA256SUMS but: No such file" in reasons[str(folder / "gone.wav")]
+    assert str(whole) not in reasons
+    assert "it is cut short" in reasons[str(folder / "genres/rock/rock.00002.wav")]
+
+
+def test_check_of_other_corpora(small, tmp_path):
+    assert corpora.check("edm", small).empty and corpora.check("demo-music", small).empty
+    assert corpora.check(str(small / "edm"), small).empty
+    missing = corpora.check("edm", tmp_path)
+    assert "musiclatent data fetch edm" in missing["reason"].item()
+    noise(tmp_path / "fsdd/recordings/0_theo_0.wav")
+    noise(tmp_path / "fsdd/recordings/theo.wav")
+    wrong = corpora.check("fsdd", tmp_path)["reason"].tolist()
+    assert wrong[0].startswith("2,999 of 3,000") and wrong[1].startswith("its name is not digit_")
