@@ -1,0 +1,1 @@
+"""Models: tensors in, tensors out; they never see a path."""

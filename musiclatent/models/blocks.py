@@ -1,0 +1,153 @@
+"""What the models share: distances between waveforms and the training step of an autoencoder."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import pytorch_lightning as pl
+import torch
+from auraloss.freq import MultiResolutionSTFTLoss
+from auraloss.time import SISDRLoss
+from torch import Tensor, nn
+
+SILENCE_PEAK = 1e-4  # -80 dB of full scale: below it a ratio to the signal says nothing
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an autoencoder returns: latent `z` (B, K, T) and reconstruction `x_hat` (B, 1, N)."""
+
+    z: Tensor
+    x_hat: Tensor
+
+
+@cache
+def _mrstft() -> MultiResolutionSTFTLoss:
+    """Build the distance once; its windows are not cheap."""
+    return MultiResolutionSTFTLoss()
+
+
+def audible(x: Tensor) -> Tensor:
+    """Tell which windows are not silent.
+
+    Parameters
+    ----------
+    x
+        Waveforms (B, 1, N) in [-1, 1].
+
+    Returns
+    -------
+    Tensor
+        (B,) bool: the peak is above -80 dB of full scale.
+    """
+    return x.abs().amax(dim=(1, 2)) > SILENCE_PEAK
+
+
+def sisdr(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Scale-invariant signal-to-distortion ratio of each audible window.
+
+    Parameters
+    ----------
+    x, x_hat
+        Original and reconstructed waveforms (B, 1, N).
+
+    Returns
+    -------
+    Tensor
+        dB, one for each audible window: silence is left out, where the ratio means nothing.
+
+    Notes
+    -----
+    Le Roux et al. (2019), SDR: half-baked or well done?
+    """
+    heard = audible(x)
+    return -SISDRLoss(reduction="none")(x_hat[heard], x[heard])[:, 0]
+
+
+def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Multi-resolution STFT distance of each audible window.
+
+    Parameters
+    ----------
+    x, x_hat
+        Original and reconstructed waveforms (B, 1, N).
+
+    Returns
+    -------
+    Tensor
+        Distance at least 0, one for each audible window.
+
+    Notes
+    -----
+    Yamamoto et al. (2020), Parallel WaveGAN, with auraloss's resolutions (FFT 512, 1,024, 2,048).
+    """
+    heard = audible(x)
+    # One window at a time: auraloss divides by the norm of the whole batch.
+    pairs = zip(x_hat[heard].split(1), x[heard].split(1), strict=True)
+    return torch.stack([_mrstft()(a, b) for a, b in pairs]) if heard.any() else x.new_zeros(0)
+
+
+class Autoencoder(pl.LightningModule):
+    """Training of a waveform autoencoder: MSE and Adam, as in the paper, with a one-cycle rate.
+
+    A child defines ``encode`` and ``decode``, and calls ``save_hyperparameters`` in its own
+    ``__init__``.
+
+    Parameters
+    ----------
+    learning_rate
+        Peak of the one-cycle schedule.
+    total_steps
+        Optimizer steps of the whole training, over which the rate rises and falls.
+    """
+
+    stride: int
+
+    def __init__(self, learning_rate: float, total_steps: int):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.total_steps = total_steps
+
+    def forward(self, x: Tensor) -> Output:
+        """Encode and decode waveforms `x` (B, 1, N); `x_hat` has the same N."""
+        z = self.encode(x)
+        return Output(z, self.decode(z)[..., : x.shape[-1]])
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Zero-pad waveforms (B, 1, N) at the end to whole frames (B, 1, T * stride)."""
+        return nn.functional.pad(x, (0, -x.shape[-1] % self.stride))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """Return the loss of a training batch."""
+        return self._step(batch, "train", index)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Log the metrics of a validation batch."""
+        self._step(batch, "validation", index)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Log the metrics of a test batch."""
+        self._step(batch, "test", index)
+
+    def _step(self, batch: tuple[Tensor, Tensor], stage: str, index: int) -> Tensor:
+        """Log MSE, SI-SDR and, for the first batch, the STFT distance; return the MSE."""
+        x, _ = batch
+        x_hat = self(x).x_hat
+        loss = nn.functional.mse_loss(x_hat, x)
+        values = {"sisdr": sisdr(x, x_hat.detach())}
+        # It costs ten times the step itself: the curve follows two windows, `evaluate` takes all.
+        if index == 0:
+            values["mrstft"] = mrstft(x[:2], x_hat[:2].detach())
+        self.log(f"{stage}_mse", loss, on_step=False, on_epoch=True, batch_size=len(x))
+        for name, value in values.items():
+            if len(value):
+                mean, n = value.mean(), len(value)
+                self.log(f"{stage}_{name}", mean, on_step=False, on_epoch=True, batch_size=n)
+        return loss
+
+    def configure_optimizers(self) -> dict:
+        """Adam, its rate rising and falling once over the whole training."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        # One more than is taken: the schedule refuses the step after its last.
+        steps = self.total_steps + 1
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

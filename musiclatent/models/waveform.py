@@ -1,0 +1,204 @@
+"""System A: autoencoders of waveforms, and the linear transform that they must beat."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from musiclatent.models.blocks import Autoencoder
+
+EXTRAS = ("none", "conv", "dense")
+
+
+class ShiftedReLU(nn.Module):
+    """ReLU moved down by one: ``max(x, -1)``, so that its mean lies nearer to zero.
+
+    Notes
+    -----
+    Clevert, Unterthiner and Hochreiter (2016), Fast and accurate deep network learning by ELUs.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clip `x` from below at -1."""
+        return torch.clamp(x, min=-1.0)
+
+
+class WaveformAutoencoder(Autoencoder):
+    """One convolution and one transposed convolution, tanh on the output (A1); or more (A2, ii).
+
+    Parameters
+    ----------
+    maps
+        K, feature maps of the latent.
+    kernel_size
+        Samples that a frame sees; at least `stride`, and as even as it.
+    stride
+        Samples from frame to frame: 512 gives 216 frames in five seconds at 22,050 Hz.
+    extra
+        ``none`` for A1; ``conv`` or ``dense`` adds that layer and ReLU on both sides.
+    learning_rate, total_steps
+        Training, see `Autoencoder`.
+
+    Raises
+    ------
+    ValueError
+        If `extra` has no meaning or `kernel_size` does not fit `stride`.
+    """
+
+    def __init__(
+        self,
+        maps: int = 64,
+        kernel_size: int = 1024,
+        stride: int = 512,
+        extra: str = "none",
+        learning_rate: float = 4e-3,
+        total_steps: int = 1,
+    ):
+        super().__init__(learning_rate, total_steps)
+        if extra not in EXTRAS:
+            raise ValueError(f"extra is {extra!r}; choose one of: {', '.join(EXTRAS)}")
+        if kernel_size < stride or (kernel_size - stride) % 2:
+            raise ValueError(
+                f"kernel_size {kernel_size} must be stride {stride} plus an even number"
+            )
+        self.save_hyperparameters()
+        self.stride = stride
+        edge = (kernel_size - stride) // 2
+        self.analysis = nn.Conv1d(1, maps, kernel_size, stride, edge)
+        self.synthesis = nn.ConvTranspose1d(maps, 1, kernel_size, stride, edge)
+        self.after_analysis = _extra_layers(extra, maps)
+        self.before_synthesis = _extra_layers(extra, maps)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latent (B, K, T) of waveforms `x` (B, 1, N), T = ceil(N / stride)."""
+        return self.after_analysis(self.analysis(self.pad(x)))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return waveforms (B, 1, T * stride) of latents `z` (B, K, T)."""
+        return torch.tanh(self.synthesis(self.before_synthesis(z)))
+
+
+def _extra_layers(extra: str, maps: int) -> nn.Module:
+    """Layers that A2 adds between the latent and the convolutions."""
+    if extra == "none":
+        return nn.Identity()
+    width = 3 if extra == "conv" else 1  # a dense layer acts on each frame by itself
+    return nn.Sequential(
+        nn.Conv1d(maps, maps, width, padding=width // 2),
+        nn.ReLU(),
+        nn.Conv1d(maps, maps, width, padding=width // 2),
+    )
+
+
+class PoolingAutoencoder(Autoencoder):
+    """The autoencoder made from an earlier classifier (A2, i): conv, max-pooling, dense layers.
+
+    Parameters
+    ----------
+    maps
+        K, feature maps of the latent.
+    channels
+        Output channels of the convolutions; each is followed by ELU and a max-pooling.
+    kernel_size
+        Kernel of the convolutions, odd.
+    pool
+        Factor of each max-pooling; a frame covers ``pool ** len(channels)`` samples.
+    hidden
+        Width of the dense layers, which act on each frame.
+    learning_rate, total_steps
+        Training, see `Autoencoder`.
+    """
+
+    def __init__(
+        self,
+        maps: int = 64,
+        channels: list[int] = [8, 16, 32],  # noqa: B006, a plain list: it goes to the checkpoint
+        kernel_size: int = 9,
+        pool: int = 8,
+        hidden: int = 128,
+        learning_rate: float = 1e-3,
+        total_steps: int = 1,
+    ):
+        super().__init__(learning_rate, total_steps)
+        self.save_hyperparameters()
+        self.stride = pool ** len(channels)
+        widths = [1, *channels]
+        down, up = [], []
+        for left, right in pairwise(widths):
+            conv = nn.Conv1d(left, right, kernel_size, padding=kernel_size // 2)
+            down += [conv, nn.ELU(), nn.MaxPool1d(pool)]
+            back = nn.Conv1d(right, left, kernel_size, padding=kernel_size // 2)
+            up = [nn.Upsample(scale_factor=pool), back, nn.ELU(), *up]
+        self.down = nn.Sequential(*down)
+        self.dense_in = _dense(channels[-1], hidden, maps)
+        self.dense_out = _dense(maps, hidden, channels[-1])
+        self.up = nn.Sequential(*up[:-1])  # no ELU before the tanh
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latent (B, K, T) of waveforms `x` (B, 1, N), T = ceil(N / stride)."""
+        return self.dense_in(self.down(self.pad(x)))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return waveforms (B, 1, T * stride) of latents `z` (B, K, T)."""
+        return torch.tanh(self.up(self.dense_out(z)))
+
+
+def _dense(left: int, hidden: int, right: int) -> nn.Module:
+    """Two dense layers on each frame, with shifted ReLU between."""
+    return nn.Sequential(nn.Conv1d(left, hidden, 1), ShiftedReLU(), nn.Conv1d(hidden, right, 1))
+
+
+class LinearBlocks(Autoencoder):
+    """The best linear transform of blocks of samples to `maps` numbers and back.
+
+    It is fitted in one pass: the training step adds up the covariance of the blocks, whose first
+    `maps` eigenvectors are the transform. No other linear transform of single blocks leaves a
+    smaller squared error on the training windows.
+
+    Parameters
+    ----------
+    maps
+        K, numbers kept of each block.
+    stride
+        Samples in a block.
+    learning_rate, total_steps
+        Unused: nothing is learned by gradient.
+
+    Notes
+    -----
+    Eckart and Young (1936), The approximation of one matrix by another of lower rank.
+    """
+
+    def __init__(
+        self, maps: int = 64, stride: int = 512, learning_rate: float = 0.0, total_steps: int = 1
+    ):
+        super().__init__(learning_rate, total_steps)
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.stride = stride
+        self.register_buffer("basis", torch.eye(stride)[:maps])  # K x stride
+        self.register_buffer("covariance", torch.zeros(stride, stride, dtype=torch.float64))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latent (B, K, T) of waveforms `x` (B, 1, N), T = ceil(N / stride)."""
+        blocks = self.pad(x).unflatten(-1, (-1, self.stride)).squeeze(1)  # B x T x stride
+        return (blocks @ self.basis.T).transpose(1, 2)  # B x K x T
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return waveforms (B, 1, T * stride) of latents `z` (B, K, T)."""
+        return (z.transpose(1, 2) @ self.basis).flatten(1)[:, None]  # B x 1 x (T stride)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Add the blocks of a training batch to the covariance."""
+        x, _ = batch
+        blocks = self.pad(x).reshape(-1, self.stride)  # (B T) x stride
+        self.covariance += (blocks.T @ blocks).double()
+
+    def on_validation_epoch_start(self) -> None:
+        """Solve for the basis before the fitted transform is judged."""
+        if self.covariance.any():
+            vectors = torch.linalg.eigh(self.covariance).eigenvectors  # ascending eigenvalues
+            self.basis = vectors[:, -len(self.basis) :].T.flip(0).float().contiguous()
+
+    def configure_optimizers(self) -> None:
+        """Nothing is learned by gradient."""

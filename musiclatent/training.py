@@ -1,0 +1,252 @@
+"""Train an experiment, resume it, or reuse it; and load what was trained, trusting no pickle."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+import tqdm
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from safetensors.torch import save_file
+
+from musiclatent import __version__
+from musiclatent.config import SEED, Experiment
+from musiclatent.datamodules import SPLITS, CorpusDataModule
+from musiclatent.models.blocks import Autoencoder
+from musiclatent.runs import MODELS, Run, evaluate, load, read_run, write_json
+
+FORMAT = 1  # raise by hand when a change of code makes older checkpoints wrong
+log = logging.getLogger("musiclatent")
+
+
+class _AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are whole or not there."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
+        """Write beside `path`, then rename."""
+        super().save_checkpoint(checkpoint, f"{path}.part", storage_options)
+        os.replace(f"{path}.part", path)
+
+
+class _Curves(Callback):
+    """The metrics of every epoch, kept in the checkpoint so that resuming continues them."""
+
+    def __init__(self):
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Add a row."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.rows.append({"epoch": trainer.current_epoch, **values})
+
+    def state_dict(self) -> dict:
+        """Return plain values."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take the rows of the run that was broken off."""
+        self.rows = list(state["rows"])
+
+
+class _Progress(Callback):
+    """A plain bar on stderr: Lightning's own floods executed notebooks."""
+
+    def __init__(self, name: str):
+        self.name, self.bar = name, None
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Open the bar at the epoch where training begins or goes on."""
+        interval = 0.1 if sys.stderr.isatty() else 10
+        options = {"initial": trainer.current_epoch, "mininterval": interval, "unit": "epoch"}
+        self.bar = tqdm.tqdm(total=trainer.max_epochs, desc=self.name, **options)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Move on, with the validation loss."""
+        value = trainer.callback_metrics.get("validation_mse", float("nan"))
+        self.bar.set_postfix(validation_mse=f"{float(value):.5f}", refresh=False)
+        self.bar.update(1)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self.bar.close()
+
+
+def fit(
+    experiment: Experiment,
+    data: CorpusDataModule,
+    folder: Path,
+    *,
+    epochs: int,
+    seed: int = SEED,
+    stop_after: int | None = None,
+    **trainer_options,
+) -> Run | None:
+    """Train an experiment; go on where an earlier run was killed, or reuse one that ended.
+
+    Parameters
+    ----------
+    experiment
+        What to train.
+    data
+        Windows; its batch size is set to the experiment's.
+    folder
+        Folder of the experiment's checkpoints, figures and TensorBoard log.
+    epochs
+        Length of the whole training, which the schedule of the rate spans.
+    seed
+        Seed of the weights.
+    stop_after
+        End early after so many epochs, as if killed; the next call goes on from there.
+    trainer_options
+        Lightning's own, such as ``devices``, ``num_nodes`` and ``strategy``.
+
+    Returns
+    -------
+    Run or None
+        None if `stop_after` ended it.
+    """
+    data.batch_size = experiment.training.batch_size
+    data.setup()
+    _require_splits(data)
+    identity = _identity(experiment, data, epochs, seed)
+    if _stored(folder) == identity["hash"] and (folder / "metrics.json").exists():
+        log.info("%s: reused, it was trained before on the same data", experiment.name)
+        return read_run(experiment, folder)
+    resumed = _prepare(experiment, folder, identity)
+    pl.seed_everything(seed, verbose=False)
+    model = MODELS[experiment.model](
+        **experiment.options,
+        learning_rate=experiment.training.learning_rate,
+        total_steps=data.steps(epochs),
+    )
+    trainer = _trainer(experiment, folder, stop_after or epochs, **trainer_options)
+    last = folder / "last.ckpt" if resumed else None
+    log.info("%s: %s", experiment.name, "resumed" if resumed else "training")
+    with warnings.catch_warnings():
+        # Our folder holds more than checkpoints, and windows come from a memory map.
+        for words in (
+            "Checkpoint dir",
+            ".*many workers",
+            ".*LeafSpec",
+            ".*no optimizer",
+            ".*interval",
+        ):
+            warnings.filterwarnings("ignore", words)
+        trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt(f"{experiment.name} was stopped; run the same command to go on")
+    if stop_after and stop_after < epochs:
+        return None
+    _finish(experiment, data, folder, trainer, identity)
+    return replace(read_run(experiment, folder), status="resumed" if resumed else "trained")
+
+
+def _require_splits(data: CorpusDataModule) -> None:
+    """Say at the door when there is nothing to train on or to judge by."""
+    empty = [split for split in SPLITS if not len(data.rows(split, audible=True))]
+    if empty:
+        raise ValueError(
+            f"the corpus {', '.join(data.names)} has no sound in its split {' and '.join(empty)}; "
+            "add recordings: at least three that are not copies of each other"
+        )
+
+
+def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed: int) -> dict:
+    """Everything that decides what the training gives, for comparison with what is stored."""
+    plan = {
+        "experiment": asdict(experiment) | {"about": "", "paper": {}, "source": ""},
+        "epochs": epochs,
+        "seed": seed,
+        "data": data.data_hash(),
+        "format": FORMAT,
+    }
+    return plan | {"hash": hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()}
+
+
+def _stored(folder: Path) -> str:
+    """Hash of the identity of what lies in a folder; empty if there is none that can be read."""
+    try:
+        return json.loads((folder / "run.json").read_text())["hash"]
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _prepare(experiment: Experiment, folder: Path, identity: dict) -> bool:
+    """Make the folder ready; tell whether it holds the beginning of the same run."""
+    if _stored(folder) == identity["hash"] and (folder / "last.ckpt").exists():
+        load(folder / "last.ckpt", experiment)  # says so if it cannot be read
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_json(folder / "run.json", identity)
+    return False
+
+
+def _trainer(experiment: Experiment, folder: Path, epochs: int, **options) -> pl.Trainer:
+    """Lightning's trainer with our callbacks."""
+    patience = experiment.training.patience
+    callbacks = [
+        _Curves(),
+        EarlyStopping("validation_mse", patience=patience),
+        ModelCheckpoint(
+            folder, "best", "validation_mse", save_last=True, enable_version_counter=False
+        ),
+        _Progress(experiment.name),
+    ]
+    return pl.Trainer(
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder / "tensorboard", name="", version=""),
+        plugins=[_AtomicCheckpoints()],
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        log_every_n_steps=10,
+        **options,
+    )
+
+
+def _finish(
+    experiment: Experiment,
+    data: CorpusDataModule,
+    folder: Path,
+    trainer: pl.Trainer,
+    identity: dict,
+) -> None:
+    """Measure the best weights on every split and store weights, card, curves and metrics."""
+    best = folder / "best.ckpt"
+    if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
+        trainer.save_checkpoint(best)
+    model = load(best, experiment)
+    save_file(model.state_dict(), folder / "model.safetensors.part")
+    os.replace(folder / "model.safetensors.part", folder / "model.safetensors")
+    curves = next(c for c in trainer.callbacks if isinstance(c, _Curves)).rows
+    write_json(folder / "curves.json", curves)
+    metrics = {"epochs": len(curves), "parameters": sum(p.numel() for p in model.parameters())}
+    metrics["latent_numbers"] = _latent_numbers(model, data)
+    for split in SPLITS:
+        batches = data.loader(split)
+        every = max(1, len(batches) // 12) if split == "train" else 1
+        values = evaluate(model, batches, every)
+        metrics |= {f"{split}_{name}": value for name, value in values.items()}
+    card = {"experiment": experiment.name, "model": experiment.model, "about": experiment.about}
+    card |= {"options": experiment.options, "metrics": metrics, "run": identity}
+    write_json(
+        folder / "card.json", card | {"musiclatent": __version__, "torch": torch.__version__}
+    )
+    write_json(folder / "metrics.json", metrics)  # last: with it the run counts as ended
+
+
+@torch.no_grad()
+def _latent_numbers(model: Autoencoder, data: CorpusDataModule) -> int:
+    """Count the latent numbers of one window."""
+    return model.encode(torch.zeros(1, 1, *data.transform.shape)).numel()

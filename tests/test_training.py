@@ -1,0 +1,237 @@
+import json
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from musiclatent import audio, runs, training
+from musiclatent.config import Experiment, Training
+from musiclatent.datamodules import CorpusDataModule
+from musiclatent.excerpts import Waveform
+from musiclatent.runs import CheckpointError
+
+SMALL = Experiment(
+    "waveform-small",
+    "small",
+    "WaveformAutoencoder",
+    {"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
+    "a small one for tests",
+    Training(learning_rate=1e-2, batch_size=4),
+)
+LINEAR = Experiment(
+    "waveform-linear-8", "linear", "LinearBlocks", {"maps": 8, "stride": 32}, "", Training()
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("music")
+    rng = np.random.default_rng(0)
+    t = np.arange(8000) / 8000
+    for i in range(9):
+        y = 0.3 * np.sin(2 * np.pi * rng.uniform(100, 700) * t) + 0.02 * rng.standard_normal(8000)
+        audio.write(folder / f"{i}.wav", y, 8000)
+    return folder
+
+
+@pytest.fixture
+def data(folder, tmp_path):
+    transform = Waveform(8000, 0.25)
+    return CorpusDataModule(
+        (str(folder),), tmp_path / "cache", folder, transform=transform, n_jobs=1
+    )
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
+    run = training.fit(SMALL, data, tmp_path / "run", epochs=3)
+    assert run.status == "trained" and len(run.curves) == 3
+    assert {"train_mse", "validation_mse", "train_sisdr", "validation_mrstft"} <= set(run.curves)
+    for split in ("train", "validation", "test"):
+        assert all(np.isfinite(run.metrics[f"{split}_{k}"]) for k in ("mse", "sisdr", "mrstft"))
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert card["options"] == SMALL.options and card["metrics"] == run.metrics
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    model = runs.load(run.checkpoint, SMALL)
+    assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert not list((tmp_path / "run").rglob("*.part"))
+
+
+def test_training_learns(data, tmp_path):
+    run = training.fit(SMALL, data, tmp_path / "run", epochs=15)
+    power = float(np.square(data.cached.x[data.rows("test")]).mean())
+    assert run.metrics["test_mse"] < 0.5 * power
+
+
+def test_a_second_call_reuses_and_another_seed_trains_anew(data, tmp_path):
+    first = training.fit(SMALL, data, tmp_path / "run", epochs=2)
+    again = training.fit(SMALL, data, tmp_path / "run", epochs=2)
+    assert again.status == "reused" and again.metrics == first.metrics
+    other = training.fit(SMALL, data, tmp_path / "run", epochs=2, seed=1)
+    assert other.status == "trained" and other.metrics != first.metrics
+    words = replace(SMALL, about="other words", paper={"test_mse": 1.0})
+    assert training.fit(words, data, tmp_path / "run", epochs=2, seed=1).status == "reused"
+
+
+def test_the_same_seed_gives_the_same_figures(data, tmp_path, one_thread):
+    first = training.fit(SMALL, data, tmp_path / "a", epochs=2)
+    again = training.fit(SMALL, data, tmp_path / "b", epochs=2)
+    assert first.metrics == again.metrics
+
+
+def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path, one_thread):
+    whole = training.fit(SMALL, data, tmp_path / "whole", epochs=4)
+    assert training.fit(SMALL, data, tmp_path / "halves", epochs=4, stop_after=2) is None
+    halves = training.fit(SMALL, data, tmp_path / "halves", epochs=4)
+    assert halves.status == "resumed"
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "halves"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert halves.metrics == whole.metrics and halves.curves.equals(whole.curves)
+
+
+def test_a_last_checkpoint_that_is_cut_short_is_said_not_thrown(data, tmp_path):
+    training.fit(SMALL, data, tmp_path / "run", epochs=3, stop_after=1)
+    last = tmp_path / "run" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"last\.ckpt.*cut short.*delete"):
+        training.fit(SMALL, data, tmp_path / "run", epochs=3)
+
+
+def test_early_stopping(data, tmp_path):
+    still = replace(SMALL, training=Training(learning_rate=1e-12, batch_size=4, patience=2))
+    run = training.fit(still, data, tmp_path / "run", epochs=30)
+    assert len(run.curves) < 30
+
+
+def test_the_linear_reference_needs_one_pass(data, tmp_path):
+    run = training.fit(LINEAR, data, tmp_path / "linear", epochs=1)
+    x = data.cached.x[data.rows("train")].reshape(-1, 2000)
+    blocks = np.pad(x, ((0, 0), (0, 16))).reshape(-1, 32).astype(float)
+    _, _, basis = np.linalg.svd(blocks, full_matrices=False)
+    kept = (blocks @ basis[:8].T @ basis[:8]).reshape(-1, 2016)[:, :2000]
+    error = np.square(kept - x).mean()
+    assert run.metrics["train_mse"] == pytest.approx(error, rel=1e-3)
+    assert training.fit(LINEAR, data, tmp_path / "linear", epochs=1).status == "reused"
+
+
+def test_reconstruct_table_and_flatten(data, tmp_path):
+    run = training.fit(SMALL, data, tmp_path / "run", epochs=1)
+    x = np.array(data.cached.x[:3])
+    assert runs.reconstruct(run, x).shape == x.shape
+    row = runs.table([run]).iloc[0]
+    assert row["family"] == "waveform-small" and row["latent_numbers"] == 8 * 63
+    assert runs.flatten([run])["test_mse_small"] == run.metrics["test_mse"]
+
+
+def test_a_corpus_too_small_to_split_is_refused_at_the_door(tmp_path):
+    audio.write(
+        _mkdir(tmp_path) / "one.wav",
+        0.1 * np.random.default_rng(0).standard_normal(8000),
+        8000,
+    )
+    with pytest.warns(UserWarning):
+        data = CorpusDataModule(
+            (str(tmp_path / "music"),),
+            tmp_path / "c",
+            tmp_path,
+            transform=Waveform(8000, 0.25),
+            n_jobs=1,
+        )
+        data.setup()
+    with pytest.raises(ValueError, match="no sound in its split validation and test; add"):
+        training.fit(SMALL, data, tmp_path / "run", epochs=1)
+
+
+def _mkdir(tmp_path: Path) -> Path:
+    (tmp_path / "music").mkdir()
+    return tmp_path / "music"
+
+
+class Hostile:
+    def __reduce__(self):
+        return (Path.touch, (Path("pwned"),))
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "truncated", "hostile", "not a dict", "other"]
+)
+def test_checkpoints_that_must_not_load(kind, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = training.fit(SMALL, data, tmp_path / "run", epochs=1)
+    path, wanted = tmp_path / "bad.ckpt", SMALL
+    if kind == "empty":
+        path.touch()
+    if kind == "truncated":
+        path.write_bytes(run.checkpoint.read_bytes()[:-500])
+    if kind == "hostile":
+        torch.save({"state_dict": {}, "hyper_parameters": Hostile()}, path)
+    if kind == "not a dict":
+        torch.save([1, 2, 3], path)
+    if kind == "other":
+        path, wanted = run.checkpoint, LINEAR
+    with pytest.raises(CheckpointError, match="waveform-") as caught:
+        runs.load(path, wanted)
+    assert "\n" not in str(caught.value) and not (tmp_path / "pwned").exists()
+
+
+def test_a_bare_hostile_pickle_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.ckpt").write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(CheckpointError, match="holds code"):
+        runs.load(tmp_path / "bad.ckpt", SMALL)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_an_experiment_that_was_not_trained_names_the_command(tmp_path):
+    with pytest.raises(
+        CheckpointError, match="make reproduce STUDY=waveform EXPERIMENT=waveform-s"
+    ):
+        runs.read_run(SMALL, tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.test_training import SMALL, CorpusDataModule, Waveform, training
+import pytorch_lightning as pl
+class Kill(pl.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+music, out = Path(sys.argv[1]), Path(sys.argv[2])
+transform = Waveform(8000, 0.25)
+data = CorpusDataModule((str(music),), out / "cache", music, transform=transform, n_jobs=1)
+original = training._trainer
+def trainer(*args, **options):
+    made = original(*args, **options)
+    made.callbacks.append(Kill())
+    return made
+training._trainer = trainer
+training.fit(SMALL, data, out / "run", epochs=4)
+"""
+
+
+def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path, data, one_thread):
+    checkout = Path(__file__).resolve().parents[1]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), str(tmp_path), "17"],
+        cwd=checkout, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -9
+    resumed = training.fit(SMALL, data, tmp_path / "run", epochs=4)
+    whole = training.fit(SMALL, data, tmp_path / "whole", epochs=4)
+    assert resumed.status == "resumed" and resumed.metrics == whole.metrics
