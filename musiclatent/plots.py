@@ -1,0 +1,193 @@
+"""Pictures and players: arrays and tables in, matplotlib figures and html out."""
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import librosa
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from musiclatent import audio
+
+PALETTE = sns.color_palette("colorblind")
+sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+plt.rcParams |= {"figure.constrained_layout.use": True, "figure.dpi": 90, "savefig.dpi": 110}
+
+
+def save(figure: Figure, path: Path) -> Figure:
+    """Write a figure as png, whole or not at all, and give it back."""
+    part = path.with_name(f".{path.name}")
+    figure.savefig(part, format="png")
+    part.replace(path)
+    return figure
+
+
+def player(y: np.ndarray, sr: int, title: str) -> str:
+    """Return html with a title and an audio player that holds its sound.
+
+    Parameters
+    ----------
+    y
+        Samples (N,) in [-1, 1].
+    sr
+        Sample rate in Hz.
+    title
+        Plain text; it is escaped.
+    """
+    sound = base64.b64encode(audio.encode(y, sr)).decode()
+    return (
+        f"<figure><figcaption>{html.escape(title)}</figcaption>"
+        f'<audio controls preload="none" src="data:audio/mpeg;base64,{sound}"></audio></figure>'
+    )
+
+
+def players(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> str:
+    """Return the html of several players side by side; `sounds` holds (title, y (N,)) pairs."""
+    style = "display:flex;flex-wrap:wrap;gap:.5em"
+    return f'<div style="{style}">{"".join(player(y, sr, title) for title, y in sounds)}</div>'
+
+
+def _spectrogram(axis: plt.Axes, y: np.ndarray, sr: int) -> None:
+    """Draw a log-magnitude spectrogram, its range fixed so that pictures compare."""
+    n_fft = min(1024, 2 ** int(np.log2(max(len(y), 2))))
+    magnitude = np.abs(librosa.stft(y, n_fft=n_fft))
+    decibels = librosa.amplitude_to_db(magnitude, ref=n_fft / 4, amin=1e-6, top_db=None)
+    extent = (0, len(y) / sr, 0, sr / 2000)
+    axis.imshow(decibels, origin="lower", aspect="auto", extent=extent, vmin=-100, vmax=0)
+    axis.set(xlabel="time (s)", ylabel="frequency (kHz)")
+
+
+def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
+    """Draw waveform above spectrogram for each sound.
+
+    Parameters
+    ----------
+    sounds
+        (title, y (N,)) pairs, one a column; rows wrap after five.
+    sr
+        Sample rate in Hz.
+    """
+    columns = min(5, len(sounds))
+    rows = -(-len(sounds) // columns)
+    figure, axes = plt.subplots(
+        2 * rows, columns, figsize=(3.2 * columns, 3.4 * rows), squeeze=False, sharex="col"
+    )
+    for axis in axes.flat[2 * rows * columns :]:
+        axis.remove()
+    for index in range(rows * columns):
+        top = axes[2 * (index // columns), index % columns]
+        low = axes[2 * (index // columns) + 1, index % columns]
+        if index >= len(sounds):
+            top.remove(), low.remove()
+            continue
+        title, y = sounds[index]
+        _waveform(top, y, sr, title)
+        _spectrogram(low, y, sr)
+    return figure
+
+
+def _waveform(axis: plt.Axes, y: np.ndarray, sr: int, title: str = "") -> None:
+    """Draw a waveform in full scale."""
+    axis.plot(np.arange(len(y)) / sr, y, linewidth=0.4)
+    axis.set(ylim=(-1, 1), title=title[:40])
+
+
+def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Figure:
+    """Draw an original beside its reconstructions: waveform, 20 ms of it, spectrogram.
+
+    Parameters
+    ----------
+    x
+        Original samples (N,).
+    x_hats
+        Name of the experiment -> samples (N,).
+    sr
+        Sample rate in Hz.
+    """
+    sounds = {"original": x, **x_hats}
+    figure, axes = plt.subplots(3, len(sounds), figsize=(3.2 * len(sounds), 6.5), squeeze=False)
+    loudest = int(np.abs(x).argmax())
+    zoom = slice(max(0, loudest - sr // 100), loudest + sr // 100)
+    for (name, y), (top, middle, low) in zip(sounds.items(), axes.T, strict=True):
+        _waveform(top, y, sr, name)
+        times = np.arange(len(x))[zoom] / sr
+        middle.plot(times, x[zoom], color="0.6", linewidth=2.5, label="original")
+        middle.plot(times, y[zoom], linewidth=1)
+        middle.set(xlabel="time (s)")
+        _spectrogram(low, y, sr)
+    axes[1, 0].legend(fontsize="x-small")
+    return figure
+
+
+def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
+    """Draw training and validation loss against the epoch.
+
+    Parameters
+    ----------
+    tables
+        Name of the experiment -> its curves, with the columns epoch, train_mse, validation_mse.
+    paper
+        The paper's validation losses by name, drawn as dotted lines.
+    """
+    figure, axis = plt.subplots(figsize=(8, 4.5))
+    for (name, table), color in zip(tables.items(), PALETTE * 3, strict=False):
+        axis.plot(table["epoch"] + 1, table["validation_mse"], color=color, label=name)
+        axis.plot(table["epoch"] + 1, table["train_mse"], color=color, linestyle="--", alpha=0.6)
+    for name, value in paper.items():
+        axis.axhline(value, color="0.3", linestyle=":", label=f"{name}, paper")
+    axis.set(xlabel="epoch", ylabel="MSE (solid: validation, dashed: training)", yscale="log")
+    axis.legend(fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
+def size_study(table: pd.DataFrame, paper: dict[int, float]) -> Figure:
+    """Draw error against the number of latent values in a window.
+
+    Parameters
+    ----------
+    table
+        Columns family, latent_numbers, test_mse, test_sisdr (dB), test_mrstft.
+    paper
+        The paper's test MSE by number of latent values.
+    """
+    measures = {"test_mse": "MSE", "test_sisdr": "SI-SDR (dB)", "test_mrstft": "STFT distance"}
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4))
+    for axis, (name, label) in zip(axes, measures.items(), strict=True):
+        sns.lineplot(
+            table, x="latent_numbers", y=name, hue="family", style="family", markers=True,
+            dashes=False, ax=axis, legend=axis is axes[0],
+        )  # fmt: skip
+        axis.set(xscale="log", xlabel="latent numbers a window", ylabel=f"{label}, test")
+        ticks = sorted(table["latent_numbers"].unique())
+        axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="small", rotation=20)
+        axis.minorticks_off()
+    if paper:
+        axes[0].plot(paper.keys(), paper.values(), "k*", label="the paper, its own split")
+    axes[0].set_yscale("log")
+    axes[0].legend(fontsize="x-small")
+    sns.despine(figure)
+    return figure
+
+
+def counts(items: pd.DataFrame) -> Figure:
+    """Draw how many recordings of each label stand in each split.
+
+    Parameters
+    ----------
+    items
+        Corpus index with the columns label and split.
+    """
+    table = pd.crosstab(items["label"].replace("", "no label"), items["split"])
+    order = [name for name in ("train", "validation", "test") if name in table]
+    figure, axis = plt.subplots(figsize=(8, 0.6 + 0.34 * len(table)))
+    table[order].plot.barh(stacked=True, ax=axis, width=0.75)
+    axis.set(xlabel="recordings", ylabel="")
+    axis.legend(title="")
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,117 @@
+"""The report: one self-contained page of figures, pictures and sounds, readable on a phone."""
+
+import base64
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from musiclatent import __version__, audio, plots
+from musiclatent.config import PROFILES, Experiment, Study, pick
+from musiclatent.studies import STUDIES
+
+SOUNDS = 24  # players a study, so that the page stays below a few megabytes
+FAILED = "failed.json"
+
+
+def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
+    """Set the paper's figures beside ours.
+
+    Parameters
+    ----------
+    study
+        Whose experiments to list.
+    metrics
+        Our figures by name, such as ``test_mse_64``.
+
+    Returns
+    -------
+    list of dict
+        experiment, about, source, and for each of test MSE, SI-SDR and STFT distance ours, the
+        paper's where it has one, and the difference in per cent.
+    """
+    known = [row for row in study.experiments.values() if f"test_mse_{row.key}" in metrics]
+    return [_row(experiment, metrics) for experiment in known]
+
+
+def _row(experiment: Experiment, metrics: dict) -> dict:
+    """One experiment's line."""
+    values = {}
+    for name in ("validation_mse", "test_mse", "test_sisdr", "test_mrstft"):
+        ours, paper = metrics.get(f"{name}_{experiment.key}"), experiment.paper.get(name)
+        difference = 100 * (ours / paper - 1) if ours and paper else None
+        values[name] = {"ours": ours, "paper": paper, "difference": difference}
+    return {
+        "name": experiment.name,
+        "about": experiment.about,
+        "source": experiment.source,
+        "values": values,
+    }
+
+
+def _pictures(folder: Path) -> list[dict]:
+    """Pictures of a study as data addresses, in the order of their names."""
+    return [
+        {
+            "title": path.stem.replace("_", " "),
+            "data": base64.b64encode(path.read_bytes()).decode(),
+        }
+        for path in sorted(folder.glob("figures/*.png"))
+    ]
+
+
+def _sounds(folder: Path) -> list[str]:
+    """Players of a study's sounds."""
+    players = []
+    for path in sorted(folder.glob("audio/*.wav"))[:SOUNDS]:
+        y, sr = audio.read(path)
+        players.append(plots.player(y, sr, path.stem.replace("_", " ")))
+    return players
+
+
+def _section(study: Study, folder: Path) -> dict:
+    """Everything that the page says of one study."""
+    metrics = {}
+    for path in sorted(folder.glob("metrics/*.json")):
+        metrics |= json.loads(path.read_text())
+    failed = folder / FAILED
+    return {
+        "study": study,
+        "rows": rows(study, metrics),
+        "metrics": dict(sorted(metrics.items())),
+        "pictures": _pictures(folder),
+        "sounds": _sounds(folder),
+        "skipped": json.loads(failed.read_text())["reason"] if failed.exists() else "",
+    }
+
+
+def write(base: Path, profile: str) -> Path:
+    """Write ``index.html`` from what the notebooks left.
+
+    Parameters
+    ----------
+    base
+        Folder of the profile's results.
+    profile
+        Name of the profile.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    pick(PROFILES, profile, "profile")
+    names = [name for name in STUDIES if (base / name).is_dir()]
+    template = resources.files("musiclatent").joinpath("report.html.j2").read_text()
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(template).render(
+        profile=profile,
+        sections=[_section(STUDIES[name], base / name) for name in names],
+        version=__version__,
+    )
+    target, part = base / "index.html", base / ".index.html"
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, target)
+    return target

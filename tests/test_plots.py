@@ -1,0 +1,69 @@
+import base64
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from musiclatent import plots
+
+SR = 8000
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def _tone(hz: float = 440.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(SR) / SR)).astype(np.float32)
+
+
+def test_a_player_holds_its_sound_and_escapes_its_title():
+    text = plots.player(_tone(), SR, "<script>alert(1)</script>")
+    assert "<script>" not in text and "&lt;script&gt;" in text
+    sound = base64.b64decode(re.search(r"base64,([^\"]+)\"", text)[1])
+    assert len(sound) > 1000 and (sound[:1] == b"\xff" or sound[:3] == b"ID3")
+
+
+@pytest.mark.parametrize("count", [1, 5, 7])
+def test_a_gallery_has_two_axes_a_sound(count):
+    figure = plots.gallery([(f"a title ${i}_", _tone()) for i in range(count)], SR)
+    assert len(figure.axes) == 2 * count
+
+
+def test_short_and_silent_sounds_can_be_drawn(tmp_path):
+    figure = plots.gallery([("short", np.zeros(100, np.float32)), ("silent", np.zeros(SR))], SR)
+    plots.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_the_spectrogram_shows_the_tone_where_it_is():
+    figure = plots.gallery([("tone", _tone(1000.0))], SR)
+    image = figure.axes[1].images[0]
+    peak_khz = image.get_array().mean(axis=1).argmax() / image.get_array().shape[0] * SR / 2000
+    assert peak_khz == pytest.approx(1.0, abs=0.02)
+    assert image.get_array().max() == pytest.approx(-6.0, abs=1.5)  # half of full scale
+
+
+def test_reconstructions_curves_and_sizes_draw_what_they_are_given():
+    figure = plots.reconstructions(_tone(), {"a": _tone(), "b": _tone(220.0)}, SR)
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["original", "a", "b"]
+    table = pd.DataFrame({"epoch": [0, 1], "train_mse": [2.0, 1.0], "validation_mse": [2.0, 1.5]})
+    axis = plots.curves({"a": table}, {"b": 1.2}).axes[0]
+    assert [line.get_ydata()[-1] for line in axis.lines] == [1.5, 1.0, 1.2]
+    sizes = pd.DataFrame({"family": ["a", "a"], "latent_numbers": [10, 20]})
+    sizes = sizes.assign(test_mse=[2.0, 1.0], test_sisdr=[1.0, 2.0], test_mrstft=[3.0, 2.0])
+    assert len(plots.size_study(sizes, {20: 1.5}).axes) == 3
+
+
+def test_counts_draw_a_bar_a_label_and_split():
+    items = pd.DataFrame(
+        {"label": ["a", "a", "b", ""], "split": ["train", "test", "train", "train"]}
+    )
+    axis = plots.counts(items).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "no label"]
+    assert sum(bar.get_width() for bar in axis.patches) == 4

@@ -1,0 +1,65 @@
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from musiclatent import audio, report
+from musiclatent.studies import STUDIES
+
+METRICS = {
+    "test_mse_64": 0.00169,
+    "validation_mse_64": 0.00328,
+    "test_sisdr_64": 9.5,
+    "test_mse_linear_64": 0.0018,
+    "split": "group",
+    "seed": 0,
+    "train_windows": 10,
+    "validation_windows": 2,
+    "test_windows": 2,
+}
+
+
+@pytest.fixture
+def base(tmp_path):
+    folder = tmp_path / "waveform"
+    for name in ("metrics", "figures", "audio"):
+        (folder / name).mkdir(parents=True)
+    (folder / "metrics" / "02_train.json").write_text(json.dumps(METRICS))
+    figure, _ = plt.subplots(figsize=(1, 1))
+    figure.savefig(folder / "figures" / "02_<b>curves.png")
+    plt.close(figure)
+    audio.write(folder / "audio" / "02_a.wav", 0.1 * np.ones(22_050), 22_050)
+    return tmp_path
+
+
+def test_the_papers_figure_stands_beside_ours_with_the_difference():
+    rows = report.rows(STUDIES["waveform"], METRICS)
+    assert [row["name"] for row in rows] == ["waveform-64", "waveform-linear-64"]
+    value = rows[0]["values"]["test_mse"]
+    assert value == {"ours": 0.00169, "paper": 0.00338, "difference": pytest.approx(-50.0)}
+    assert rows[0]["values"]["validation_mse"]["difference"] == 0
+    assert rows[1]["values"]["test_mse"]["paper"] is None
+
+
+def test_the_page_needs_nothing_beside_it(base):
+    page = report.write(base, "demo").read_text()
+    assert "data:image/png;base64," in page and "data:audio/mpeg;base64," in page
+    for word in ("<link", "<script", 'src="http', "@import"):
+        assert word not in page
+    assert 'name="viewport"' in page and "0.00169" in page and "0.00338" in page
+    assert "&lt;b&gt;curves" in page and "<b>curves" not in page
+    assert "Split: group; seed 0" in page
+    assert [path.name for path in base.iterdir() if path.is_file()] == ["index.html"]
+
+
+def test_a_skipped_study_has_its_line(base):
+    (base / "mel").mkdir()
+    (base / "mel" / report.FAILED).write_text(json.dumps({"reason": "skipped: get <it>"}))
+    page = report.write(base, "real").read_text()
+    assert "Not complete: skipped: get &lt;it&gt;" in page and "Mel-spectrogram" in page
+
+
+def test_an_unknown_profile_is_refused(base):
+    with pytest.raises(ValueError, match="no profile named 'x'"):
+        report.write(base, "x")
