@@ -64,11 +64,11 @@ class Profile:
 
 
 _DEMO = DemoSize(8, 30.0, 4, 4, 5, 4, 3, 120.0)
-_TINY = DemoSize(2, 10.0, 1, 3, 2, 2, 2, 40.0)
+_TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
 PROFILES = {
     "tiny": Profile("tiny", _TINY, {"waveform": 2}),
     "demo": Profile("demo", _DEMO, {"waveform": 6}),
-    "real": Profile("real", None, {"waveform": 60}),
+    "real": Profile("real", None, {"waveform": 40}),
     "paper": Profile("paper", None, {"waveform": 200}),
 }
 
