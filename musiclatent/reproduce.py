@@ -1,0 +1,169 @@
+"""Run the notebooks of a study, one after the other, and write the report."""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from musiclatent import config, corpora, report
+from musiclatent.config import Study, Workspace
+from musiclatent.studies import STUDIES, study
+
+NOTEBOOKS = ("01_preprocess", "02_train")
+NEED_EXPERIMENTS = ("02_train",)
+
+# Local sockets: a kernel on TCP warns that its traffic is in plain text.
+_LOCAL = Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
+
+
+class ReproduceError(RuntimeError):
+    """A notebook failed, or a study that was asked for by name cannot run."""
+
+
+def reproduce(
+    name: str = "all",
+    *,
+    experiment: str = "all",
+    profile: str = "demo",
+    corpus: str = "",
+    results: str = "results",
+    scheduler: str = "",
+) -> Path:
+    """Run every notebook of one study or of all, then write the report.
+
+    Parameters
+    ----------
+    name
+        A study, or ``all``.
+    experiment
+        One row of the study, or ``all``.
+    profile
+        ``tiny``, ``demo``, ``real`` or ``paper``.
+    corpus
+        A folder of one's own music instead of the study's corpora; no labels are needed.
+    results
+        Folder of all results, absolute or relative to the checkout.
+    scheduler
+        Address of a Dask scheduler for the work over many files.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    ValueError
+        If a profile, study or experiment does not exist, or `corpus` holds no music.
+    ReproduceError
+        If a notebook failed, or if the one study asked for has no data; the report is written.
+    """
+    config.profile(profile)
+    plans = list(STUDIES.values()) if name == "all" else [study(name)]
+    if name == "all" and experiment != "all":
+        raise ValueError(f"name the study of the experiment {experiment!r} too: STUDY=...")
+    plans[0].select(experiment)
+    if corpus:
+        corpus = str((config.home() / Path(corpus).expanduser()).resolve())
+        corpora.require(corpus, config.data_root())
+    problems = {}
+    for plan in plans:
+        space = Workspace(profile, plan.name, corpus, results)
+        problem = _missing(plan, space) or _run(plan, space, experiment, scheduler)
+        _note(space, problem)
+        problems |= {plan.name: problem} if problem else {}
+    page = report.write(space.base, profile)
+    print(f"report: {page}", flush=True)
+    _judge(problems, alone=name != "all")
+    return page
+
+
+def _missing(plan: Study, space: Workspace) -> str:
+    """Say which dataset a study lacks and how to get it; empty if none."""
+    if space.corpus or config.profile(space.profile).demo:
+        return ""
+    for name in plan.real:
+        try:
+            corpora.require(name, config.data_root())
+        except corpora.CorpusError as error:
+            print(f"{plan.name}: skipped, {error}", flush=True)
+            return f"skipped: {error}"
+    return ""
+
+
+def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
+    """Run a study's notebooks; return what went wrong, or nothing."""
+    for name in NOTEBOOKS:
+        if name in NEED_EXPERIMENTS and not plan.experiments:
+            continue
+        parameters = {
+            "study": plan.name,
+            "experiment": experiment,
+            "profile": space.profile,
+            "corpus": space.corpus,
+            "results": str((config.home() / space.results).resolve()),
+        }
+        parameters |= {"scheduler": scheduler} if name == "01_preprocess" else {}
+        began = time.monotonic()
+        print(f"{plan.name}: {name} ...", flush=True)
+        problem = execute(config.home() / "notebooks" / f"{name}.ipynb", space, parameters)
+        print(f"{plan.name}: {name} {problem or f'{time.monotonic() - began:.0f} s'}", flush=True)
+        if problem:
+            return problem
+    return ""
+
+
+def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
+    """Run one notebook into the study's results.
+
+    Parameters
+    ----------
+    source
+        The notebook.
+    space
+        Where its results go.
+    parameters
+        Values for its parameters cell.
+
+    Returns
+    -------
+    str
+        What went wrong in one sentence, or nothing.
+    """
+    folder = space.folder("notebooks")
+    running, target = folder / f".running-{source.name}", folder / source.name
+    os.environ["MUSICLATENT_HOME"] = str(config.home())
+    os.environ["MUSICLATENT_DATA"] = str(config.data_root())
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            source, running, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
+            config=_LOCAL,
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        failed = folder / f"failed-{source.name}"
+        os.replace(running, failed)
+        return f"failed in cell {error.exec_count}: {error.ename}: {error.evalue}; see {failed}"
+    os.replace(running, target)
+    (folder / f"failed-{source.name}").unlink(missing_ok=True)
+    return ""
+
+
+def _note(space: Workspace, problem: str) -> None:
+    """Leave a line for the report, or take an old one away."""
+    path = space.folder() / report.FAILED
+    path.unlink(missing_ok=True)
+    if problem:
+        path.write_text(json.dumps({"reason": problem}))
+
+
+def _judge(problems: dict[str, str], alone: bool) -> None:
+    """Fail for what went wrong; a dataset that is missing fails only a study asked for by name."""
+    serious = {k: v for k, v in problems.items() if alone or not v.startswith("skipped")}
+    if serious:
+        raise ReproduceError("; ".join(f"{name} {problem}" for name, problem in serious.items()))

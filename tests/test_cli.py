@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+
+from musiclatent import __version__, cli
+
+
+def _run(*argv: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "musiclatent", *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_the_module_is_the_program():
+    assert _run("--version").stdout.strip() == f"musiclatent {__version__}"
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert all(word in shown for word in ("data", "reproduce", "encode", "colab"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["reproduce", "--profile", "huge"], "no profile named 'huge'"),
+        (["reproduce", "--study", "waves"], "no study named 'waves'"),
+        (["reproduce", "--study", "waveform", "--experiment", "x"], "no experiment of the study"),
+        (["reproduce", "--experiment", "waveform-64"], "name the study of the experiment"),
+        (["data", "fetch", "nothing"], "nothing"),
+        (["data", "check", "nothing"], "nothing"),
+        (["encode", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
+        (["encode", "a.wav", "--experiment", "x"], "no experiment of the study"),
+        (["encode", "a.wav", "--results", "RESULTS"], "has not been trained in"),
+    ],
+)
+def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):
+    code = cli.main([str(tmp_path) if word == "RESULTS" else word for word in argv])
+    said = capsys.readouterr().err
+    assert code == 1 and words in said and "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):
+    def stop(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run_colab", stop)
+    assert cli.main(["colab"]) == 130
+    assert "goes on from here" in capsys.readouterr().err

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+
+from musiclatent import reproduce as module
+from musiclatent.config import Workspace
+from musiclatent.corpora import CorpusError
+from musiclatent.reproduce import ReproduceError, reproduce
+from musiclatent.studies import STUDIES
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+    """Notebooks that only leave a note of their parameters."""
+    calls = []
+
+    def execute(source, space, parameters):
+        calls.append((source.stem, parameters))
+        return ""
+
+    monkeypatch.setattr(module, "execute", execute)
+    return calls
+
+
+def test_every_study_runs_01_and_those_with_experiments_02(ran, tmp_path):
+    page = reproduce(profile="tiny", results=str(tmp_path))
+    assert page == tmp_path / "tiny" / "index.html" and page.exists()
+    assert [(p["study"], name) for name, p in ran] == [
+        ("waveform", "01_preprocess"),
+        ("waveform", "02_train"),
+        *((name, "01_preprocess") for name in list(STUDIES)[1:]),
+    ]
+
+
+def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path))
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "one.wav").touch()
+    reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
+    _, parameters = ran[1]
+    assert parameters["corpus"] == str(tmp_path / "songs")
+    assert parameters["results"] == str(tmp_path / "results")
+    assert parameters["experiment"] == "waveform-64" and "scheduler" not in parameters
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_without_music_is_refused_before_anything_runs(ran, tmp_path, there):
+    if there:
+        (tmp_path / "songs").mkdir()
+    with pytest.raises(CorpusError, match="songs"):
+        reproduce(profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
+    assert not ran and not (tmp_path / "r").exists()
+
+
+def test_a_missing_dataset_skips_its_studies_and_says_how_to_get_it(ran, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_DATA", str(tmp_path / "none"))
+    page = reproduce(profile="real", results=str(tmp_path))
+    assert not ran
+    text = page.read_text()
+    assert text.count("Not complete: skipped") == 6
+    assert "musiclatent data fetch gtzan" in text and "musiclatent data fetch fsdd" in text
+
+
+def test_a_missing_dataset_fails_the_study_that_was_asked_for(ran, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_DATA", str(tmp_path / "none"))
+    with pytest.raises(ReproduceError, match="waveform skipped: .*musiclatent data fetch gtzan"):
+        reproduce("waveform", profile="real", results=str(tmp_path))
+    assert (tmp_path / "real" / "index.html").exists()
+
+
+def test_a_failing_notebook_stops_its_study_only(tmp_path, monkeypatch):
+    def execute(source, space, parameters):
+        return "failed in cell 3" if space.study == "mel" else ""
+
+    monkeypatch.setattr(module, "execute", execute)
+    with pytest.raises(ReproduceError, match="^mel failed in cell 3$"):
+        reproduce(profile="tiny", results=str(tmp_path))
+    note = json.loads((tmp_path / "tiny" / "mel" / "failed.json").read_text())
+    assert note == {"reason": "failed in cell 3"}
+    monkeypatch.setattr(module, "execute", lambda *_: "")
+    reproduce(profile="tiny", results=str(tmp_path))
+    assert not (Workspace("tiny", "mel", results=str(tmp_path)).folder() / "failed.json").exists()
