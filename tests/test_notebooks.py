@@ -1,0 +1,92 @@
+"""The notebook contract, on the json; and notebook 01 run on the tiny profile."""
+
+import ast
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from musiclatent import reproduce
+from musiclatent.config import Workspace
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+BOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def _cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text())["cells"]
+
+
+def _code(path: Path) -> list[str]:
+    return ["".join(c["source"]) for c in _cells(path) if c["cell_type"] == "code"]
+
+
+def _lines(source: str) -> int:
+    return sum(bool(line.strip()) for line in source.split("\n"))
+
+
+def _parameters(path: Path) -> dict:
+    return {
+        node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(_code(path)[0]).body
+    }
+
+
+def test_every_notebook_that_reproduce_runs_is_there():
+    assert {path.stem for path in BOOKS} >= set(reproduce.NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_contract(path):
+    book, cells = json.loads(path.read_text()), _cells(path)
+    assert book["metadata"]["kernelspec"]["name"] == "python3"
+    assert [c["cell_type"] for c in cells[:3]] == ["markdown", "code", "code"]
+    for word in ("Question", "Inputs", "Outputs", "Minutes"):
+        assert f"**{word}.**" in "".join(cells[0]["source"])
+    assert cells[1]["metadata"]["tags"] == ["parameters"]
+    assert _parameters(path)  # literals only, or literal_eval raises
+    assert any(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.parse(_code(path)[1]).body)
+    last = "".join(cells[-1]["source"])
+    assert "metrics" in last and "assert " in last
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_thin_and_stripped(path):
+    code = _code(path)
+    assert max(map(_lines, code)) <= 12
+    assert sum(map(_lines, code)) <= 80
+    for cell in _cells(path):
+        assert not cell.get("outputs") and not cell.get("execution_count")
+    for source in code:
+        assert not re.search(r"^\s*(def |class |%|!)", source, re.MULTILINE)
+        assert not re.search(r"""["']/(home|work|tmp|root|Users|content)""", source)
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_each_parameter_that_reproduce_hands_over_exists(path):
+    # papermill only warns about a name that the notebook does not have
+    source = inspect.getsource(reproduce._run)
+    names = set(re.findall(r'"(\w+)":', source)) - {"scheduler"}
+    assert names <= set(_parameters(path))
+    if path.stem == "01_preprocess":
+        assert "scheduler" in _parameters(path)
+
+
+def test_01_runs_on_the_tiny_profile(tmp_path):
+    space = Workspace("tiny", "waveform", results=str(tmp_path))
+    parameters = {"study": "waveform", "profile": "tiny", "results": str(tmp_path)}
+    assert reproduce.execute(FOLDER / "01_preprocess.ipynb", space, parameters) == ""
+    metrics = json.loads((space.folder("metrics") / "01_preprocess.json").read_text())
+    assert metrics["windows"] > 0 and metrics["straddling_groups"] == 0
+    assert (space.folder("figures") / "01_gallery.png").stat().st_size > 10_000
+    executed = json.loads((space.folder("notebooks") / "01_preprocess.ipynb").read_text())
+    assert any("audio/mpeg" in json.dumps(cell.get("outputs", "")) for cell in executed["cells"])
+
+
+def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):
+    space = Workspace("tiny", "waveform", results=str(tmp_path))
+    parameters = {"study": "nonsense", "profile": "tiny", "results": str(tmp_path)}
+    problem = reproduce.execute(FOLDER / "01_preprocess.ipynb", space, parameters)
+    assert "there is no study named 'nonsense'" in problem and "\n" not in problem
+    assert (space.folder("notebooks") / "failed-01_preprocess.ipynb").exists()
