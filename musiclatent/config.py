@@ -234,6 +234,8 @@ class Study:
         Labels that it keeps of each corpus, by corpus name; all of them where not named.
     experiments
         Its experiments by name.
+    compared
+        Names of those whose latents are analysed side by side; the middle one makes new music.
     """
 
     name: str
@@ -247,6 +249,7 @@ class Study:
     split: str = "group"
     keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
+    compared: tuple[str, ...] = ()
 
     def experiment(self, name: str) -> Experiment:
         """Look one of the study's experiments up by its name.
@@ -261,3 +264,12 @@ class Study:
     def select(self, name: str = "all") -> list[Experiment]:
         """Return the named experiment, or all of them for ``all``."""
         return list(self.experiments.values()) if name == "all" else [self.experiment(name)]
+
+    def analysed(self, name: str = "all") -> list[Experiment]:
+        """Return the experiments whose latents are compared, or the named one alone."""
+        return [self.experiment(row) for row in (self.compared if name == "all" else [name])]
+
+    def main(self, name: str = "all") -> Experiment:
+        """Return the experiment that makes new music: the named one, or the middle one."""
+        rows = self.analysed(name)
+        return rows[len(rows) // 2]

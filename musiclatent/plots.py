@@ -191,3 +191,56 @@ def counts(items: pd.DataFrame) -> Figure:
     axis.legend(title="")
     sns.despine(figure)
     return figure
+
+
+def elbow(tables: dict[str, pd.DataFrame], chosen: dict[str, int]) -> Figure:
+    """Draw the spread inside clusters against their number, and where each curve bends.
+
+    Parameters
+    ----------
+    tables
+        Name -> table with the columns k and inertia.
+    chosen
+        Name -> number of clusters at the elbow.
+    """
+    figure, axis = plt.subplots(figsize=(7, 4))
+    for (name, table), color in zip(tables.items(), PALETTE, strict=False):
+        share = table["inertia"] / table["inertia"].iloc[0]
+        axis.plot(table["k"], share, "o-", color=color, markersize=4, label=name)
+        at = table["k"] == chosen[name]
+        axis.plot(table["k"][at], share[at], "o", color=color, markersize=13, fillstyle="none")
+    axis.set(xlabel="clusters k", ylabel="inertia, share of k = 1")
+    axis.legend(fontsize="small", title="the ring marks the elbow", title_fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
+def scatter(
+    panels: dict[str, np.ndarray], labels: pd.Series, marked: dict[str, np.ndarray] | None = None
+) -> Figure:
+    """Draw maps side by side, coloured by label.
+
+    Parameters
+    ----------
+    panels
+        Title -> points (B, 2).
+    labels
+        B labels; empty ones are grey.
+    marked
+        Title -> rows to ring, such as the outliers.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 4.6), squeeze=False)
+    names = sorted(label for label in labels.unique() if label)
+    colors = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+    for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
+        for name in ["", *names]:
+            mine = points[(labels == name).to_numpy()]
+            axis.scatter(*mine.T, s=12, color=colors.get(name, "0.6"), label=name, alpha=0.8)
+        rows = (marked or {}).get(title, [])
+        axis.scatter(*points[rows].T, s=110, facecolors="none", edgecolors="k")
+        axis.set(title=title, xticks=[], yticks=[])
+    if names:
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(), loc="outside right", fontsize="small"
+        )
+    return figure

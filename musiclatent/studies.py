@@ -86,6 +86,7 @@ STUDIES = {
             real=("gtzan", "music_speech/music"),
             window_s=5.0,
             experiments={row.name: row for row in _ROWS},
+            compared=tuple(f"waveform-{maps}" for maps in _SIZES),
         ),
         Study(
             "mel",

@@ -67,3 +67,15 @@ def test_counts_draw_a_bar_a_label_and_split():
     axis = plots.counts(items).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "no label"]
     assert sum(bar.get_width() for bar in axis.patches) == 4
+
+
+def test_the_elbow_is_ringed_and_maps_are_coloured_by_label():
+    table = pd.DataFrame({"k": [1, 2, 3], "inertia": [4.0, 1.0, 0.8]})
+    axis = plots.elbow({"a": table}, {"a": 2}).axes[0]
+    assert axis.lines[0].get_ydata()[1] == 0.25 and axis.lines[1].get_xdata() == [2]
+    points, labels = np.random.default_rng(0).random((4, 2)), pd.Series(["x", "y", "", "x"])
+    figure = plots.scatter({"one": points, "two": points}, labels, {"one": np.array([3])})
+    assert [axis.get_title() for axis in figure.axes] == ["one", "two"]
+    sizes = [len(dots.get_offsets()) for dots in figure.axes[0].collections]
+    assert sizes == [1, 2, 1, 1]
+    assert len(plots.scatter({"one": points}, pd.Series([""] * 4)).legends) == 0
