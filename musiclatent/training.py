@@ -235,7 +235,7 @@ def _finish(
     metrics["latent_numbers"] = _latent_numbers(model, data)
     for split in SPLITS:
         batches = data.loader(split)
-        every = max(1, len(batches) // 12) if split == "train" else 1
+        every = 1 if split == "test" else max(1, len(batches) // 4)
         values = evaluate(model, batches, every)
         metrics |= {f"{split}_{name}": value for name, value in values.items()}
     card = {"experiment": experiment.name, "model": experiment.model, "about": experiment.about}
