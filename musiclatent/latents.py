@@ -1,12 +1,18 @@
-"""Encode audio files of any length into a folder of latents, in constant memory; and read it."""
+"""Encode a corpus, or files of any length, into a folder of latents; read, select and decode them.
+
+A folder holds ``z.npy`` (B, D), ``items.parquet`` and ``provenance.json``. What lies there is used
+only if the same checkpoint and the same data made it.
+"""
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +26,19 @@ import tqdm
 from musiclatent import __version__
 from musiclatent.audio import AudioError
 from musiclatent.config import Study
+from musiclatent.datamodules import CorpusDataModule
 from musiclatent.excerpts import windows
 from musiclatent.models.blocks import Autoencoder
 from musiclatent.runs import Run, load
 
 BATCH = 8  # windows encoded at once
+NAMES = ("z.npy", "items.parquet", "provenance.json")
+COLUMNS = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "silent"]
+log = logging.getLogger("musiclatent")
+
+
+class LatentsError(ValueError):
+    """A folder of latents is missing, broken, or was made by something else."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +50,77 @@ class Latents:
     z
         (B, D) float32, one row a window; memory-mapped.
     items
-        One row a window: item_id, path, label, group, split, start_s, end_s.
+        One row a window: item_id, path, label, group, split, start_s, end_s; of a corpus also
+        silent, and what else the corpus knows.
     provenance
-        study, experiment, checkpoint hash, latent_shape (K, T), versions.
+        study, experiment, options, hashes of the checkpoint and of the data (empty for loose
+        files), latent_shape (K, T), sr, window_s, versions.
     """
 
     z: np.ndarray
     items: pd.DataFrame
     provenance: dict
+
+    def shaped(self) -> np.ndarray:
+        """Return the latents as (B, K, T)."""
+        return self.z.reshape(len(self.z), *self.provenance["latent_shape"])
+
+
+def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
+    """Encode every cached window of a corpus, or reuse what is there.
+
+    Parameters
+    ----------
+    run
+        A trained experiment.
+    data
+        The windows, in all splits.
+    folder
+        Where the latents go; other latents that lie there are replaced.
+
+    Returns
+    -------
+    Latents
+        In the order of the cache, with the columns of the corpus.
+    """
+    data.setup()
+    items = _corpus_items(data)
+    try:
+        found = read(folder, run=run, data_hash=data.data_hash())
+        log.info("latents: %d windows of %s reused", len(found.z), run.experiment.name)
+        _write_items(items, folder)  # files may have moved, or labels changed
+        return replace(found, items=items)
+    except LatentsError:
+        pass
+    model = load(run.checkpoint, run.experiment)
+    transform = data.transform
+    about = _provenance(run, model, transform.shape, transform.sr, transform.window_s)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
+        with (Path(scratch) / "z.raw").open("wb") as raw:
+            _encode_rows(model, data.cached.x, raw)
+        _publish(Path(scratch), folder, items, about | {"data": data.data_hash()})
+    return read(folder)
+
+
+def _corpus_items(data: CorpusDataModule) -> pd.DataFrame:
+    """One row a window, with what the corpus knows of its recording."""
+    corpus = data.index().items
+    more = ["item_id", *corpus.columns.difference(COLUMNS, sort=False)]
+    table = data.cached.items[COLUMNS].merge(corpus[more], "left", "item_id", validate="m:1")
+    return table.reset_index(drop=True)
+
+
+@torch.no_grad()
+def _encode_rows(model: Autoencoder, x: np.ndarray, raw: BinaryIO) -> None:
+    """Append the latents of cached windows (W, ...) to `raw`."""
+    interval = 0.1 if sys.stderr.isatty() else 10
+    options = {"total": len(x), "unit": "window", "mininterval": interval}
+    with tqdm.tqdm(desc="encode", **options) as bar:
+        for first in range(0, len(x), BATCH):
+            batch = torch.from_numpy(np.array(x[first : first + BATCH]))[:, None]  # B x 1 x ...
+            model.encode(batch).flatten(1).numpy().tofile(raw)
+            bar.update(len(batch))
 
 
 def encode_files(
@@ -84,8 +161,9 @@ def encode_files(
         if not items:
             path, reason = next(iter(quarantine.items()))
             raise ValueError(f"none of the {len(files)} files can be read; {path}: {reason}")
-        shape = list(model.encode(torch.zeros(1, 1, round(study.sr * study.window_s))).shape[1:])
-        _publish(Path(scratch), folder, items, _provenance(run, study, shape))
+        n = round(study.sr * study.window_s)
+        about = _provenance(run, model, (n,), study.sr, study.window_s)
+        _publish(Path(scratch), folder, _named(items), about | {"data": ""})
     return read(folder), quarantine
 
 
@@ -107,13 +185,22 @@ def _encode_all(
 
 def _encode_one(model: Autoencoder, study: Study, path: Path, raw: BinaryIO) -> list[dict]:
     """Append the latents of one file; return a row for each window."""
+    name = str(path.absolute())
+    if name != name.encode(errors="replace").decode():
+        raise AudioError(path, "its name is no valid UTF-8", "rename it")
     starts = []
     for start_s, z in encode(model, path, study.sr, study.window_s):
         z.tofile(raw)
         starts += start_s
-    name = str(path.absolute())
     common = {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
     return [common | {"start_s": s, "end_s": s + study.window_s} for s in starts]
+
+
+def _named(items: list[dict]) -> pd.DataFrame:
+    """Make a table, in which files of one name in several folders go by their paths."""
+    table = pd.DataFrame(items)
+    clash = table.groupby("item_id")["path"].transform("nunique") > 1
+    return table.assign(item_id=table["item_id"].mask(clash, table["path"]))
 
 
 @torch.no_grad()
@@ -151,57 +238,204 @@ def encode(
         yield [start_s for start_s, _ in batch], model.encode(x).flatten(1).numpy()  # B x D
 
 
-def _provenance(run: Run, study: Study, shape: list[int]) -> dict:
-    """Say what the latents were made by."""
-    content = Path(run.checkpoint).read_bytes()
+@torch.no_grad()
+def _provenance(
+    run: Run, model: Autoencoder, shape: tuple[int, ...], sr: int, window_s: float
+) -> dict:
+    """Say what latents of windows of this shape were made by."""
     return {
-        "study": study.name,
+        "study": _study(run),
         "experiment": run.experiment.name,
-        "checkpoint": hashlib.sha256(content).hexdigest(),
-        "options": asdict(run.experiment)["options"],
-        "latent_shape": shape,
+        "checkpoint": _checkpoint_hash(run),
+        "options": run.experiment.options,
+        "latent_shape": list(model.encode(torch.zeros(1, 1, *shape)).shape[1:]),
+        "sr": sr,
+        "window_s": window_s,
         "musiclatent": __version__,
         "torch": torch.__version__,
     }
 
 
-def _publish(scratch: Path, folder: Path, items: list[dict], provenance: dict) -> None:
+def _study(run: Run) -> str:
+    """Name of the study that an experiment belongs to."""
+    return run.experiment.name.split("-")[0]
+
+
+def _checkpoint_hash(run: Run) -> str:
+    """sha256 of the checkpoint."""
+    with Path(run.checkpoint).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _publish(scratch: Path, folder: Path, items: pd.DataFrame, provenance: dict) -> None:
     """Give the raw numbers a header and move everything into the folder."""
     width = int(np.prod(provenance["latent_shape"]))
     about = {"descr": "<f4", "fortran_order": False, "shape": (len(items), width)}
     with (scratch / "z.npy").open("wb") as z, (scratch / "z.raw").open("rb") as raw:
         np.lib.format.write_array_header_1_0(z, about)
         shutil.copyfileobj(raw, z)
-    pd.DataFrame(items).to_parquet(scratch / "items.parquet", index=False)
+    items.to_parquet(scratch / "items.parquet", index=False)
     (scratch / "provenance.json").write_text(json.dumps(provenance, indent=1))
-    for name in ("z.npy", "items.parquet", "provenance.json"):
+    (folder / "provenance.json").unlink(missing_ok=True)  # killed in between: nothing counts
+    for name in NAMES:
         os.replace(scratch / name, folder / name)
 
 
-def read(folder: Path) -> Latents:
-    """Read a folder of latents.
+def _write_items(items: pd.DataFrame, folder: Path) -> None:
+    """Write the index of latents that are there, whole or not at all."""
+    part = folder / f".{uuid.uuid4().hex}.part"
+    items.to_parquet(part, index=False)
+    os.replace(part, folder / "items.parquet")
+
+
+def read(folder: Path, *, run: Run | None = None, data_hash: str = "") -> Latents:
+    """Read a folder of latents, and check what made them.
 
     Parameters
     ----------
     folder
-        A folder that `encode_files` filled.
+        A folder that `encode_corpus` or `encode_files` filled.
+    run
+        The experiment that must have made them; None asks for none.
+    data_hash
+        Hash of the data that they must be made of, see `CorpusDataModule.data_hash`; empty asks
+        for none.
 
     Raises
     ------
-    ValueError
-        If the folder holds no latents.
+    LatentsError
+        If the folder holds no latents, broken ones, or those of another checkpoint or other data;
+        the message names the command that makes them anew.
     """
-    names = ("z.npy", "items.parquet", "provenance.json")
-    missing = [name for name in names if not (folder / name).exists()]
+    folder = Path(folder)
+    missing = [name for name in NAMES if not (folder / name).exists()]
     if missing:
-        raise ValueError(
+        raise LatentsError(
             f"{folder} holds no latents ({', '.join(missing)} missing); make them with: "
-            "musiclatent encode FILES"
+            f"{_command(run, data_hash)}"
         )
-    z = np.load(folder / "z.npy", mmap_mode="r", allow_pickle=False)
-    items = pd.read_parquet(folder / "items.parquet")
-    if len(items) != len(z):
-        raise ValueError(
-            f"{folder}: {len(z)} latents but {len(items)} items; encode the files again"
+    try:
+        provenance = json.loads((folder / "provenance.json").read_text())
+        z = np.load(folder / "z.npy", mmap_mode="r", allow_pickle=False)
+        items = pd.read_parquet(folder / "items.parquet")
+        if z.shape != (len(items), int(np.prod(provenance["latent_shape"]))):
+            raise ValueError(f"{len(z)} latents but {len(items)} items")
+    except (ValueError, OSError, EOFError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise LatentsError(
+            f"{folder} holds broken latents ({reason}); delete it and make them with: "
+            f"{_command(run, data_hash)}"
+        ) from None
+    _check(folder, provenance, run, data_hash)
+    return Latents(z, items, provenance)
+
+
+def _check(folder: Path, found: dict, run: Run | None, data_hash: str) -> None:
+    """Refuse latents that another checkpoint or other data made."""
+    remedy = f"make them anew with: {_command(run, data_hash)}"
+    if run is not None and found.get("checkpoint") != (wanted := _checkpoint_hash(run)):
+        raise LatentsError(
+            f"{folder} holds latents of the checkpoint {str(found.get('checkpoint'))[:12]} of "
+            f"{found.get('experiment')}, not of {wanted[:12]} of {run.experiment.name}; {remedy}"
         )
-    return Latents(z, items, json.loads((folder / "provenance.json").read_text()))
+    if data_hash and found.get("data") != data_hash:
+        made_of = f"the data {found['data'][:12]}" if found.get("data") else "loose files"
+        raise LatentsError(
+            f"{folder} holds latents of {made_of}, not of the data {data_hash[:12]}; {remedy}"
+        )
+
+
+def _command(run: Run | None, data_hash: str) -> str:
+    """Name the command that makes latents."""
+    if run is None or not data_hash:
+        named = f" --study {_study(run)} --experiment {run.experiment.name}" if run else ""
+        return f"musiclatent encode FILES{named}"
+    return f"make reproduce STUDY={_study(run)} EXPERIMENT={run.experiment.name}"
+
+
+def select(latents: Latents, keep: np.ndarray) -> Latents:
+    """Keep some of the windows.
+
+    Parameters
+    ----------
+    latents
+        Latents of B windows.
+    keep
+        (B,) bool, or rows in the order wanted.
+
+    Raises
+    ------
+    LatentsError
+        If `keep` has another length, or names rows that are not there.
+    """
+    rows, n = np.asarray(keep), len(latents.z)
+    if rows.dtype == bool:
+        if rows.shape != (n,):
+            raise LatentsError(f"keep has shape {rows.shape}; there are {n} windows")
+        rows = np.flatnonzero(rows)
+    elif rows.size and (rows.min() < 0 or rows.max() >= n):
+        raise LatentsError(f"keep names rows up to {rows.max()}; there are {n} windows")
+    rows = rows.astype(int)
+    return replace(
+        latents, z=latents.z[rows], items=latents.items.iloc[rows].reset_index(drop=True)
+    )
+
+
+def join(latents: Latents, table: pd.DataFrame, on: str = "item_id") -> Latents:
+    """Add the columns of a table to the items.
+
+    Parameters
+    ----------
+    latents
+        Latents whose items have the column `on`.
+    table
+        One row for each value of `on`; columns that the items have already are left out.
+    on
+        Column that both have.
+
+    Raises
+    ------
+    LatentsError
+        If one of them lacks the column, or the table has a value twice.
+    """
+    for name, columns in (("items", latents.items.columns), ("table", table.columns)):
+        if on not in columns:
+            raise LatentsError(f"the {name} lack the column {on!r}; join on a column of both")
+    twice = table.loc[table[on].duplicated(), on]
+    if len(twice):
+        raise LatentsError(f"the table has {twice.iloc[0]!r} twice; give one row for each {on}")
+    new = table[[on, *table.columns.difference(latents.items.columns, sort=False)]]
+    return replace(latents, items=latents.items.merge(new, "left", on))
+
+
+@torch.no_grad()
+def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
+    """Decode latents to sound, a few at a time.
+
+    Parameters
+    ----------
+    run
+        A trained experiment.
+    z
+        Latents (B, D) or (B, K, T).
+    latent_shape
+        (K, T), as in the provenance.
+
+    Returns
+    -------
+    array (B, N), float32
+        Waveforms in [-1, 1] at the study's rate; N is a whole number of frames, so that it may be
+        a little longer than the window that was encoded.
+
+    Raises
+    ------
+    LatentsError
+        If `z` does not have that shape.
+    """
+    z, width = np.asarray(z, np.float32), int(np.prod(latent_shape))
+    if z.ndim not in (2, 3) or not len(z) or z[0].size != width:
+        raise LatentsError(f"latents have shape {z.shape}; give (B, {width}), one row or more")
+    model = load(run.checkpoint, run.experiment)
+    z = z.reshape(len(z), *latent_shape)
+    parts = [z[i : i + BATCH].copy() for i in range(0, len(z), BATCH)]
+    return np.concatenate([model.decode(torch.from_numpy(part))[:, 0].numpy() for part in parts])
