@@ -1,0 +1,209 @@
+"""Latents on a plane, and which of them lie apart, and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+from musiclatent.config import SEED
+
+FIRST = 50  # principal components that UMAP is given
+UNUSUAL = 2.5  # robust standard deviations from which a factor is called far off
+N_FFT, HOP_LENGTH = 2048, 512
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Latents in few dimensions.
+
+    Parameters
+    ----------
+    points
+        (B, n), one row a latent.
+    explained
+        (n,) shares of the variance, None where the method has none.
+    name
+        ``PCA`` or ``UMAP``.
+    """
+
+    points: np.ndarray
+    explained: np.ndarray | None
+    name: str
+
+
+def pca(z: np.ndarray, n: int = 2, fit_on: np.ndarray | None = None) -> Projection:
+    """Project latents onto their principal components.
+
+    Parameters
+    ----------
+    z
+        Latents (B, D).
+    n
+        Number of components.
+    fit_on
+        (B,) bool: rows that decide the components; the rest is projected. None takes all.
+
+    Raises
+    ------
+    ValueError
+        If `fit_on` chooses too few rows or has another length, or numbers are missing.
+    """
+    rows = _rows(z, fit_on, n)
+    solver = "arpack" if n < min(len(rows), z.shape[1]) else "full"  # exact, and quick for few
+    model = PCA(n, svd_solver=solver, random_state=SEED).fit(z[rows])
+    return Projection(model.transform(z), model.explained_variance_ratio_, "PCA")
+
+
+def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> Projection:
+    """Lay latents out on a plane where near neighbours stay near.
+
+    Of wide latents the first 50 principal components are taken.
+
+    Parameters
+    ----------
+    z
+        Latents (B, D).
+    seed
+        Seed; with it one thread works, and the same seed gives the same plane.
+    fit_on
+        (B,) bool: rows that decide the plane; the rest is placed on it. None takes all.
+
+    Raises
+    ------
+    ValueError
+        As `pca`; the plane needs four rows at least.
+
+    Notes
+    -----
+    McInnes, Healy and Melville (2018), UMAP: uniform manifold approximation and projection.
+    """
+    from umap import UMAP  # seconds to import, and its first use compiles for twelve
+
+    rows = _rows(z, fit_on, 4)
+    if z.shape[1] > FIRST:
+        z = pca(z, min(FIRST, len(rows)), fit_on).points
+    model = UMAP(n_neighbors=min(15, len(rows) - 1), random_state=seed, n_jobs=1)
+    points = np.empty((len(z), 2), np.float32)
+    points[rows] = model.fit_transform(z[rows])
+    rest = np.setdiff1d(np.arange(len(z)), rows)
+    if len(rest):
+        points[rest] = model.transform(z[rest])
+    return Projection(points, None, "UMAP")
+
+
+def outliers(
+    points: np.ndarray, items: pd.DataFrame, factors: pd.DataFrame, n: int = 5
+) -> pd.DataFrame:
+    """Name the recordings that lie farthest from the middle, and what is unusual about them.
+
+    Parameters
+    ----------
+    points
+        (B, n) points or latents, one row a window.
+    items
+        Its items (B rows): item_id, start_s.
+    factors
+        Numbers known of each window (B rows): columns such as tempo, from the index or from
+        `statistics`. Numbers may be missing.
+    n
+        How many recordings.
+
+    Returns
+    -------
+    DataFrame
+        item_id, start_s of its farthest window, distance from the middle in robust standard
+        deviations, why: a sentence that names the two most unusual factors. Farthest first.
+
+    Raises
+    ------
+    ValueError
+        If the tables have other lengths than the points.
+    """
+    if not len(points) == len(items) == len(factors):
+        raise ValueError(
+            f"{len(points)} points, {len(items)} items and {len(factors)} rows of factors; "
+            "give one row of each a window"
+        )
+    numbers = factors.select_dtypes("number").astype(float).dropna(axis=1, how="all")
+    numbers = numbers.reset_index(drop=True)
+    scores = pd.DataFrame({name: _robust_z(numbers[name]) for name in numbers}, numbers.index)
+    table = items[["item_id", "start_s"]].reset_index(drop=True)
+    table["distance"] = np.linalg.norm(
+        np.apply_along_axis(_robust_z, 0, np.asarray(points, float)), axis=1
+    )
+    far = table.sort_values("distance", ascending=False, kind="stable").drop_duplicates("item_id")
+    far = far.head(n)
+    why = [_why(numbers.loc[row], scores.loc[row], numbers.median()) for row in far.index]
+    return far.assign(why=why).reset_index(drop=True)
+
+
+def statistics(windows: Iterable[np.ndarray], sr: int) -> pd.DataFrame:
+    """Measure windows of sound, for an index that holds no factors.
+
+    Parameters
+    ----------
+    windows
+        Samples (N,) of each window, in [-1, 1].
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    DataFrame
+        One row a window: `tempo` (estimated beats per minute), `centroid_hz` (of the spectrum),
+        `level_db` (RMS, dB of full scale). Tempo and centroid of silence are missing.
+    """
+    return pd.DataFrame([_measure(y, sr) for y in windows])
+
+
+def _measure(y: np.ndarray, sr: int) -> dict[str, float]:
+    """Statistics of one window."""
+    level_db = 10 * np.log10(np.mean(np.square(y)) + 1e-12)
+    if level_db < -90:
+        return {"tempo": np.nan, "centroid_hz": np.nan, "level_db": level_db}
+    S = np.abs(librosa.stft(y, n_fft=min(N_FFT, len(y)), hop_length=HOP_LENGTH))
+    onsets = np.maximum(0, np.diff(np.log1p(100 * S), axis=1)).mean(axis=0)
+    tempo = librosa.feature.tempo(onset_envelope=onsets, sr=sr, hop_length=HOP_LENGTH)
+    frequency = np.linspace(0, sr / 2, len(S))
+    centroid_hz = float((frequency @ S).sum() / S.sum())
+    return {"tempo": float(tempo[0]), "centroid_hz": centroid_hz, "level_db": level_db}
+
+
+def _robust_z(x: np.ndarray) -> np.ndarray:
+    """Distances from the median in units of the scaled median absolute deviation."""
+    gap = x - np.nanmedian(x)
+    scale = 1.4826 * np.nanmedian(np.abs(gap)) or np.nanstd(x)
+    return gap / scale if scale > 0 else gap * 0.0
+
+
+def _why(values: pd.Series, scores: pd.Series, middle: pd.Series) -> str:
+    """Name the two most unusual factors of a window."""
+    names = scores.abs().sort_values(ascending=False, kind="stable").dropna().index[:2]
+    if names.empty:
+        return "nothing is known of it"
+    return "; ".join(_compared(name, values[name], scores[name], middle[name]) for name in names)
+
+
+def _compared(name: str, value: float, score: float, middle: float) -> str:
+    """Compare a factor with its median in words."""
+    side = "above" if score > 0 else "below" if score < 0 else "at"
+    far = "far " if abs(score) >= UNUSUAL else ""
+    return f"{name} {value:.4g} is {far}{side} the median {middle:.4g}"
+
+
+def _rows(z: np.ndarray, fit_on: np.ndarray | None, least: int) -> np.ndarray:
+    """Rows to fit on, after a look at the door."""
+    chosen = np.ones(len(z), bool) if fit_on is None else np.asarray(fit_on)
+    if chosen.dtype != bool or chosen.shape != (len(z),):
+        raise ValueError(f"fit_on must hold a truth value for each of the {len(z)} rows")
+    if chosen.sum() < least or z.shape[1] < 2:
+        raise ValueError(
+            f"{chosen.sum()} rows of {z.shape[1]} numbers are too few to fit a projection; "
+            f"give at least {least} rows"
+        )
+    if not np.isfinite(z).all():
+        raise ValueError("latents hold NaN or infinity; leave those rows out")
+    return np.flatnonzero(chosen)

@@ -1,0 +1,109 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from musiclatent import projection
+
+SR = 8000
+
+
+def test_components_of_a_known_ellipse(rng):
+    turn = np.linalg.qr(rng.standard_normal((200, 200)))[0]
+    z = (rng.standard_normal((120, 2)) * [5.0, 2.0]) @ turn[:2]
+    flat = projection.pca(z, 2)
+    assert flat.name == "PCA" and flat.points.shape == (120, 2)
+    assert flat.explained.sum() == pytest.approx(1) and flat.explained[0] > flat.explained[1]
+    gaps = np.linalg.norm(z[:20, None] - z[:20], axis=2)
+    np.testing.assert_allclose(
+        np.linalg.norm(flat.points[:20, None] - flat.points[:20], axis=2), gaps, atol=1e-6
+    )
+    np.testing.assert_array_equal(projection.pca(z, 2).points, flat.points)
+
+
+def test_components_are_fitted_on_the_chosen_rows_only(rng):
+    z = rng.standard_normal((60, 4)) * [9, 1, 1, 1]
+    fit_on = np.arange(60) < 40
+    flat = projection.pca(z, 2, fit_on)
+    z[~fit_on] *= 100
+    again = projection.pca(z, 2, fit_on)
+    np.testing.assert_allclose(again.points[fit_on], flat.points[fit_on], atol=1e-9)
+    np.testing.assert_allclose(again.explained, flat.explained)
+    assert np.abs(again.points[~fit_on]).max() > 20 * np.abs(flat.points[~fit_on]).max()
+
+
+@pytest.mark.parametrize(
+    ("z", "fit_on", "words"),
+    [
+        (np.eye(4), np.ones(3, bool), "for each of the 4 rows"),
+        (np.eye(4), np.arange(4), "for each of the 4 rows"),
+        (np.eye(4), np.array([True, False, False, False]), "1 rows of 4 numbers are too few"),
+        (np.full((4, 3), np.nan), None, "NaN or infinity"),
+    ],
+)
+def test_what_cannot_be_projected_is_refused(z, fit_on, words):
+    with pytest.raises(ValueError, match=words):
+        projection.pca(z, 2, fit_on)
+
+
+def test_umap_keeps_neighbours_and_places_the_rest(rng):
+    truth = np.repeat([0, 1], 20)
+    z = rng.standard_normal((40, 60)) + 20 * truth[:, None]
+    fit_on = np.arange(40) % 5 > 0
+    flat = projection.umap(z, 0, fit_on)
+    assert flat.name == "UMAP" and flat.explained is None and flat.points.shape == (40, 2)
+    centres = np.array([np.median(flat.points[fit_on & (truth == c)], axis=0) for c in (0, 1)])
+    nearer = np.linalg.norm(flat.points[:, None] - centres, axis=2).argmin(axis=1)
+    assert (nearer == truth).all()
+    np.testing.assert_array_equal(projection.umap(z, 0, fit_on).points, flat.points)
+
+
+@pytest.fixture
+def table(rng) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
+    names = [f"song{i // 2}" for i in range(40)]
+    items = pd.DataFrame({"item_id": names, "start_s": [0.0, 5.0] * 20})
+    factors = pd.DataFrame({
+        "tempo": 120 + rng.uniform(-20, 20, 40), "level_db": -20 + rng.uniform(-2, 2, 40),
+        "key": "C", "bpm_guess": np.nan,
+    })  # fmt: skip
+    points = rng.standard_normal((40, 2))
+    points[7], points[10] = [30.0, 0.0], [0.0, -12.0]
+    factors.loc[7, ["tempo", "level_db"]] = [300.0, -35.0]
+    return points, items, factors
+
+
+def test_the_outlier_is_named_with_its_reasons(table):
+    found = projection.outliers(*table, n=3)
+    assert list(found.columns) == ["item_id", "start_s", "distance", "why"]
+    assert found["item_id"].tolist()[:2] == ["song3", "song5"] and found["start_s"][0] == 5.0
+    assert found["distance"].is_monotonic_decreasing and len(found) == 3
+    why = found["why"][0]
+    assert "tempo 300 is far above the median" in why
+    assert "level_db -35 is far below the median" in why
+    assert " far " not in found["why"][1]  # it lies apart, but not for these
+
+
+def test_a_recording_is_named_once_and_may_have_no_factors(table):
+    points, items, factors = table
+    points[6] = [25.0, 0.0]
+    found = projection.outliers(points, items, factors[["key"]], n=40)
+    assert found["item_id"].is_unique and len(found) == 20
+    assert set(found["why"]) == {"nothing is known of it"}
+
+
+def test_tables_of_other_lengths_are_refused(table):
+    points, items, factors = table
+    with pytest.raises(ValueError, match="40 points, 39 items and 40 rows of factors"):
+        projection.outliers(points, items[1:], factors)
+
+
+def test_statistics_of_known_sounds():
+    t = np.arange(8 * SR) / SR
+    sine = 0.5 * np.sin(2 * np.pi * 1000 * t)
+    clicks = np.zeros(8 * SR)
+    clicks[:: SR // 2] = 0.9  # two a second
+    sounds = [sine, np.convolve(clicks, np.exp(-np.arange(400) / 40))[: 8 * SR], np.zeros(8 * SR)]
+    table = projection.statistics(sounds, SR)
+    assert table["centroid_hz"][0] == pytest.approx(1000, abs=15)
+    assert table["level_db"][0] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.01)
+    assert table["tempo"][1] == pytest.approx(120, rel=0.05)
+    assert table[["tempo", "centroid_hz"]].iloc[2].isna().all() and table["level_db"][2] < -100
