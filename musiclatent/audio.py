@@ -5,13 +5,15 @@ a file from being read becomes an `AudioError`: one sentence with the file, the 
 wav, flac, ogg, opus, mp3, au and aiff are read by libsndfile; m4a, mp4, aac and wma by ffmpeg.
 """
 
+import errno
 import io
 import math
 import uuid
 import warnings
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from musiclatent.decoders import SUFFIXES as SUFFIXES
 KEEP = 0.95  # share of the promised length above which a cut file is kept
 MAX_PEAK = 4.0  # above this, floats are not samples in [-1, 1] but integers stored as floats
 _MAX_VALUES = 1 << 22  # decoded at once: 16 MiB, whatever the rate and the channels
+_MAX_WAV = 2**32 - 256  # bytes of samples that the sizes in a wav header can name
 _WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
 
 
@@ -167,18 +170,68 @@ def write(path: str | Path, y: np.ndarray, sr: int, *, subtype: str | None = Non
     if path.suffix.lower() not in _WRITABLE:
         raise ValueError(f"{path}: cannot write this suffix; use one of {', '.join(_WRITABLE)}")
     data = _encode(y, sr, _WRITABLE[path.suffix.lower()], subtype)
+    with _whole(path) as part:
+        part.write_bytes(data)
+    return path
+
+
+def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Path:
+    """Write blocks of samples to a 16-bit wav or flac file as they come, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file to make; its suffix names the format.
+    blocks
+        Samples, each ``(N,)`` or each ``(C, N)``; floats, clipped to [-1, 1].
+    sr
+        Their sampling rate in Hz.
+
+    Raises
+    ------
+    ValueError
+        If there is no block, one is empty or not finite, their channels differ, or the format
+        cannot hold them.
+    OSError
+        If the file cannot be written, as when the disk is full.
+    """
+    path, blocks = Path(path), iter(blocks)
+    format = _WRITABLE.get(path.suffix.lower())
+    if format not in ("WAV", "FLAC"):
+        raise ValueError(f"{path}: cannot write this suffix block by block; use .wav or .flac")
+    first = _checked(next(blocks, np.zeros(0)))
+    _encode(first[..., :1], sr, format, None)  # says at the door what the format cannot hold
+    room = _MAX_WAV if format == "WAV" else math.inf
+    kind = {"format": format, "subtype": "PCM_16", "channels": first[..., 0].size}
+    with _whole(path) as part, sf.SoundFile(part, "w", sr, **kind) as file:
+        for y in chain([first], blocks):
+            y = _checked(y)
+            if y.shape[:-1] != first.shape[:-1]:
+                raise ValueError(f"a block has shape {y.shape} after one of shape {first.shape}")
+            room -= 2 * y.size
+            if room < 0:
+                raise ValueError(f"{path}: a wav file cannot hold more than 4 GiB; use .flac")
+            file.write(_integers(np.clip(y, -1.0, 1.0), 16).T)
+    return path
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a name to write to, which becomes `path` at the end; or leave nothing, and say why."""
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        part.write_bytes(data)
+        yield part
         part.replace(path)
-    except OSError as error:
-        reason = f"could not write the audio file ({error.strerror})"
+    except (OSError, sf.LibsndfileError) as error:
+        # libsndfile knows only that the system refused; a full disk is the usual reason.
+        code = getattr(error, "errno", None) or errno.EIO
+        cause = getattr(error, "strerror", None) or "the disk may be full"
+        reason = f"could not write the audio file ({cause})"
         remedy = "free some space or choose another folder"
-        raise OSError(error.errno, f"{reason}; {remedy}", str(path)) from error
+        raise OSError(code, f"{reason}; {remedy}", str(path)) from error
     finally:
         with suppress(OSError):
             part.unlink()
-    return path
 
 
 def encode(y: np.ndarray, sr: int, format: str = "mp3") -> bytes:

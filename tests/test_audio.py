@@ -642,6 +642,74 @@ def test_a_limit_on_file_size_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@QUICK
+@given(
+    cuts=st.lists(st.integers(1, N - 1), max_size=6),
+    channels=st.sampled_from([0, 1, 2]),
+    suffix=st.sampled_from(["wav", "flac"]),
+)
+def test_blocks_are_written_as_one_file(tmp_path, cuts, channels, suffix):
+    y = 4 * sound(channels=max(1, channels)).T  # beyond full scale: clipped
+    y = y if channels else y[0]
+    parts = iter(np.split(y, sorted(set(cuts)), axis=-1))
+    path = audio.write_blocks(tmp_path / f"a.{suffix}", parts, SR)
+    whole = audio.write(tmp_path / f"b.{suffix}", y, SR)
+    got, want = (audio.read(p, mono=channels == 0)[0] for p in (path, whole))
+    assert np.array_equal(got, want) and got.shape[-1] == N
+    assert sf.info(path).subtype == "PCM_16"
+    assert len(list(tmp_path.iterdir())) <= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "words"),
+    [
+        ("a.wav", [], "not empty"),
+        ("a.wav", [np.zeros(5), np.zeros(0)], "not empty"),
+        ("a.wav", [np.zeros(5), np.full(5, np.inf)], "NaN or infinity"),
+        ("a.wav", [np.zeros(5), np.zeros((1, 5))], r"shape \(1, 5\) after one of shape \(5,\)"),
+        ("a.wav", [np.zeros((2, 5)), np.zeros((3, 5))], "shape"),
+        ("a.mp3", [np.zeros(5)], r"use \.wav or \.flac"),
+        ("a.flac", [np.zeros((9, 5))], "flac cannot hold 9 channels"),
+    ],
+)
+def test_blocks_that_cannot_be_written(tmp_path, name, blocks, words):
+    with pytest.raises(ValueError, match=words):
+        audio.write_blocks(tmp_path / name, blocks, SR)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_disk_that_fills_up_between_blocks_leaves_the_old_file(tmp_path, suffix):
+    path = audio.write(tmp_path / f"a.{suffix}", sound(0.1)[:, 0], SR)
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        noise = np.random.default_rng(0).uniform(-1, 1, (20, SR)).astype(np.float32)
+        with pytest.raises(OSError, match="disk may be full.*free some space") as caught:
+            audio.write_blocks(path, noise, SR)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(path)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
+
+
+def test_a_source_that_breaks_off_leaves_nothing(tmp_path, folder):
+    path = broken(folder, tmp_path, "whole.wav", 0.6)
+    with pytest.raises(AudioError, match="cut short"):
+        audio.write_blocks(tmp_path / "a.wav", audio.blocks(path, block_s=0.5), SR)
+    assert [p.name for p in tmp_path.iterdir()] == ["whole.wav"]
+
+
+def test_a_wav_of_more_than_4_gib_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "_MAX_WAV", 3 * SR)
+    blocks = [np.zeros(SR, np.float32)] * 2
+    with pytest.raises(ValueError, match=r"more than 4 GiB; use \.flac"):
+        audio.write_blocks(tmp_path / "a.wav", blocks, SR)
+    audio.write_blocks(tmp_path / "a.flac", blocks, SR)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
+
+
 def test_writing_into_a_missing_folder(tmp_path):
     (tmp_path / "file").touch()
     for parent in ("missing", "file"):
