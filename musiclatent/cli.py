@@ -5,10 +5,16 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musiclatent import __version__, config
-from musiclatent.config import PROFILES
+from musiclatent.config import PROFILES, Study
 from musiclatent.studies import STUDIES, study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from musiclatent.runs import Run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _data(commands)
     _reproduce(commands)
-    _encode(commands)
+    _listen(commands)
     colab = commands.add_parser("colab", help="write notebooks that run in Colab after upload")
     colab.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
     colab.set_defaults(run=_run_colab)
@@ -47,18 +53,32 @@ def _reproduce(commands) -> None:
     sub.set_defaults(run=_run_reproduce)
 
 
-def _encode(commands) -> None:
-    """Add ``encode``."""
-    sub = commands.add_parser("encode", help="encode audio files of any length into latents")
-    sub.add_argument("files", nargs="+", type=Path)
+def _trained(commands, name: str, about: str) -> argparse.ArgumentParser:
+    """Add a command that needs a trained experiment."""
+    sub = commands.add_parser(name, help=about)
     sub.add_argument("--study", default="waveform", help=", ".join(STUDIES))
-    sub.add_argument("--experiment", default="waveform-64", help="a trained row of the study")
+    sub.add_argument("--experiment", default="all", help="a trained row of the study")
     sub.add_argument("--profile", default="demo", help=", ".join(PROFILES))
+    sub.add_argument("--corpus", default="", help="the folder of your own that it was trained on")
     sub.add_argument("--results", default="results", help="folder (default: %(default)s)")
-    sub.add_argument(
-        "--out", type=Path, default=Path("latents"), help="folder of latents (default: %(default)s)"
-    )
+    return sub
+
+
+def _listen(commands) -> None:
+    """Add ``encode``, ``similar`` and ``explore``."""
+    sub = _trained(commands, "encode", "encode audio files, rebuild them, place them")
+    sub.add_argument("files", nargs="+", type=Path)
+    sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder of what is made")
     sub.set_defaults(run=_run_encode)
+    sub = _trained(commands, "similar", "rank the tracks of a folder by likeness to a file")
+    sub.add_argument("file", type=Path)
+    sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
+    sub.add_argument("--out", type=Path, default=Path("similar"), help="folder of what is made")
+    sub.set_defaults(run=_run_similar)
+    sub = _trained(commands, "explore", "write a map of the latents that plays what you click")
+    sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
+    sub.add_argument("--projection", default="umap", choices=("umap", "pca"))
+    sub.set_defaults(run=_run_explore)
 
 
 def _run_fetch(arguments: argparse.Namespace) -> None:
@@ -89,19 +109,62 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
     )
 
 
-def _run_encode(arguments: argparse.Namespace) -> None:
+def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run]":
+    """Find the trained experiment that a command works with."""
     plan = study(arguments.study)
-    experiment = plan.experiment(arguments.experiment)
     config.profile(arguments.profile)
-    from musiclatent import latents, runs  # torch takes seconds: after what can go wrong
+    if not plan.experiments:
+        raise ValueError(f"the study {plan.name} has no models in this version; take waveform")
+    experiment = plan.main(arguments.experiment)
+    from musiclatent.runs import read_run  # torch takes seconds: after what can go wrong
 
-    space = config.Workspace(arguments.profile, plan.name, results=arguments.results)
-    run = runs.read_run(experiment, space.folder("checkpoints", experiment.name))
-    _, quarantine = latents.encode_files(run, plan, arguments.files, arguments.out)
-    for path, reason in quarantine.items():
+    corpus = str(Path(arguments.corpus).expanduser().resolve()) if arguments.corpus else ""
+    space = config.Workspace(arguments.profile, plan.name, corpus, arguments.results)
+    return (
+        plan,
+        space,
+        read_run(experiment, space.base / plan.name / "checkpoints" / experiment.name),
+    )
+
+
+def _set_aside(quarantine: "pd.DataFrame") -> None:
+    """Name the files that could not be read."""
+    for path, reason in quarantine.itertuples(index=False):
         print(f"set aside: {path}: {reason}", file=sys.stderr)
-    n = len(arguments.files)
-    print(f"{n - len(quarantine)} of {n} files encoded into {arguments.out}")
+
+
+def _run_encode(arguments: argparse.Namespace) -> None:
+    plan, space, run = _space(arguments)
+    from musiclatent import latents, newmusic
+
+    folder = space.base / plan.name / "latents" / run.experiment.name
+    training = latents.read(folder, run=run) if folder.exists() else None
+    table, quarantine = newmusic.encode(run, plan, arguments.files, arguments.out, training)
+    _set_aside(quarantine)
+    print(table.drop(columns="path").to_string(index=False))
+    print(f"{len(table)} files encoded into {arguments.out}")
+
+
+def _run_similar(arguments: argparse.Namespace) -> None:
+    plan, _, run = _space(arguments)
+    from musiclatent import newmusic
+
+    tracks, quarantine = newmusic.similar(run, plan, arguments.file, arguments.music, arguments.out)
+    _set_aside(quarantine)
+    print(tracks.drop(columns="path").head(20).to_string(index=False))
+    print(f"to listen: {arguments.out / 'similar.html'}")
+
+
+def _run_explore(arguments: argparse.Namespace) -> None:
+    plan, space, run = _space(arguments)
+    from musiclatent import explorer, latents, projection
+
+    known = latents.read(space.base / plan.name / "latents" / run.experiment.name, run=run)
+    known = latents.select(known, ~known.items["silent"].to_numpy())
+    plane = getattr(projection, arguments.projection)(known.z)
+    title = f"{plan.title}: {run.experiment.name}"
+    page = explorer.from_items(arguments.html, plane.points, known.items, plan.sr, title)
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
 
 
 def _run_colab(arguments: argparse.Namespace) -> None:

@@ -14,8 +14,13 @@ from musiclatent import config, corpora, report
 from musiclatent.config import Study, Workspace
 from musiclatent.studies import STUDIES, study
 
-NOTEBOOKS = ("01_preprocess", "02_train")
-NEED_EXPERIMENTS = ("02_train",)
+NOTEBOOKS = (
+    "01_preprocess",
+    "02_train",
+    "03_analyse",
+    "04_new_music",
+    "05_interpolate_generate",
+)
 
 # Local sockets: a kernel on TCP warns that its traffic is in plain text.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
@@ -99,8 +104,8 @@ def _missing(plan: Study, space: Workspace) -> str:
 def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
     """Run a study's notebooks; return what went wrong, or nothing."""
     for name in NOTEBOOKS:
-        if name in NEED_EXPERIMENTS and not plan.experiments:
-            continue
+        if name != "01_preprocess" and not plan.experiments:
+            continue  # its models come with a later version
         parameters = {
             "study": plan.name,
             "experiment": experiment,
@@ -139,6 +144,8 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
     running, target = folder / f".running-{source.name}", folder / source.name
     os.environ["MUSICLATENT_HOME"] = str(config.home())
     os.environ["MUSICLATENT_DATA"] = str(config.data_root())
+    # Threads that spin while they wait make torch much slower beside other programs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         papermill.execute_notebook(

@@ -20,7 +20,9 @@ def test_help_lists_the_commands(capsys):
         cli.main(["--help"])
     shown = capsys.readouterr().out
     assert stop.value.code == 0
-    assert all(word in shown for word in ("data", "reproduce", "encode", "colab"))
+    assert all(
+        word in shown for word in ("data", "reproduce", "encode", "similar", "explore", "colab")
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,9 @@ def test_help_lists_the_commands(capsys):
         (["encode", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
         (["encode", "a.wav", "--experiment", "x"], "no experiment of the study"),
         (["encode", "a.wav", "--results", "RESULTS"], "has not been trained in"),
+        (["encode", "a.wav", "--study", "mel"], "the study mel has no models"),
+        (["similar", "a.wav", "--in", ".", "--results", "RESULTS"], "has not been trained in"),
+        (["explore", "--results", "RESULTS"], "has not been trained in"),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):

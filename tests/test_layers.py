@@ -12,7 +12,7 @@ ORDER = (
     "config studies decoders audio fingerprint demo archives fetch splits datasets corpora "
     "excerpts spectrograms attributes shards cache datamodules models runs training latents "
     "resynthesis clustering projection neighbours repetitions explain generation playlists "
-    "plots explorer report "
+    "plots newmusic listening explorer report "
     "reproduce colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))

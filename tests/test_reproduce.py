@@ -22,12 +22,11 @@ def ran(monkeypatch, tmp_path):
     return calls
 
 
-def test_every_study_runs_01_and_those_with_experiments_02(ran, tmp_path):
+def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
     page = reproduce(profile="tiny", results=str(tmp_path))
     assert page == tmp_path / "tiny" / "index.html" and page.exists()
     assert [(p["study"], name) for name, p in ran] == [
-        ("waveform", "01_preprocess"),
-        ("waveform", "02_train"),
+        *(("waveform", name) for name in module.NOTEBOOKS),
         *((name, "01_preprocess") for name in list(STUDIES)[1:]),
     ]
 
@@ -37,7 +36,7 @@ def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeyp
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
-    _, parameters = ran[1]
+    _, parameters = ran[-1]
     assert parameters["corpus"] == str(tmp_path / "songs")
     assert parameters["results"] == str(tmp_path / "results")
     assert parameters["experiment"] == "waveform-64" and "scheduler" not in parameters
