@@ -10,6 +10,8 @@ MUSICLATENT_DATA ?= data
 # Notebooks run in other folders, so the address becomes absolute here, once.
 export MUSICLATENT_DATA := $(abspath $(MUSICLATENT_DATA))
 export MUSICLATENT_HOME := $(CURDIR)
+# Waiting threads that spin make torch eight times as slow where another program wants a core.
+export OMP_WAIT_POLICY ?= passive
 
 VENV := .venv
 BIN := $(VENV)/bin

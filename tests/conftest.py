@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
