@@ -172,9 +172,12 @@ class CorpusDataModule(pl.LightningDataModule):
         table = self.cached.items[["key", "start_s", "split"]].to_csv(index=False)
         return hashlib.sha256(table.encode()).hexdigest()
 
-    def loader(self, split: str, shuffle: bool = False) -> DataLoader:
-        """Return the batches (x (B, 1, N), row (B,)) of a split."""
-        data = Windows(self.cached.x, self.rows(split))
+    def loader(self, split: str, shuffle: bool = False, at_most: int | None = None) -> DataLoader:
+        """Return the batches (x (B, 1, N), row (B,)) of a split, or of evenly chosen windows."""
+        rows = self.rows(split)
+        if at_most and len(rows) > at_most:
+            rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+        data = Windows(self.cached.x, rows)
         sampler = EpochSampler(len(data), self.seed) if shuffle else None
         return DataLoader(data, self.batch_size, sampler=sampler)
 

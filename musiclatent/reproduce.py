@@ -10,7 +10,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from musiclatent import config, corpora, report
+from musiclatent import config, corpora, report, stamps
 from musiclatent.config import Study, Workspace
 from musiclatent.studies import STUDIES, study
 
@@ -103,24 +103,44 @@ def _missing(plan: Study, space: Workspace) -> str:
 
 def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
     """Run a study's notebooks; return what went wrong, or nothing."""
+    identity = ""
     for name in NOTEBOOKS:
         if name != "01_preprocess" and not plan.experiments:
             continue  # its models come with a later version
-        parameters = {
-            "study": plan.name,
-            "experiment": experiment,
-            "profile": space.profile,
-            "corpus": space.corpus,
-            "results": str((config.home() / space.results).resolve()),
-        }
+        parameters = _parameters(plan, space, experiment)
         parameters |= {"scheduler": scheduler} if name == "01_preprocess" else {}
+        source = config.home() / "notebooks" / f"{name}.ipynb"
+        identity = stamps.identity(source, parameters, _data(plan, space), identity)
+        if stamps.holds(space, name, identity):
+            print(f"{plan.name}: {name} reused, nothing changed since it ran", flush=True)
+            continue
         began = time.monotonic()
         print(f"{plan.name}: {name} ...", flush=True)
-        problem = execute(config.home() / "notebooks" / f"{name}.ipynb", space, parameters)
+        problem = execute(source, space, parameters)
         print(f"{plan.name}: {name} {problem or f'{time.monotonic() - began:.0f} s'}", flush=True)
         if problem:
             return problem
+        stamps.leave(space, name, identity)
     return ""
+
+
+def _parameters(plan: Study, space: Workspace, experiment: str) -> dict[str, str]:
+    """Parameters that every notebook takes."""
+    return {
+        "study": plan.name,
+        "experiment": experiment,
+        "profile": space.profile,
+        "corpus": space.corpus,
+        "results": str((config.home() / space.results).resolve()),
+    }
+
+
+def _data(plan: Study, space: Workspace) -> list[Path]:
+    """Folders of the audio that a study works on; embedded corpora follow from our code."""
+    if config.profile(space.profile).demo:
+        return [Path(space.corpus)] if space.corpus else []
+    names = [space.corpus] if space.corpus else list(plan.real)
+    return [config.data_root() / name for name in [*names, "new_music"]]
 
 
 def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:

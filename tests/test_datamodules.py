@@ -86,6 +86,14 @@ def test_the_data_hash_follows_the_split(music, tmp_path):
     assert first.data_hash() == again.data_hash() != other.data_hash()
 
 
+def test_a_loader_can_take_evenly_chosen_windows(music, tmp_path):
+    data = _data(music, tmp_path, batch_size=2)
+    data.setup()
+    rows = np.concatenate([row for _, row in data.loader("train", at_most=3)])
+    every = data.rows("train")
+    assert rows.tolist() == [every[0], every[(len(every) - 1) // 2], every[-1]]
+
+
 def test_steps_count_the_batches(music, tmp_path):
     data = _data(music, tmp_path, batch_size=7)
     data.setup()

@@ -13,7 +13,7 @@ ORDER = (
     "excerpts spectrograms attributes shards cache datamodules models runs training latents "
     "resynthesis clustering projection neighbours repetitions explain generation playlists "
     "plots newmusic listening explorer report "
-    "reproduce colab cli"
+    "stamps reproduce colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

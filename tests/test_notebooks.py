@@ -66,8 +66,8 @@ def test_thin_and_stripped(path):
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
 def test_each_parameter_that_reproduce_hands_over_exists(path):
     # papermill only warns about a name that the notebook does not have
-    source = inspect.getsource(reproduce._run)
-    names = set(re.findall(r'"(\w+)":', source)) - {"scheduler"}
+    source = inspect.getsource(reproduce._parameters)
+    names = set(re.findall(r'"(\w+)":', source))
     assert names <= set(_parameters(path))
     if path.stem == "01_preprocess":
         assert "scheduler" in _parameters(path)

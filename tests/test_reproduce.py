@@ -31,10 +31,22 @@ def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
     ]
 
 
+def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):
+    for _ in range(2):
+        reproduce("waveform", profile="tiny", results=str(tmp_path))
+    assert len(ran) == len(module.NOTEBOOKS)
+    assert capsys.readouterr().out.count("reused, nothing changed") == len(module.NOTEBOOKS)
+    reproduce("waveform", experiment="waveform-64", profile="tiny", results=str(tmp_path))
+    assert len(ran) == 2 * len(module.NOTEBOOKS)
+
+
 def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeypatch):
     monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path))
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
+    (tmp_path / "notebooks").mkdir()
+    for name in module.NOTEBOOKS:
+        (tmp_path / "notebooks" / f"{name}.ipynb").touch()
     reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
     _, parameters = ran[-1]
     assert parameters["corpus"] == str(tmp_path / "songs")

@@ -1,0 +1,60 @@
+import os
+
+import pytest
+
+from musiclatent import stamps
+from musiclatent.config import Workspace
+
+
+@pytest.fixture
+def book(tmp_path):
+    path = tmp_path / "01.ipynb"
+    path.write_text("{}")
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "a.wav").write_text("sound")
+    return path
+
+
+@pytest.fixture
+def space(tmp_path):
+    space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
+    (space.folder("figures") / "a.png").write_text("picture")
+    return space
+
+
+def test_the_same_things_have_the_same_identity(book, tmp_path):
+    music = [tmp_path / "music"]
+    first = stamps.identity(book, {"a": "1"}, music, "x")
+    assert first == stamps.identity(book, {"a": "1"}, music, "x")
+    assert first != stamps.identity(book, {"a": "2"}, music, "x")
+    assert first != stamps.identity(book, {"a": "1"}, music, "y")
+    assert first != stamps.identity(book, {"a": "1"}, [], "x")
+    book.write_text("{ }")
+    assert first != stamps.identity(book, {"a": "1"}, music, "x")
+
+
+def test_data_that_changed_changes_it(book, tmp_path):
+    music = tmp_path / "music"
+    first = stamps.identity(book, {}, [music])
+    os.utime(music / "a.wav", ns=(0, 0))
+    second = stamps.identity(book, {}, [music])
+    (music / "b.wav").write_text("more")
+    assert len({first, second, stamps.identity(book, {}, [music])}) == 3
+
+
+def test_a_stamp_holds_until_something_is_missing_or_cut(space):
+    assert not stamps.holds(space, "01", "x")
+    stamps.leave(space, "01", "x")
+    assert stamps.holds(space, "01", "x") and not stamps.holds(space, "01", "y")
+    (space.folder("figures") / "later.png").write_text("of the next notebook")
+    assert stamps.holds(space, "01", "x")
+    (space.folder("figures") / "a.png").write_text("pic")
+    assert not stamps.holds(space, "01", "x")
+    (space.folder("figures") / "a.png").unlink()
+    assert not stamps.holds(space, "01", "x")
+
+
+def test_a_torn_stamp_does_not_hold(space):
+    stamps.leave(space, "01", "x")
+    (space.folder("notebooks") / ".01.stamp.json").write_text('{"identity": "x"')
+    assert not stamps.holds(space, "01", "x")
