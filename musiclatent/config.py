@@ -63,7 +63,7 @@ class Profile:
     batch_size: int = 16
 
 
-_DEMO = DemoSize(8, 30.0, 4, 4, 5, 4, 3, 120.0)
+_DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
 PROFILES = {
     "tiny": Profile("tiny", _TINY, {"waveform": 2}),

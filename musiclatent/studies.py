@@ -58,7 +58,7 @@ _POOLING = Experiment(
     "waveform-pooling",
     "pooling",
     "PoolingAutoencoder",
-    {"maps": 64, "channels": [8, 16, 32], "kernel_size": 9, "pool": 8, "hidden": 128},
+    {"maps": 64, "channels": [4, 16, 64], "kernel_size": 9, "pool": 8, "hidden": 128},
     "The autoencoder made from an earlier classifier: three convolutions, three max-poolings and "
     "four hidden dense layers, ELU and shifted ReLU. The sizes are our choice, and the dense "
     "layers act on each frame, so that any length works.",

@@ -112,7 +112,7 @@ class PoolingAutoencoder(Autoencoder):
     def __init__(
         self,
         maps: int = 64,
-        channels: list[int] = [8, 16, 32],  # noqa: B006, a plain list: it goes to the checkpoint
+        channels: list[int] = [4, 16, 64],  # noqa: B006, a plain list: it goes to the checkpoint
         kernel_size: int = 9,
         pool: int = 8,
         hidden: int = 128,
