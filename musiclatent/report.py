@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from importlib import resources
+from itertools import groupby, islice
 from pathlib import Path
 
 import jinja2
@@ -12,7 +13,7 @@ from musiclatent import __version__, audio, plots
 from musiclatent.config import PROFILES, Experiment, Study, pick
 from musiclatent.studies import STUDIES
 
-SOUNDS = 24  # players a study, so that the page stays below a few megabytes
+SOUNDS = 10  # players of each notebook, so that the page stays below a few megabytes
 FAILED = "failed.json"
 
 
@@ -65,9 +66,10 @@ def _pictures(folder: Path) -> list[dict]:
 def _sounds(folder: Path) -> list[str]:
     """Players of a study's sounds."""
     players = []
-    for path in sorted(folder.glob("audio/*.wav"))[:SOUNDS]:
-        y, sr = audio.read(path)
-        players.append(plots.player(y, sr, path.stem.replace("_", " ")))
+    for _, paths in groupby(sorted(folder.glob("audio/*.wav")), key=lambda path: path.name[:2]):
+        for path in islice(paths, SOUNDS):
+            y, sr = audio.read(path)
+            players.append(plots.player(y, sr, path.stem.replace("_", " ")))
     return players
 
 
@@ -108,6 +110,7 @@ def write(base: Path, profile: str) -> Path:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(template).render(
         profile=profile,
+        rendered=PROFILES[profile].demo is not None,
         sections=[_section(STUDIES[name], base / name) for name in names],
         version=__version__,
     )

@@ -13,6 +13,7 @@ METRICS = {
     "test_sisdr_64": 9.5,
     "test_mse_linear_64": 0.0018,
     "split": "group",
+    "corpora": "demo-music",
     "seed": 0,
     "train_windows": 10,
     "validation_windows": 2,
@@ -49,8 +50,17 @@ def test_the_page_needs_nothing_beside_it(base):
         assert word not in page
     assert 'name="viewport"' in page and "0.00169" in page and "0.00338" in page
     assert "&lt;b&gt;curves" in page and "<b>curves" not in page
-    assert "Split: group; seed 0" in page
+    assert "Corpora: demo-music. Split: group; seed 0" in page and "rendered by us" in page
+    assert "rendered by us" not in report.write(base, "real").read_text()
     assert [path.name for path in base.iterdir() if path.is_file()] == ["index.html"]
+
+
+def test_every_notebook_has_its_first_players(base):
+    for number in ("02", "05"):
+        for i in range(report.SOUNDS + 2):
+            audio.write(base / "waveform" / "audio" / f"{number}_x{i:02}.wav", np.zeros(99), 22_050)
+    page = report.write(base, "demo").read_text()
+    assert page.count("<audio") == 2 * report.SOUNDS
 
 
 def test_a_skipped_study_has_its_line(base):
