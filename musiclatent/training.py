@@ -18,8 +18,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from safetensors.torch import save_file
 
-from musiclatent import __version__
-from musiclatent.config import SEED, Experiment
+from musiclatent import __version__, config
+from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.datamodules import SPLITS, CorpusDataModule
 from musiclatent.models.blocks import Autoencoder
 from musiclatent.runs import MODELS, Run, evaluate, load, read_run, write_json
@@ -148,6 +148,22 @@ def fit(
         return None
     _finish(experiment, data, folder, trainer, identity)
     return replace(read_run(experiment, folder), status="resumed" if resumed else "trained")
+
+
+def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> Run:
+    """Train an experiment at its place in a study's results, or reuse it.
+
+    Parameters
+    ----------
+    experiment
+        What to train, for the epochs of the profile.
+    data
+        Windows.
+    space
+        The study's results.
+    """
+    epochs = experiment.training.epochs(config.profile(space.profile), space.study)
+    return fit(experiment, data, space.folder("checkpoints", experiment.name), epochs=epochs)
 
 
 def _require_splits(data: CorpusDataModule) -> None:

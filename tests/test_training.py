@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from musiclatent import audio, runs, training
-from musiclatent.config import Experiment, Training
+from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.excerpts import Waveform
 from musiclatent.runs import CheckpointError
@@ -69,6 +69,13 @@ def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
     assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     assert not list((tmp_path / "run").rglob("*.part"))
+
+
+def test_ensure_trains_at_the_place_of_the_study_and_then_reuses(data, tmp_path):
+    space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
+    first = training.ensure(SMALL, data, space)
+    assert first.checkpoint == space.folder("checkpoints", "waveform-small") / "best.ckpt"
+    assert len(first.curves) == 2 and training.ensure(SMALL, data, space).status == "reused"
 
 
 def test_training_learns(data, tmp_path):
