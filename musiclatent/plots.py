@@ -146,7 +146,7 @@ def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
     return figure
 
 
-def size_study(table: pd.DataFrame, paper: dict[int, float]) -> Figure:
+def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     """Draw error against the number of latent values in a window.
 
     Parameters
@@ -154,9 +154,13 @@ def size_study(table: pd.DataFrame, paper: dict[int, float]) -> Figure:
     table
         Columns family, latent_numbers, test_mse, test_sisdr (dB), test_mrstft.
     paper
-        The paper's test MSE by number of latent values.
+        The paper's figures: (number of latent values, test MSE).
     """
-    measures = {"test_mse": "MSE", "test_sisdr": "SI-SDR (dB)", "test_mrstft": "STFT distance"}
+    measures = {
+        "test_mse": "MSE",
+        "test_sisdr": "SI-SDR (dB, from -10)",
+        "test_mrstft": "STFT distance",
+    }
     figure, axes = plt.subplots(1, 3, figsize=(13, 4))
     for axis, (name, label) in zip(axes, measures.items(), strict=True):
         sns.lineplot(
@@ -168,9 +172,10 @@ def size_study(table: pd.DataFrame, paper: dict[int, float]) -> Figure:
         axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="small", rotation=20)
         axis.minorticks_off()
     if paper:
-        axes[0].plot(paper.keys(), paper.values(), "k*", label="the paper, its own split")
+        axes[0].plot(*zip(*paper, strict=True), "k*", label="the paper, its own split")
     axes[0].set_yscale("log")
     axes[0].legend(fontsize="x-small")
+    axes[1].set_ylim(bottom=max(-10, axes[1].get_ylim()[0]))
     sns.despine(figure)
     return figure
 

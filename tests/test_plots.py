@@ -57,7 +57,7 @@ def test_reconstructions_curves_and_sizes_draw_what_they_are_given():
     assert [line.get_ydata()[-1] for line in axis.lines] == [1.5, 1.0, 1.2]
     sizes = pd.DataFrame({"family": ["a", "a"], "latent_numbers": [10, 20]})
     sizes = sizes.assign(test_mse=[2.0, 1.0], test_sisdr=[1.0, 2.0], test_mrstft=[3.0, 2.0])
-    assert len(plots.size_study(sizes, {20: 1.5}).axes) == 3
+    assert len(plots.size_study(sizes, [(20, 1.5)]).axes) == 3
 
 
 def test_counts_draw_a_bar_a_label_and_split():
