@@ -161,7 +161,7 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         "test_sisdr": "SI-SDR (dB, from -10)",
         "test_mrstft": "STFT distance",
     }
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4))
+    figure, axes = plt.subplots(1, 3, figsize=(14.5, 4))
     for axis, (name, label) in zip(axes, measures.items(), strict=True):
         sns.lineplot(
             table, x="latent_numbers", y=name, hue="family", style="family", markers=True,
@@ -174,7 +174,9 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     if paper:
         axes[0].plot(*zip(*paper, strict=True), "k*", label="the paper, its own split")
     axes[0].set_yscale("log")
-    axes[0].legend(fontsize="x-small")
+    shown = axes[0].get_legend_handles_labels()
+    axes[0].get_legend().remove()
+    figure.legend(*shown, loc="outside right", fontsize="small")
     axes[1].set_ylim(bottom=max(-10, axes[1].get_ylim()[0]))
     sns.despine(figure)
     return figure
