@@ -240,9 +240,10 @@ def scatter(
     names = sorted(label for label in labels.unique() if label)
     colors = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
     for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
-        for name in ["", *names]:
+        for index, name in enumerate(["", *names]):
             mine = points[(labels == name).to_numpy()]
-            axis.scatter(*mine.T, s=12, color=colors.get(name, "0.6"), label=name, alpha=0.8)
+            style = {"color": colors.get(name, "0.6"), "marker": "o^sD"[(index - 1) // 10 % 4]}
+            axis.scatter(*mine.T, s=12, label=name, alpha=0.8, **style)
         rows = (marked or {}).get(title, [])
         axis.scatter(*points[rows].T, s=110, facecolors="none", edgecolors="k")
         axis.set(title=title, xticks=[], yticks=[])
