@@ -56,7 +56,7 @@ def read_run(experiment: Experiment, folder: Path) -> Run:
     CheckpointError
         If nothing was trained there.
     """
-    if not (folder / "metrics.json").exists():
+    if not ((folder / "metrics.json").exists() and (folder / "best.ckpt").exists()):
         raise CheckpointError(
             f"{experiment.name} has not been trained in {folder}; train it with: "
             f"make reproduce STUDY={experiment.name.split('-')[0]} EXPERIMENT={experiment.name}"

@@ -118,7 +118,8 @@ def fit(
     data.setup()
     _require_splits(data)
     identity = _identity(experiment, data, epochs, seed)
-    if _stored(folder) == identity["hash"] and (folder / "metrics.json").exists():
+    ended = (folder / "metrics.json").exists() and (folder / "best.ckpt").exists()
+    if _stored(folder) == identity["hash"] and ended:
         log.info("%s: reused, it was trained before on the same data", experiment.name)
         return read_run(experiment, folder)
     resumed = _prepare(experiment, folder, identity)
@@ -198,7 +199,8 @@ def _stored(folder: Path) -> str:
 
 def _prepare(experiment: Experiment, folder: Path, identity: dict) -> bool:
     """Make the folder ready; tell whether it holds the beginning of the same run."""
-    if _stored(folder) == identity["hash"] and (folder / "last.ckpt").exists():
+    begun = (folder / "last.ckpt").exists() and not (folder / "metrics.json").exists()
+    if _stored(folder) == identity["hash"] and begun:
         load(folder / "last.ckpt", experiment)  # says so if it cannot be read
         return True
     shutil.rmtree(folder, ignore_errors=True)

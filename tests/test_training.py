@@ -94,6 +94,14 @@ def test_a_second_call_reuses_and_another_seed_trains_anew(data, tmp_path):
     assert training.fit(words, data, tmp_path / "run", epochs=2, seed=1).status == "reused"
 
 
+def test_weights_that_were_deleted_are_trained_anew(data, tmp_path, one_thread):
+    first = training.fit(SMALL, data, tmp_path / "run", epochs=2)
+    first.checkpoint.unlink()
+    again = training.fit(SMALL, data, tmp_path / "run", epochs=2)
+    assert again.status == "trained" and again.metrics == first.metrics
+    assert again.checkpoint.exists()
+
+
 def test_the_same_seed_gives_the_same_figures(data, tmp_path, one_thread):
     first = training.fit(SMALL, data, tmp_path / "a", epochs=2)
     again = training.fit(SMALL, data, tmp_path / "b", epochs=2)
