@@ -1,7 +1,9 @@
 """Cut files into windows, and turn windows into what a model takes.
 
 A transform is a frozen dataclass of plain values with `kind`, `version`, `sr`, `window_s`, `shape`
-and a call from samples ``(N,)`` to one array of that shape; `Waveform` is the simplest.
+and a call from samples ``(N,)`` to one array of that shape, which the cache keeps; `model_input`
+scales such arrays for a model, `pair` says by what, and `sound` goes all the way back. `Waveform`
+is the simplest.
 """
 
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ class Waveform:
 
     kind: ClassVar[str] = "waveform"
     version: ClassVar[int] = 1
+    hop_length: ClassVar[int] = 1  # samples from one place of the last axis to the next
 
     sr: int = SR
     window_s: float = 5.0
@@ -54,6 +57,37 @@ class Waveform:
         if y.shape != self.shape:
             raise ValueError(f"a window has shape {y.shape}; this transform takes {self.shape}")
         return np.asarray(y, np.float32)
+
+    def model_input(self, x: np.ndarray) -> np.ndarray:
+        """Return what a model takes: the samples as they are.
+
+        Parameters
+        ----------
+        x
+            Samples ``(..., N)`` in [-1, 1].
+        """
+        return x
+
+    def pair(self, x: np.ndarray) -> tuple[None, None]:
+        """Return what `sound` needs to undo the scaling of `x`: nothing."""
+        return None, None
+
+    def sound(
+        self,
+        x: np.ndarray,
+        low: np.ndarray | float | None = None,
+        high: np.ndarray | float | None = None,
+    ) -> np.ndarray:
+        """Return what can be heard: the samples as they are.
+
+        Parameters
+        ----------
+        x
+            Samples ``(..., N)`` in [-1, 1].
+        low, high
+            Not used: samples are not scaled, so there is no range to undo.
+        """
+        return x
 
 
 def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float, np.ndarray]]:

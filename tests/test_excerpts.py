@@ -85,6 +85,13 @@ def test_waveform_keeps_the_samples():
         transform(x[1:])
 
 
+def test_waveform_is_its_own_model_input_and_sound():
+    transform, x = Waveform(8000, 0.5), noise(8000).reshape(2, 4000)
+    assert np.array_equal(transform.model_input(x), x)
+    assert np.array_equal(transform.sound(x), x)
+    assert np.array_equal(transform.sound(x, low=np.zeros(2), high=np.ones(2)), x)
+
+
 def test_waveform_is_plain_values():
     assert dataclasses.asdict(Waveform()) == {"sr": 22_050, "window_s": 5.0}
     assert Waveform() == Waveform(22_050, 5.0)
