@@ -6,16 +6,18 @@ read are set aside in the quarantine table; repeated recordings, found in the so
 """
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from musiclatent import audio, demo, fingerprint, splits
+from musiclatent import audio, demo, fingerprint, splits, tables
 from musiclatent.config import PROFILES, DemoSize, pick
 from musiclatent.datasets import DATASETS, CorpusError, Dataset, plain
 
@@ -23,6 +25,13 @@ COLUMNS = ("item_id", "path", "label", "group", "split", "seconds")
 DEMO = {f"demo-{kind}": kind for kind in demo.KINDS}
 NAMES = (*DEMO, *DATASETS)
 SUMS = "SHA256SUMS"
+NUMBERED = {
+    "fold-K": lambda items, root, work, k: splits.by_fold(items, k),
+    "outer-K": lambda items, root, work, k: splits.by_fold(items, k, inner=False),
+    "random-K": lambda items, root, work, k: splits.at_random(items, k),
+    "shuffled-K": lambda items, root, work, k: splits.at_random(items, k, inner=False),
+}
+attributes = tables.attributes
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,11 @@ def load(
     split
         ``group`` for any corpus; ``filtered`` or ``random`` (the published lists) for gtzan;
         ``official`` or ``speakers`` for fsdd; ``speakers`` for demo-digits.
+
+        K a number, for any corpus: ``fold-K`` tests on fold K (0 to 4) and has an inner eighth of
+        the rest for validation, ``outer-K`` has none. ``random-K`` and ``shuffled-K`` are the same
+        at random with seed K, as papers do: groups straddle them on purpose. ``excerpts-K`` puts
+        gtzan's clips where ``fold-K`` has their rows of gtzan_excerpts.
     seed
         Seed of the split and of the rendering.
     n_jobs
@@ -84,7 +98,7 @@ def load(
     CorpusError
         If the corpus is missing, empty, or none of its files can be read.
     ValueError
-        If the corpus has no such split.
+        If the corpus has no such split or fold.
     """
     if name in DEMO:
         dataset, found = _render(name, work, demo, seed, n_jobs)
@@ -95,8 +109,10 @@ def load(
     items = corpus.items
     if dataset.repeats:
         items["group"] = _grouped(items, items["group"], work, n_jobs)
-    by = {"group": lambda items, root: splits.by_group(items, seed)} | dataset.splits
-    items["split"] = pick(by, split, f"split of {name}")(items, Path(root))
+    if re.fullmatch(r"(fold|outer)-\d+", split) and "fold" not in items:
+        items["fold"] = splits.folds(items, tables.N_FOLDS)
+    by = {"group": lambda items, *_: splits.by_group(items, seed)} | NUMBERED | dataset.splits
+    items["split"] = _split(by, split, name)(items, Path(root), Path(work))
     if split == "speakers":
         items["group"] = items["speaker"]
     items = items[items["split"] != ""]
@@ -134,8 +150,11 @@ def load_all(
     CorpusError
         As `load`, or if no item has a label to keep.
     ValueError
-        If several corpora shall be split otherwise than by group.
+        If several corpora shall be split otherwise than by group, or one of them has no sound.
     """
+    silent = [name for name in names if name in DATASETS and DATASETS[name].spectrograms]
+    if len(names) > 1 and silent:
+        raise ValueError(f"{silent[0]}: it holds no sound and cannot be joined; use it alone")
     if len(names) > 1 and split != "group":
         joined = ", ".join(names)
         raise ValueError(f"{joined}: there is no split {split!r} over several corpora; use group")
@@ -191,7 +210,7 @@ def require(name: str, root: Path) -> None:
 
 
 def check(name: str, root: Path) -> pd.DataFrame:
-    """Verify a corpus: presence, names, published hashes, and that every file can be decoded.
+    """Verify a corpus: presence, names, published hashes, and that all of it can be read.
 
     Parameters
     ----------
@@ -208,6 +227,8 @@ def check(name: str, root: Path) -> pd.DataFrame:
     if name in DEMO:
         return _table([])
     root, dataset = Path(root), _dataset(name)
+    if dataset.spectrograms:
+        return _table(tables.problems(root) + _hashes(root / dataset.folder))
     try:
         found = dataset.index(root, root)
     except CorpusError as error:
@@ -217,6 +238,69 @@ def check(name: str, root: Path) -> pd.DataFrame:
     for path, *why in zip(found["path"], found["reason"], decoded, strict=True):
         rows += [(path, reason) for reason in why if reason]
     return _table(rows)
+
+
+def spectrograms(name: str, root: Path) -> np.ndarray | None:
+    """Read the spectrograms of a corpus that holds them in place of sound.
+
+    Parameters
+    ----------
+    name
+        As in `load`.
+    root
+        Folder above the real datasets.
+
+    Returns
+    -------
+    ndarray
+        (B, M, T) float32, in the order of the index column `row`; None for a corpus of sound.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus is missing or broken.
+    """
+    read = None if name in DEMO else _dataset(name).spectrograms
+    return read and read(Path(root))
+
+
+def attribute_splits(root: Path, kind: str = "filtered") -> pd.Series:
+    """Split the table of attributes by the published lists of GTZAN.
+
+    Parameters
+    ----------
+    root
+        Folder above the real datasets.
+    kind
+        ``filtered``: 443/197/290 clips, faults and repetitions removed, artists kept apart.
+        ``random``: 500/250/250, artists mixed.
+
+    Returns
+    -------
+    Series
+        item_id -> train, validation or test; clips in no list are left out.
+
+    Raises
+    ------
+    CorpusError
+        If the table or a list is missing.
+    ValueError
+        If there are no lists of that kind.
+    """
+    lists = {kind: DATASETS["gtzan"].splits[kind] for kind in ("filtered", "random")}
+    items = attributes(root)
+    split = pick(lists, kind, "published split")(items, Path(root), None)
+    return split.set_axis(items["item_id"])[lambda parts: parts != ""]
+
+
+def _split(by: dict[str, Callable], split: str, name: str) -> Callable:
+    """Look up a split; one that ends in a number is kept under the name that ends in K."""
+    stem, _, number = split.rpartition("-")
+    if f"{stem}-K" in by and re.fullmatch("[0-9]{1,9}", number):
+        return lambda *given: by[f"{stem}-K"](*given, int(number))
+    if number == "K":
+        raise ValueError(f"{split}: K stands for a number; write {stem}-0")
+    return pick(by, split, f"split of {name}")
 
 
 def _dataset(name: str) -> Dataset:
@@ -238,7 +322,7 @@ def _render(
     """Render an embedded corpus; its groups are known, so none are searched for."""
     size = size or PROFILES["demo"].demo
     items = demo.render(DEMO[name], size, Path(work) / name, seed=seed, n_jobs=n_jobs)
-    by = {"speakers": lambda items, root: splits.by_speaker(items)} if "speaker" in items else {}
+    by = {"speakers": lambda items, *_: splits.by_speaker(items)} if "speaker" in items else {}
     return Dataset(lambda root, work: items, "", repeats=False, splits=by), items
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet as pq
 
-from musiclatent import splits
+from musiclatent import splits, tables
 from musiclatent.audio import SUFFIXES
+from musiclatent.tables import CorpusError
 
 _NAMES = "blues classical country disco hiphop jazz metal pop reggae rock"
 GENRES = tuple(_NAMES.split())
@@ -33,10 +35,6 @@ VERSION_WORDS = ("full", "variation", "version", "instrumental", "remix", "edit"
 _CLIP = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}\.(wav|au|mp3|flac|ogg)")
 _NO_TEXT = "its name is no valid UTF-8; rename it"
 _DIGIT = r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)"
-
-
-class CorpusError(ValueError):
-    """A corpus is missing or cannot be used: path, reason and remedy in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,10 @@ class Dataset:
     repeats
         Whether repeated recordings are searched for in the sound.
     splits
-        Splits beside ``group``: ``split(items, root)``.
+        Splits beside ``group``: ``split(items, root, work)``; where the name ends in ``-K``, for
+        any number, with the number as a fourth argument.
+    spectrograms
+        ``spectrograms(root)``: what the corpus holds in place of sound; None for sound.
     """
 
     index: Callable[[Path, Path | None], pd.DataFrame]
@@ -64,7 +65,8 @@ class Dataset:
     expected: tuple[str, ...] = ()
     least_s: float = 0.0
     repeats: bool = True
-    splits: dict[str, Callable[[pd.DataFrame, Path], pd.Series]] = field(default_factory=dict)
+    splits: dict[str, Callable[..., pd.Series]] = field(default_factory=dict)
+    spectrograms: Callable[[Path], np.ndarray] | None = None
 
 
 def walk(folder: Path) -> list[Path]:
@@ -244,7 +246,7 @@ def _place(clip: dict, part: Path) -> None:
     (folder / name).write_bytes(clip["bytes"])
 
 
-def _listed(items: pd.DataFrame, root: Path, kind: str) -> pd.Series:
+def _listed(items: pd.DataFrame, root: Path, work: Path | None, *, kind: str) -> pd.Series:
     """Split GTZAN by the lists of one kind: filtered or stratified."""
     folder = root / "gtzan" / "splits"
     short = {"train": "train", "validation": "valid", "test": "test"}
@@ -267,7 +269,14 @@ DATASETS = {
         splits={
             "filtered": partial(_listed, kind="filtered"),
             "random": partial(_listed, kind="stratified"),
+            "excerpts-K": tables.as_excerpts,
         },
+    ),
+    "gtzan_excerpts": Dataset(
+        tables.excerpts,
+        "gtzan_excerpts",
+        repeats=False,
+        spectrograms=tables.spectrograms,
     ),
     "music_speech": Dataset(_music_speech, "music_speech"),
     "music_speech/music": Dataset(partial(_music_speech, kind="music"), "music_speech"),
@@ -277,8 +286,8 @@ DATASETS = {
         expected=tuple(f"{d}_{s}_{i}" for d in range(10) for s in SPEAKERS for i in range(50)),
         repeats=False,
         splits={
-            "official": lambda items, root: splits.by_index(items),
-            "speakers": lambda items, root: splits.by_speaker(items),
+            "official": lambda items, root, work: splits.by_index(items),
+            "speakers": lambda items, root, work: splits.by_speaker(items),
         },
     ),
     "edm": Dataset(_edm, "edm"),

@@ -42,7 +42,7 @@ def by_group(items: pd.DataFrame, seed: int = 0) -> pd.Series:
         )
         return pd.Series("train", index=items.index)
     ordered = items.sort_values("item_id")
-    fold = _folds(ordered, min(FOLDS, n_groups), seed)
+    fold = folds(ordered, min(FOLDS, n_groups), seed).to_numpy()
     sizes = np.bincount(fold)
     small = [k for k in np.flatnonzero(sizes) if k != sizes.argmax()]  # the largest: to train on
     names = np.full(len(sizes), "train", dtype=object)
@@ -50,18 +50,95 @@ def by_group(items: pd.DataFrame, seed: int = 0) -> pd.Series:
     return pd.Series(names[fold], index=ordered.index).reindex(items.index)
 
 
-def _folds(items: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
-    """Assign a fold to each item; labels too rare for any fold are treated as one."""
-    label = items["label"]
-    if label.value_counts().max() < folds:
-        label = np.zeros(len(items), int)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    fold = np.zeros(len(items), int)
+def folds(items: pd.DataFrame, count: int, seed: int = 0) -> pd.Series:
+    """Divide items into folds of about equal size and labels; a group lies in one fold.
+
+    Parameters
+    ----------
+    items
+        Columns item_id, label, group; the order of the rows does not matter. Labels too rare for
+        any fold are treated as one.
+    count
+        Number of folds, at most that of the groups.
+    seed
+        Seed of the random numbers.
+
+    Returns
+    -------
+    Series
+        Fold of each item, from 0.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than folds.
+    """
+    if (groups := items["group"].nunique()) < count:
+        raise ValueError(f"{groups} group(s) cannot be divided into {count} folds; add recordings")
+    ordered = items.sort_values("item_id")
+    label = ordered["label"]
+    if label.value_counts().max() < count:
+        label = np.zeros(len(ordered), int)
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    fold = np.zeros(len(ordered), int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds
-        for k, (_, rows) in enumerate(splitter.split(items, label, items["group"])):
+        for k, (_, rows) in enumerate(splitter.split(ordered, label, ordered["group"])):
             fold[rows] = k
-    return fold
+    return pd.Series(fold, ordered.index).reindex(items.index)
+
+
+def by_fold(items: pd.DataFrame, k: int, *, inner: bool = True) -> pd.Series:
+    """Split by a fold table: one fold is the test part.
+
+    Parameters
+    ----------
+    items
+        Columns item_id, label, group, and fold from 0.
+    k
+        Fold for the test.
+    inner
+        Whether an eighth of the other folds, by group, is the validation part; else all of them
+        are for training.
+
+    Raises
+    ------
+    ValueError
+        If there is no fold `k`.
+    """
+    held = items["fold"] == k
+    if not held.any():
+        last = items["fold"].max()
+        raise ValueError(f"there is no fold {k}; choose one of 0 to {last}")
+    split = pd.Series("train", items.index).mask(held, "test")
+    if inner:
+        parts = folds(items[~held], FOLDS)
+        split[parts.index[parts == 0]] = "validation"
+    return split
+
+
+def at_random(items: pd.DataFrame, seed: int = 0, *, inner: bool = True) -> pd.Series:
+    """Split at random with equal labels and no regard to groups, which straddle it.
+
+    Figures on such a split are too good: they are for comparison with papers that split so.
+
+    Parameters
+    ----------
+    items
+        Columns item_id, label.
+    seed
+        Seed of the random numbers; a fifth of the items is the test part.
+    inner
+        As in `by_fold`.
+    """
+    alone = items.assign(group=items["item_id"])
+    return by_fold(alone.assign(fold=folds(alone, 5, seed)), 0, inner=inner)
+
+
+def straddling(group: pd.Series, part: pd.Series) -> list:
+    """List the groups that lie in more than one part, of B groups and B parts."""
+    parts = part.groupby(group).nunique()
+    return parts[parts > 1].index.tolist()
 
 
 def by_lists(items: pd.DataFrame, lists: dict[str, Path]) -> pd.Series:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from musiclatent import audio, corpora, fingerprint
+from musiclatent import audio, corpora, fingerprint, splits, tables
 from musiclatent.config import PROFILES
 from musiclatent.corpora import COLUMNS, CorpusError
 from musiclatent.datasets import GENRES
@@ -45,13 +45,27 @@ def small(tmp_path_factory):
     root = tmp_path_factory.mktemp("datasets")
     for name in (name for names in SMALL.values() for name in names):
         noise(root / name)
-    splits = root / "gtzan/splits"
-    splits.mkdir()
+    lists = root / "gtzan/splits"
+    lists.mkdir()
     for kind in ("filtered", "stratified"):
         for i, part in enumerate(("train", "valid", "test")):
             lines = [f"{genre}/{genre}.{i:05d}.wav\n" for genre in GENRES[: 9 + i]]
-            (splits / f"{part}_{kind}.txt").write_text("".join(lines))
+            (lists / f"{part}_{kind}.txt").write_text("".join(lines))
+    excerpts(root)
     return root
+
+
+def excerpts(root, count=40):
+    """Write noise as ready spectrograms in pairs of one recording; two of them are clips here."""
+    (root / "gtzan_excerpts").mkdir()
+    np.savez(
+        root / "gtzan_excerpts/mel3s.npz",
+        mel=np.random.default_rng(0).normal(size=(count, 128, 130)).astype(np.float16),
+        label=np.repeat(GENRES[:2], count // 2),
+        clip=np.array(["blues.00001", *[""] * (count - 2), "classical.00002"]),
+        group=np.arange(count) // 2,
+        repeated_pairs=np.array([[0, 1], [2, 3]]),
+    )
 
 
 def load(name, root, tmp_path, **options):
@@ -317,3 +331,106 @@ def test_check_of_other_corpora(small, tmp_path):
     noise(tmp_path / "fsdd/recordings/theo.wav")
     wrong = corpora.check("fsdd", tmp_path)["reason"].tolist()
     assert wrong[0].startswith("2,999 of 3,000") and wrong[1].startswith("its name is not digit_")
+
+
+@pytest.mark.parametrize("k", range(5))
+def test_excerpts_stand_in_folds_and_clips_beside_them(small, tmp_path, k):
+    items = load("gtzan_excerpts", small, tmp_path, split=f"fold-{k}")
+    assert straddling(items) == []
+    test = items.items["split"] == "test"
+    assert test.equals(items.items["fold"] == k) and test.sum() == 8
+    outer = load("gtzan_excerpts", small, tmp_path, split=f"outer-{k}").items["split"]
+    assert (outer == "test").equals(test) and set(outer) == {"train", "test"}
+    clips = load("gtzan", small, tmp_path, split=f"excerpts-{k}").items.set_index("item_id")
+    named = items.items.set_index("item_id")["split"][["blues.00001", "classical.00002"]]
+    assert clips["split"].to_dict() == named.to_dict()
+
+
+def test_random_splits_of_excerpts_straddle_and_depend_on_their_number(small, tmp_path):
+    first, again, other = (
+        load("gtzan_excerpts", small, tmp_path, split=f"random-{k}") for k in (1, 1, 2)
+    )
+    assert first.items.equals(again.items) and not first.items.equals(other.items)
+    assert straddling(first)
+    shuffled = load("gtzan_excerpts", small, tmp_path, split="shuffled-1").items["split"]
+    assert (shuffled == "test").equals(first.items["split"] == "test")
+    assert set(shuffled) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("fold-5", "there is no fold 5; choose one of 0 to 4"),
+        ("fold-K", "K stands for a number; write fold-0"),
+        ("fold-x", "no split of gtzan_excerpts named 'fold-x'; choose one of: group, fold-K"),
+        ("fold--1", "no split of gtzan_excerpts named 'fold--1'"),
+        ("group-1", "no split of gtzan_excerpts named 'group-1'"),
+    ],
+)
+def test_splits_that_excerpts_do_not_have_are_one_sentence(small, tmp_path, split, words):
+    with pytest.raises(ValueError, match=words):
+        load("gtzan_excerpts", small, tmp_path, split=split)
+
+
+def test_spectrograms_are_read_by_the_name_of_the_corpus(small):
+    assert corpora.spectrograms("gtzan_excerpts", small).shape == (40, 128, 130)
+    assert corpora.spectrograms("gtzan", small) is None
+    assert corpora.spectrograms("demo-music", small) is None
+
+
+def test_excerpts_are_checked_and_never_joined_with_sound(small, tmp_path):
+    assert corpora.check("gtzan_excerpts", small)["reason"].str.contains("40 of 1,000").all()
+    with pytest.raises(ValueError, match="gtzan_excerpts: it holds no sound and cannot be joined"):
+        corpora.load_all(["gtzan", "gtzan_excerpts"], root=small, work=tmp_path)
+    alone = corpora.load_all(["gtzan_excerpts"], root=small, work=tmp_path, split="fold-0")
+    assert len(alone.items) == 40
+
+
+@pytest.mark.real
+def test_the_real_excerpts_are_whole_and_no_recording_straddles(data_root, tmp_path):
+    assert corpora.check("gtzan_excerpts", data_root).empty
+    options = {"root": data_root, "work": tmp_path}
+    names = [f"fold-{k}" for k in range(5)] + ["outer-3"]
+    pairs = np.load(data_root / "gtzan_excerpts/mel3s.npz")["repeated_pairs"]
+    for name in names:
+        corpus = corpora.load("gtzan_excerpts", split=name, **options)
+        items = corpus.items.set_index("row").sort_index()
+        assert straddling(corpus) == [] and items["group"].nunique() == 951
+        assert (items["split"][pairs[:, 0]].array == items["split"][pairs[:, 1]].array).all()
+        assert (pd.crosstab(items["split"], items["label"]).loc["test"] >= 12).all()
+    assert (pd.crosstab(items["fold"], items["label"]) == 20).all(axis=None)
+    random = corpora.load("gtzan_excerpts", split="random-0", **options)
+    assert len(straddling(random)) == 24  # data/README.md: 16 to 27
+    clips = corpora.load("gtzan", split="excerpts-0", **options).items
+    for k in range(5):
+        split = tables.as_excerpts(clips, data_root, tmp_path, k)
+        assert (split != "").sum() == 45 and splits.straddling(clips["group"], split) == []
+
+
+@pytest.mark.real
+def test_excerpts_that_sound_alike_share_a_group(data_root, tmp_path):
+    mel = corpora.spectrograms("gtzan_excerpts", data_root)
+    items = corpora.load("gtzan_excerpts", root=data_root, work=tmp_path).items
+    group = items.set_index("row")["group"].sort_index().to_numpy()
+    x = mel.reshape(len(mel), -1) - mel.mean(axis=(1, 2))[:, None]
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    a, b = np.nonzero(np.triu(x @ x.T, 1) > 0.9)
+    assert len(a) >= 18 and (group[a] == group[b]).all()
+
+
+@pytest.mark.real
+def test_the_real_attributes_and_their_published_lists(data_root):
+    table = corpora.attributes(data_root)
+    assert table.shape == (1_000, 59) and set(table["label"]) == set(GENRES)
+    sizes = {"filtered": [443, 197, 290], "random": [500, 250, 250]}
+    for kind, counts in sizes.items():
+        split = corpora.attribute_splits(data_root, kind)
+        assert split.value_counts()[["train", "validation", "test"]].tolist() == counts
+        assert set(split.index) <= set(table["item_id"]) and split.index.is_unique
+    with pytest.raises(ValueError, match="no published split named 'fair'; choose one of: filter"):
+        corpora.attribute_splits(data_root, "fair")
+
+
+def test_attributes_without_their_files_are_one_sentence(small):
+    with pytest.raises(CorpusError, match=r"features_30_sec.csv': there is no table of attributes"):
+        corpora.attribute_splits(small)

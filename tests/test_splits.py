@@ -79,3 +79,51 @@ def test_speakers_of_other_corpora_are_held_out_by_the_alphabet():
     items = pd.DataFrame({"speaker": list("cabdab")})
     assert splits.by_speaker(items).tolist() == "validation train train test train train".split()
     assert splits.by_speaker(items[:1]).tolist() == ["train"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(rows=ROWS, seed=st.integers(0, 5))
+def test_no_group_straddles_folds_and_each_is_the_test_part_once(rows, seed):
+    items = table(rows + [("a", 100 + i) for i in range(12)])
+    items["fold"] = splits.folds(items, 3, seed)
+    tested = []
+    for k in range(3):
+        split = splits.by_fold(items, k)
+        assert splits.straddling(items["group"], split) == []
+        assert (split == "test").equals(splits.by_fold(items, k, inner=False) == "test")
+        tested += split.index[split == "test"].tolist()
+    assert sorted(tested) == items.index.tolist()
+
+
+def test_folds_hold_equal_shares_of_each_label_and_an_inner_eighth():
+    items = table([("ab"[i % 2], i) for i in range(400)])
+    items["fold"] = splits.folds(items, 5)
+    assert (pd.crosstab(items["fold"], items["label"]) == 40).all(axis=None)
+    inner, outer = (splits.by_fold(items, 2, inner=inner) for inner in (True, False))
+    assert inner.value_counts().to_dict() == {"train": 280, "test": 80, "validation": 40}
+    assert outer.value_counts().to_dict() == {"train": 320, "test": 80}
+    assert splits.folds(items.sample(frac=1, random_state=0), 5).sort_index().equals(items["fold"])
+
+
+def test_folds_that_cannot_be_are_one_sentence():
+    items = table([("a", i % 4) for i in range(9)])
+    with pytest.raises(ValueError, match=r"4 group.s. cannot be divided into 5 folds; add record"):
+        splits.folds(items, 5)
+    with pytest.raises(ValueError, match="there is no fold 7; choose one of 0 to 2"):
+        splits.by_fold(items.assign(fold=[0, 1, 2] * 3), 7)
+
+
+def test_a_random_split_is_stratified_and_straddles():
+    items = table([("ab"[i // 200], i // 2) for i in range(400)])
+    split = splits.at_random(items, 3)
+    assert split.tolist() == splits.at_random(items, 3).tolist()
+    assert split.tolist() != splits.at_random(items, 4).tolist()
+    assert (pd.crosstab(split, items["label"]).loc["test"] == 40).all()
+    assert set(splits.at_random(items, 3, inner=False)) == {"train", "test"}
+    assert len(splits.straddling(items["group"], split)) > 50  # of 200 pairs
+
+
+def test_straddling_groups_are_listed():
+    group = pd.Series(list("aabbc"))
+    assert splits.straddling(group, pd.Series(list("xyxxy"))) == ["a"]
+    assert splits.straddling(group, group) == []
