@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_score
 
 from musiclatent.config import SEED
 
@@ -147,6 +147,43 @@ def evaluate(z: np.ndarray, labels: np.ndarray, seed: int = SEED) -> dict[str, f
         "silhouette": float(silhouette_score(_turned(z[rows]), labels[rows])),
         "clusters": len(counts),
         "largest_share": float(counts.max() / len(z)),
+    }
+
+
+def against(labels_true: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
+    """Compare clusters with known labels.
+
+    Parameters
+    ----------
+    labels_true
+        Label of each row (B,); rows with an unknown label, the empty string, are left out.
+    clusters
+        Cluster of each row (B,), under any numbers.
+
+    Returns
+    -------
+    dict
+        ``v_measure`` from 0 to 1, and ``adjusted_rand``, about 0 for chance: 1 where clusters and
+        labels are the same sets.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or no row has a label.
+
+    Notes
+    -----
+    Rosenberg and Hirschberg (2007), V-measure; Hubert and Arabie (1985), Comparing partitions.
+    """
+    labels, clusters = np.asarray(labels_true), np.asarray(clusters)
+    if labels.shape != clusters.shape:
+        raise ValueError(f"there are {clusters.size} rows in clusters but {labels.size} labels")
+    known = labels.astype(str) != ""
+    if not known.any():
+        raise ValueError("no row has a label to compare its cluster with; choose a labelled corpus")
+    return {
+        "v_measure": float(v_measure_score(labels[known], clusters[known])),
+        "adjusted_rand": float(adjusted_rand_score(labels[known], clusters[known])),
     }
 
 

@@ -1,9 +1,16 @@
-"""Nearest neighbours of latents or their summaries; how far outside a corpus a sound lies."""
+"""Nearest neighbours of latents or their summaries: which, how well they tell labels, how far off.
+
+An unknown label is the empty string.
+"""
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+from scipy.stats import norm
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 OUTSIDE, EDGE = 99.0, 95.0  # percentiles from which a sentence says so
+K = 10  # neighbours that vote, as in the paper (papers.md, system B)
 
 
 def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,11 +40,7 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
     query, corpus = _checked(z_query), _checked(z_corpus)
     if k < 1:
         raise ValueError(f"k is {k}; ask for at least one neighbour")
-    if query.shape[1] != corpus.shape[1]:
-        raise ValueError(
-            f"the query has {query.shape[1]} numbers a row and the corpus {corpus.shape[1]}; "
-            "encode both with the same experiment"
-        )
+    _same_width(query, corpus)
     search = NearestNeighbors(n_neighbors=min(k, len(corpus)), algorithm="brute").fit(corpus)
     _, indices = search.kneighbors(query)
     # The quick search rounds: measured again, so that equal rows lie at 0.
@@ -94,6 +97,251 @@ def sentence(percentile: float) -> str:
     if percentile >= EDGE:
         return f"at the edge of what the model knows: {share}"
     return f"like the training music: {share}"
+
+
+def summarise(z: np.ndarray) -> np.ndarray:
+    """Summarise latents or spectrograms by the mean and the standard deviation over time.
+
+    Parameters
+    ----------
+    z
+        Latents (B, K, T), or spectrograms (B, M, T) in any unit.
+
+    Returns
+    -------
+    array (B, 2K), float32
+        First the means, then the standard deviations.
+
+    Raises
+    ------
+    ValueError
+        If `z` has another number of axes, or no frames.
+    """
+    z = np.asarray(z)
+    if z.ndim != 3 or not z.size:
+        raise ValueError(f"latents have shape {z.shape}; give (B, K, T) that is not empty")
+    parts = [z.mean(axis=2, dtype=np.float32), z.std(axis=2, dtype=np.float32)]
+    return np.concatenate(parts, axis=1)  # B x 2K
+
+
+def embedding(z: np.ndarray) -> np.ndarray:
+    """Return what latents are compared by, whatever their length in time.
+
+    Parameters
+    ----------
+    z
+        Latents (B, K, T).
+
+    Returns
+    -------
+    array (B, 3K), float32
+        Mean and standard deviation over time, and the mean step from frame to frame, scaled to
+        length 1 together: as the triplet loss of `models.mel` sees them. Zeros stay zeros.
+
+    Raises
+    ------
+    ValueError
+        As `summarise`.
+    """
+    z = np.asarray(z)
+    summary = summarise(z)
+    steps = np.abs(np.diff(z, axis=2)).sum(axis=2, dtype=np.float32) / max(1, z.shape[2] - 1)
+    summary = np.concatenate([summary, steps], axis=1)  # B x 3K
+    return summary / np.maximum(np.linalg.norm(summary, axis=1, keepdims=True), 1e-12)
+
+
+def vectors(latents) -> np.ndarray:
+    """Return the rows by which windows are compared.
+
+    Parameters
+    ----------
+    latents
+        Latents of windows with their provenance (`latents.Latents`).
+
+    Returns
+    -------
+    array (B, D)
+        Embeddings of spectrograms; of a waveform model the latents themselves.
+    """
+    return latents.z if latents.provenance["input"] == "waveform" else embedding(latents.shaped())
+
+
+def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Give each number mean 0 and standard deviation 1 over the training rows.
+
+    Parameters
+    ----------
+    train
+        Vectors (B, D), the only ones that mean and deviation are taken of.
+    others
+        Vectors (Q, D) to scale by the same; a number that never changes in training stays at 0
+        there.
+
+    Returns
+    -------
+    tuple of arrays
+        `train` and each of `others`, scaled.
+
+    Raises
+    ------
+    ValueError
+        If one is no table of numbers, or widths differ.
+    """
+    parts = [_checked(part) for part in (train, *others)]
+    for part in parts[1:]:
+        _same_width(part, parts[0])
+    scaler = StandardScaler().fit(parts[0])
+    return tuple(scaler.transform(part) for part in parts)
+
+
+def predictions(
+    z_train: np.ndarray, labels_train: np.ndarray, z_test: np.ndarray, k: int = K
+) -> np.ndarray:
+    """Predict labels by the vote of the nearest training rows (Euclidean, equal weights).
+
+    Parameters
+    ----------
+    z_train
+        Vectors (B, D) that may vote.
+    labels_train
+        Their labels (B,); rows with an unknown label are left out.
+    z_test
+        Vectors (Q, D) to name.
+    k
+        Number of neighbours that vote; all of them where fewer training rows have a label. Of
+        labels with equal votes the first in the alphabet wins.
+
+    Returns
+    -------
+    array (Q,)
+        The predicted labels.
+
+    Raises
+    ------
+    ValueError
+        As `nearest`, if lengths differ, or no training row has a label.
+    """
+    train, labels, test = *_labelled(z_train, labels_train, "training"), _checked(z_test)
+    _same_width(test, train)
+    if k < 1:
+        raise ValueError(f"k is {k}; ask for at least one neighbour")
+    return KNeighborsClassifier(min(k, len(train))).fit(train, labels).predict(test)
+
+
+def knn(
+    z_train: np.ndarray,
+    labels_train: np.ndarray,
+    z_test: np.ndarray,
+    labels_test: np.ndarray,
+    k: int = K,
+) -> dict[str, float]:
+    """Judge how well the neighbours among training rows tell the labels of test rows.
+
+    Parameters
+    ----------
+    z_train
+        Vectors (B, D), of an encoder that never saw the test rows.
+    labels_train
+        Their labels (B,); rows with an unknown label are left out.
+    z_test
+        Vectors (Q, D).
+    labels_test
+        Their labels (Q,); rows with an unknown label are left out.
+    k
+        Number of neighbours that vote; all of them where there are fewer.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` of the vote; ``recall_at_1``, share of rows whose nearest neighbour has their
+        label; ``mean_average_precision`` of all training rows ranked by distance, in which a label
+        that no training row has counts 0; ``low`` and ``high``, see `interval`; ``n`` rows judged.
+
+    Raises
+    ------
+    ValueError
+        As `predictions`, or if no test row has a label.
+    """
+    train, labels = _labelled(z_train, labels_train, "training")
+    test, truth = _labelled(z_test, labels_test, "test")
+    accuracy = float(np.mean(predictions(train, labels, test, k) == truth))
+    recall, precision = _ranked(train, labels, test, truth)
+    low, high = interval(accuracy, len(test))
+    return {
+        "accuracy": accuracy,
+        "recall_at_1": recall,
+        "mean_average_precision": precision,
+        "low": low,
+        "high": high,
+        "n": len(test),
+    }
+
+
+def interval(accuracy: float, n: int) -> tuple[float, float]:
+    """Compute the 95 % interval of a share by Wilson's formula.
+
+    Parameters
+    ----------
+    accuracy
+        Share of right answers, from 0 to 1.
+    n
+        Number of answers.
+
+    Returns
+    -------
+    low, high
+        Bounds, from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If `accuracy` is no share, or there are no answers.
+
+    Notes
+    -----
+    Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    if not 0 <= accuracy <= 1 or n < 1:
+        raise ValueError(f"{accuracy} of {n} answers is no share; give 0 to 1 of one or more")
+    z2 = norm.ppf(0.975) ** 2
+    middle = (accuracy + z2 / (2 * n)) / (1 + z2 / n)
+    reach = np.sqrt(z2 * (accuracy * (1 - accuracy) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return float(max(0.0, middle - reach)), float(min(1.0, middle + reach))
+
+
+def _ranked(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray
+) -> tuple[float, float]:
+    """Recall at 1 and mean average precision of training rows ranked by distance."""
+    first, precisions, done = [], [], 0
+    for distances in pairwise_distances_chunked(test, train):
+        order = np.argsort(distances, axis=1, kind="stable")
+        hits = labels[order] == truth[done : done + len(order), None]
+        precision = np.cumsum(hits, axis=1) / np.arange(1, len(train) + 1)
+        precisions.append((precision * hits).sum(axis=1) / np.maximum(1, hits.sum(axis=1)))
+        first.append(hits[:, 0])
+        done += len(order)
+    return float(np.concatenate(first).mean()), float(np.concatenate(precisions).mean())
+
+
+def _labelled(z: np.ndarray, labels: np.ndarray, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with a known label, and the labels."""
+    z, labels = _checked(z), np.asarray(labels)
+    if labels.shape != (len(z),):
+        raise ValueError(f"there are {len(z)} {part} rows but {labels.size} labels")
+    known = labels.astype(str) != ""
+    if not known.any():
+        raise ValueError(f"no {part} row has a label; choose a corpus with labels")
+    return z[known], labels[known]
+
+
+def _same_width(query: np.ndarray, corpus: np.ndarray) -> None:
+    """Refuse vectors of two experiments."""
+    if query.shape[1] != corpus.shape[1]:
+        raise ValueError(
+            f"the query has {query.shape[1]} numbers a row and the corpus {corpus.shape[1]}; "
+            "encode both with the same experiment"
+        )
 
 
 def _checked(z: np.ndarray) -> np.ndarray:

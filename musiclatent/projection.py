@@ -1,15 +1,19 @@
 """Latents on a plane, and which of them lie apart, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import librosa
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import pdist
+from sklearn import manifold
 from sklearn.decomposition import PCA
 
 from musiclatent.config import SEED
+from musiclatent.spectrograms import scale
 
+SAMPLE = 2_000  # rows that trustworthiness is taken of: its cost grows with the square
 FIRST = 50  # principal components that UMAP is given
 UNUSUAL = 2.5  # robust standard deviations from which a factor is called far off
 N_FFT, HOP_LENGTH = 2048, 512
@@ -27,11 +31,14 @@ class Projection:
         (n,) shares of the variance, None where the method has none.
     name
         ``PCA`` or ``UMAP``.
+    place
+        Places further latents (B', D), such as new music, on the same plane: (B', n).
     """
 
     points: np.ndarray
     explained: np.ndarray | None
     name: str
+    place: Callable[[np.ndarray], np.ndarray]
 
 
 def pca(z: np.ndarray, n: int = 2, fit_on: np.ndarray | None = None) -> Projection:
@@ -54,7 +61,7 @@ def pca(z: np.ndarray, n: int = 2, fit_on: np.ndarray | None = None) -> Projecti
     rows = _rows(z, fit_on, n)
     solver = "arpack" if n < min(len(rows), z.shape[1]) else "full"  # exact, and quick for few
     model = PCA(n, svd_solver=solver, random_state=SEED).fit(z[rows])
-    return Projection(model.transform(z), model.explained_variance_ratio_, "PCA")
+    return Projection(model.transform(z), model.explained_variance_ratio_, "PCA", model.transform)
 
 
 def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> Projection:
@@ -82,16 +89,89 @@ def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> P
     """
     from umap import UMAP  # seconds to import, and its first use compiles for twelve
 
-    rows = _rows(z, fit_on, 4)
+    rows, first = _rows(z, fit_on, 4), None
     if z.shape[1] > FIRST:
-        z = pca(z, min(FIRST, len(rows)), fit_on).points
+        first = pca(z, min(FIRST, len(rows)), fit_on)
+        z = first.points
     model = UMAP(n_neighbors=min(15, len(rows) - 1), random_state=seed, n_jobs=1)
     points = np.empty((len(z), 2), np.float32)
     points[rows] = model.fit_transform(z[rows])
     rest = np.setdiff1d(np.arange(len(z)), rows)
     if len(rest):
         points[rest] = model.transform(z[rest])
-    return Projection(points, None, "UMAP")
+    return Projection(
+        points, None, "UMAP", lambda z: model.transform(first.place(z) if first else z)
+    )
+
+
+def trustworthiness(z: np.ndarray, points: np.ndarray, k: int = 15) -> float:
+    """Say how far neighbours on the plane are neighbours among the latents.
+
+    Parameters
+    ----------
+    z
+        Latents (B, D). Of more than 2,000 rows a fixed random sample of 2,000 is taken.
+    points
+        The same rows on the plane (B, n).
+    k
+        Number of neighbours; fewer where there are not more than twice as many rows.
+
+    Returns
+    -------
+    float
+        From 0 to 1: 1 where no stranger has come near.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or there are fewer than four rows.
+
+    Notes
+    -----
+    Venna and Kaski (2001), Neighborhood preservation in nonlinear projection methods.
+    """
+    if len(z) != len(points) or len(z) < 4:
+        raise ValueError(f"{len(z)} latents and {len(points)} points; give four or more of each")
+    rows = np.random.default_rng(SEED).permutation(len(z))[:SAMPLE]
+    k = min(k, (len(rows) - 1) // 2)
+    return float(manifold.trustworthiness(z[rows], points[rows], n_neighbors=k))
+
+
+def label_distance(
+    points: np.ndarray, labels: np.ndarray, a: str = "classical", b: str = "jazz"
+) -> float:
+    """Compare the distance of two labels with what is usual between labels.
+
+    Parameters
+    ----------
+    points
+        Points or latents (B, n).
+    labels
+        Label of each row (B,); rows with an unknown label, the empty string, are left out.
+    a, b
+        Two labels.
+
+    Returns
+    -------
+    float
+        Distance between the centroids of the two labels over the median distance between those of
+        all pairs of labels: below 1 they lie closer than usual. NaN where a label is missing.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ.
+    """
+    labels = np.asarray(labels).astype(str)
+    if len(labels) != len(points):
+        raise ValueError(f"there are {len(points)} points but {len(labels)} labels")
+    names = np.unique(labels[labels != ""])
+    if not {a, b} <= set(names) or a == b:
+        return float("nan")
+    centroids = np.array([points[labels == name].mean(axis=0) for name in names])
+    usual = np.median(pdist(centroids))
+    apart = np.linalg.norm(centroids[names == a] - centroids[names == b])
+    return float(apart / usual) if usual > 0 else float("nan")
 
 
 def outliers(
@@ -146,21 +226,24 @@ def statistics(windows: Iterable[np.ndarray], sr: int) -> pd.DataFrame:
     Parameters
     ----------
     windows
-        Samples (N,) of each window, in [-1, 1].
+        Samples (N,) of each window, in [-1, 1]; or its log-mel spectrogram (M, T).
     sr
-        Sampling rate in Hz.
+        Sampling rate in Hz; not used for spectrograms.
 
     Returns
     -------
     DataFrame
         One row a window: `tempo` (estimated beats per minute), `centroid_hz` (of the spectrum),
-        `level_db` (RMS, dB of full scale). Tempo and centroid of silence are missing.
+        `level_db` (RMS, dB of full scale). Tempo and centroid of silence are missing. Of a
+        spectrogram: `centroid` (share of the bands), `flux` and `level` (shares of its range).
     """
     return pd.DataFrame([_measure(y, sr) for y in windows])
 
 
 def _measure(y: np.ndarray, sr: int) -> dict[str, float]:
     """Statistics of one window."""
+    if y.ndim == 2:
+        return _measure_mel(y)
     level_db = 10 * np.log10(np.mean(np.square(y)) + 1e-12)
     if level_db < -90:
         return {"tempo": np.nan, "centroid_hz": np.nan, "level_db": level_db}
@@ -170,6 +253,15 @@ def _measure(y: np.ndarray, sr: int) -> dict[str, float]:
     frequency = np.linspace(0, sr / 2, len(S))
     centroid_hz = float((frequency @ S).sum() / S.sum())
     return {"tempo": float(tempo[0]), "centroid_hz": centroid_hz, "level_db": level_db}
+
+
+def _measure_mel(x: np.ndarray) -> dict[str, float]:
+    """Statistics of one log-mel spectrogram (M, T), in shares of its own range and bands."""
+    x = scale(x)[0]
+    bands = np.linspace(0, 1, len(x))
+    centroid = float((bands @ x).sum() / max(x.sum(), 1e-9))
+    flux = float(np.maximum(0, np.diff(x, axis=1)).mean())
+    return {"centroid": centroid, "flux": flux, "level": float(x.mean())}
 
 
 def _robust_z(x: np.ndarray) -> np.ndarray:

@@ -48,9 +48,14 @@ def find(latents) -> pd.DataFrame:
     DataFrame
         `a`, `b`: item_ids, the order that of the items; `distance`: 0 for the same, about 1 for
         other music. Nearest first; ``attrs["threshold"]`` is the distance below which pairs count.
+        No pairs, and NaN, where latent frames are too long to follow the sound.
     """
     z, rows = latents.shaped(), _recordings(latents)
     frame_s = latents.provenance["window_s"] / z.shape[-1]
+    if 4 * frame_s > SMOOTH_S:
+        none = pd.DataFrame({"a": [], "b": [], "distance": []})
+        none.attrs["threshold"] = float("nan")
+        return none
     # Twice over the latents rather than all summaries in memory.
     basis = _components(summary(z[of_one], frame_s) for of_one in rows.values())
     curves = _curves((summary(z[of_one], frame_s) for of_one in rows.values()), basis)

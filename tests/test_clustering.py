@@ -103,3 +103,20 @@ def test_frozen_figures():
     figures = clustering.evaluate(z, clustering.kmeans(z, 4))
     assert figures["silhouette"] == pytest.approx(0.2536, abs=1e-3)
     assert clustering.elbow(z, [4])["inertia"][0] == pytest.approx(588.02, abs=0.1)
+
+
+def test_clusters_that_are_the_labels_score_1_and_chance_about_0(rng):
+    labels = np.repeat(["a", "b", ""], [30, 30, 10])
+    clusters = np.repeat([7, 2, 9], [30, 30, 10])
+    assert clustering.against(labels, clusters) == {"v_measure": 1, "adjusted_rand": 1}
+    chance = clustering.against(labels, rng.permutation(clusters))
+    assert abs(chance["adjusted_rand"]) < 0.1 and chance["v_measure"] < 0.1
+    halves = clustering.against(["a", "a", "b", "b"], [0, 0, 0, 1])
+    assert halves["v_measure"] == pytest.approx(0.3437, abs=1e-3) and not halves["adjusted_rand"]
+
+
+def test_labels_and_clusters_that_cannot_be_compared_are_refused():
+    with pytest.raises(ValueError, match="3 rows in clusters but 2 labels"):
+        clustering.against(["a", "b"], [0, 1, 1])
+    with pytest.raises(ValueError, match="no row has a label"):
+        clustering.against(["", ""], [0, 1])

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score
 
 from musiclatent import neighbours
 
@@ -77,3 +79,89 @@ def test_a_sentence_says_where_it_lies(percentile, words):
 def test_no_sentence_for_what_is_no_percentile(percentile):
     with pytest.raises(ValueError, match="between 0 and 100"):
         neighbours.sentence(percentile)
+
+
+def test_summaries_are_mean_and_deviation_over_time():
+    z = np.array([[[1.0, 3.0], [5.0, 5.0]]], np.float16)
+    assert neighbours.summarise(z).tolist() == [[2.0, 5.0, 1.0, 0.0]]
+    assert neighbours.summarise(z).dtype == np.float32
+    with pytest.raises(ValueError, match=r"shape \(2, 3\); give \(B, K, T\)"):
+        neighbours.summarise(np.zeros((2, 3)))
+
+
+def test_standardising_looks_at_training_rows_only(rng):
+    train, test = rng.standard_normal((30, 4)) * 7 + 3, rng.standard_normal((5, 4))
+    train[:, 3] = 2.0
+    one, other = neighbours.standardise(train, test)
+    np.testing.assert_allclose(one.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(one.std(axis=0), [1, 1, 1, 0])
+    np.testing.assert_array_equal(neighbours.standardise(train, test[:1])[1], other[:1])
+    with pytest.raises(ValueError, match="encode both with the same experiment"):
+        neighbours.standardise(train, test[:, :2])
+
+
+def test_separate_labels_are_told_perfectly(rng):
+    labels = np.repeat(["blues", "jazz"], 20)
+    z = rng.standard_normal((40, 3)) + 50 * (labels == "jazz")[:, None]
+    figures = neighbours.knn(z[::2], labels[::2], z[1::2], labels[1::2])
+    assert figures["accuracy"] == figures["recall_at_1"] == figures["high"] == 1
+    assert figures["mean_average_precision"] == 1 and figures["n"] == 20
+    assert 0.8 < figures["low"] < 0.9
+
+
+def test_votes_and_ranks_of_points_on_a_line():
+    train, labels = np.array([[0.0], [1.0], [2.0], [9.0]]), ["a", "b", "b", "a"]
+    assert neighbours.predictions(train, labels, [[0.1], [9.0]], k=3).tolist() == ["b", "b"]
+    assert neighbours.predictions(train, labels, [[0.1], [9.0]], k=1).tolist() == ["a", "a"]
+    figures = neighbours.knn(train, labels, [[0.1]], ["a"], k=3)
+    assert figures["accuracy"] == 0 and figures["recall_at_1"] == 1
+    assert figures["mean_average_precision"] == pytest.approx((1 + 2 / 4) / 2)
+
+
+def test_few_and_unlabelled_rows():
+    train, labels = np.array([[0.0], [1.0], [5.0]]), np.array(["a", "", "b"])
+    assert neighbours.predictions(train, labels, [[0.9]], k=10).tolist() == ["a"]  # a tie
+    assert neighbours.predictions(train, labels, [[0.9]], k=1).tolist() == ["a"]
+    figures = neighbours.knn(train, labels, [[4.0], [0.0], [3.0]], ["b", "", "c"], k=1)
+    assert figures["n"] == 2 and figures["accuracy"] == 0.5
+    assert figures["mean_average_precision"] == 0.5  # no training row is a c
+    with pytest.raises(ValueError, match="no training row has a label"):
+        neighbours.knn(train, ["", "", ""], train, labels)
+    with pytest.raises(ValueError, match="no test row has a label"):
+        neighbours.knn(train, labels, train, ["", "", ""])
+    with pytest.raises(ValueError, match="3 training rows but 2 labels"):
+        neighbours.knn(train, labels[:2], train, labels)
+    with pytest.raises(ValueError, match="k is 0"):
+        neighbours.knn(train, labels, train, labels, k=0)
+
+
+def test_average_precision_is_that_of_sklearn(rng):
+    labels = rng.choice(["a", "b", "c"], 60)
+    z = rng.standard_normal((60, 4)) + (labels == "a")[:, None]
+    figures = neighbours.knn(z[:40], labels[:40], z[40:], labels[40:])
+    distances = np.linalg.norm(z[40:, None] - z[:40], axis=2)
+    rows = zip(labels[40:], distances, strict=True)
+    expected = [average_precision_score(labels[:40] == name, -d) for name, d in rows]
+    assert figures["mean_average_precision"] == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "n", "low", "high"),
+    [(0.5, 10, 0.2366, 0.7634), (1.0, 10, 0.7225, 1.0), (0.0, 10, 0.0, 0.2775)],
+)
+def test_intervals_are_wilsons(accuracy, n, low, high):
+    assert neighbours.interval(accuracy, n) == pytest.approx((low, high), abs=1e-4)
+    known = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
+    assert neighbours.interval(accuracy, n) == pytest.approx((known.low, known.high))
+
+
+@given(st.floats(0, 1), st.integers(1, 10_000))
+def test_an_interval_holds_its_share(accuracy, n):
+    low, high = neighbours.interval(accuracy, n)
+    assert 0 <= low <= accuracy + 1e-12 and accuracy - 1e-12 <= high <= 1 and low < high
+
+
+@pytest.mark.parametrize(("accuracy", "n"), [(1.2, 5), (float("nan"), 5), (0.5, 0)])
+def test_no_interval_of_what_is_no_share(accuracy, n):
+    with pytest.raises(ValueError, match="is no share"):
+        neighbours.interval(accuracy, n)

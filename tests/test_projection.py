@@ -107,3 +107,43 @@ def test_statistics_of_known_sounds():
     assert table["level_db"][0] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.01)
     assert table["tempo"][1] == pytest.approx(120, rel=0.05)
     assert table[["tempo", "centroid_hz"]].iloc[2].isna().all() and table["level_db"][2] < -100
+
+
+def test_a_faithful_plane_is_trusted_and_a_shuffled_one_is_not(rng):
+    z = np.pad(rng.standard_normal((100, 2)), ((0, 0), (0, 8)))
+    assert projection.trustworthiness(z, z[:, :2]) == 1
+    assert projection.trustworthiness(z, rng.permutation(z[:, :2])) < 0.6
+    assert projection.trustworthiness(z[:7], z[:7, :2]) == 1  # fewer neighbours than 15
+    assert projection.trustworthiness(np.tile(z, (25, 1)), rng.random((2500, 2))) < 0.6
+    with pytest.raises(ValueError, match="100 latents and 99 points; give four or more"):
+        projection.trustworthiness(z, z[1:, :2])
+
+
+def test_the_distance_of_two_labels_on_a_line():
+    points = np.array([[-1.0, 0], [1, 0], [1, 0], [4, 0], [99, 0]])
+    labels = np.array(["classical", "classical", "jazz", "metal", ""])
+    assert projection.label_distance(points, labels) == pytest.approx(1 / 3)  # of 1, 3 and 4
+    assert projection.label_distance(points, labels, "classical", "metal") == pytest.approx(4 / 3)
+    assert np.isnan(projection.label_distance(points, labels, "classical", "rock"))
+    assert np.isnan(projection.label_distance(points * 0, labels))
+    with pytest.raises(ValueError, match="5 points but 4 labels"):
+        projection.label_distance(points, labels[1:])
+
+
+def test_statistics_of_spectrograms_are_shares_of_their_range():
+    x = np.full((64, 30), -80.0, np.float32)
+    x[32:40] = 0.0
+    low, high = x.copy(), np.roll(x, 20, axis=0)
+    table = projection.statistics([low, high, np.zeros((64, 30), np.float32)], SR)
+    assert table["centroid"][0] == pytest.approx(35.5 / 63, abs=1e-3)
+    assert table["centroid"][1] == pytest.approx(55.5 / 63, abs=1e-3)
+    assert (table["flux"] == 0).all() and table["level"][0] == pytest.approx(1 / 8)
+    assert table["level"][2] == 0  # flat: silence
+
+
+def test_further_latents_are_placed_as_if_they_had_been_there(rng):
+    z = rng.standard_normal((60, 8)).astype(np.float32)
+    fitted = np.arange(60) < 40
+    plane = projection.pca(z, fit_on=fitted)
+    np.testing.assert_allclose(plane.place(z[40:]), plane.points[40:], atol=1e-5)
+    assert plane.place(z[:1]).shape == (1, 2)
