@@ -111,8 +111,8 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
 
 def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run]":
     """Find the trained experiment that a command works with."""
-    plan = study(arguments.study)
     config.profile(arguments.profile)
+    plan = study(arguments.study, arguments.profile)
     if not plan.experiments:
         raise ValueError(f"the study {plan.name} has no models in this version; take waveform")
     experiment = plan.main(arguments.experiment)
@@ -157,11 +157,13 @@ def _run_similar(arguments: argparse.Namespace) -> None:
 
 def _run_explore(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
-    from musiclatent import explorer, latents, projection
+    from musiclatent import explorer, latents, neighbours, projection
 
-    known = latents.read(space.base / plan.name / "latents" / run.experiment.name, run=run)
+    folder = space.base / plan.name / "latents"
+    sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
+    known = latents.read(sound if sound.exists() else folder / run.experiment.name, run=run)
     known = latents.select(known, ~known.items["silent"].to_numpy())
-    plane = getattr(projection, arguments.projection)(known.z)
+    plane = getattr(projection, arguments.projection)(neighbours.vectors(known))
     title = f"{plan.title}: {run.experiment.name}"
     page = explorer.from_items(arguments.html, plane.points, known.items, plan.sr, title)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")

@@ -52,7 +52,7 @@ class Profile:
     demo
         Size of the embedded corpora; None where the profile uses real datasets.
     epochs
-        Training epochs, by study.
+        Training epochs, by study; ``mel-folds`` are those of its evaluation over folds.
     batch_size
         Windows in a training batch.
     """
@@ -66,10 +66,10 @@ class Profile:
 _DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
 PROFILES = {
-    "tiny": Profile("tiny", _TINY, {"waveform": 2}),
-    "demo": Profile("demo", _DEMO, {"waveform": 6}),
-    "real": Profile("real", None, {"waveform": 40}),
-    "paper": Profile("paper", None, {"waveform": 200}),
+    "tiny": Profile("tiny", _TINY, {"waveform": 2, "mel": 1, "mel-folds": 1}),
+    "demo": Profile("demo", _DEMO, {"waveform": 6, "mel": 2, "mel-folds": 6}),
+    "real": Profile("real", None, {"waveform": 40, "mel": 24, "mel-folds": 70}),
+    "paper": Profile("paper", None, {"waveform": 200, "mel": 200, "mel-folds": 200}),
 }
 
 
@@ -163,12 +163,22 @@ class Training:
         Epochs without a better validation loss before training stops.
     epoch_factor
         Share of the profile's epochs that this experiment takes; 0 means one epoch.
+    select
+        Which weights are kept: ``best`` by the validation loss, or the ``last`` ones, after the
+        whole schedule, for losses whose least value does not mean the best latents.
+    balanced
+        Whether each batch holds the same number of windows of each known label.
+    labelled
+        Share of the training windows whose label may be known, in (0, 1].
     """
 
     learning_rate: float = 3e-3
     batch_size: int = 16
     patience: int = 20
     epoch_factor: float = 1.0
+    select: str = "best"
+    balanced: bool = False
+    labelled: float = 1.0
 
     def epochs(self, profile: Profile, study: str) -> int:
         """Return the number of epochs of this experiment in a profile."""
@@ -226,6 +236,13 @@ class Study:
         Names of its corpora, embedded and real.
     window_s
         Length of a model input in seconds.
+    paper_window_s
+        The same in the profile ``paper``, where it differs; else 0.
+    input
+        What a model takes: ``waveform`` or ``logmel``, see `spectrograms.transform`.
+    ready
+        Corpus of ready spectrograms that the models train on in the profile ``real``; sound is
+        still taken from the corpora of `real`. Empty where there is none.
     sr
         Sample rate in Hz.
     split
@@ -235,7 +252,12 @@ class Study:
     experiments
         Its experiments by name.
     compared
-        Names of those whose latents are analysed side by side; the middle one makes new music.
+        Names of those whose latents are analysed side by side.
+    chosen
+        Name of the one that makes new music.
+    own
+        Notebooks that it runs beyond those that all studies share; they need labels, so none of
+        them runs on a folder of one's own music.
     """
 
     name: str
@@ -245,11 +267,16 @@ class Study:
     demo: tuple[str, ...]
     real: tuple[str, ...]
     window_s: float
+    paper_window_s: float = 0.0
+    input: str = "waveform"
+    ready: str = ""
     sr: int = SR
     split: str = "group"
     keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
+    chosen: str = ""
+    own: tuple[str, ...] = ()
 
     def experiment(self, name: str) -> Experiment:
         """Look one of the study's experiments up by its name.
@@ -270,6 +297,5 @@ class Study:
         return [self.experiment(row) for row in (self.compared if name == "all" else [name])]
 
     def main(self, name: str = "all") -> Experiment:
-        """Return the experiment that makes new music: the named one, or the middle one."""
-        rows = self.analysed(name)
-        return rows[len(rows) // 2]
+        """Return the experiment that makes new music: the named one, or the chosen one."""
+        return self.experiment(self.chosen if name == "all" else name)

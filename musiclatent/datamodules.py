@@ -13,30 +13,36 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from musiclatent import cache, config, corpora
 from musiclatent.config import SEED, DemoSize, Study, Workspace
 from musiclatent.excerpts import Waveform
+from musiclatent.spectrograms import transform
 
 SPLITS = ("train", "validation", "test")
 
 
 class Windows(Dataset):
-    """Windows of one split, as (x, row) with x (1, N) and its row in the cache.
+    """Windows of one split, as (x, row, label): x (1, ...), its row in the cache, its label's code.
 
     Parameters
     ----------
     x
-        Cached array (W, N).
+        Cached array (W, ...).
     rows
         Rows of the split (W',).
+    codes
+        Code of each cached window's label (W,), -1 where it is unknown.
+    transform
+        What turns a cached window into a model's input, see `excerpts.Waveform`.
     """
 
-    def __init__(self, x: np.ndarray, rows: np.ndarray):
-        self.x, self.rows = x, rows
+    def __init__(self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform):
+        self.x, self.rows, self.codes, self.transform = x, rows, codes, transform
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         row = int(self.rows[index])
-        return torch.from_numpy(np.array(self.x[row]))[None], row
+        x = self.transform.model_input(np.array(self.x[row]))
+        return torch.from_numpy(x)[None], row, int(self.codes[row])
 
 
 class EpochSampler(Sampler):
@@ -64,6 +70,44 @@ class EpochSampler(Sampler):
         return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.n).tolist())
 
 
+class BalancedSampler(EpochSampler):
+    """Batches that hold each known label equally often, as losses on triplets need.
+
+    Where some labels are unknown, every second window is drawn from those without one.
+
+    Parameters
+    ----------
+    codes
+        Label of each window (W',), -1 where unknown; at least one is known.
+    seed
+        Seed of all orders.
+    """
+
+    def __init__(self, codes: np.ndarray, seed: int):
+        super().__init__(len(codes), seed)
+        self.codes = np.asarray(codes)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        unknown = np.flatnonzero(self.codes < 0)
+        known = self._known(rng)
+        for place in range(self.n):
+            if len(unknown) and place % 2:
+                yield int(rng.choice(unknown))
+            else:
+                yield next(known)
+
+    def _known(self, rng: np.random.Generator) -> Iterator[int]:
+        """Go round the labels; the windows of each come in turn, in a random order."""
+        labels = np.unique(self.codes[self.codes >= 0])
+        queues = {label: [] for label in labels}
+        while True:
+            for label in rng.permutation(labels):
+                if not queues[label]:
+                    queues[label] = rng.permutation(np.flatnonzero(self.codes == label)).tolist()
+                yield queues[label].pop()
+
+
 class CorpusDataModule(pl.LightningDataModule):
     """Windows of one or more corpora, split by group.
 
@@ -89,6 +133,10 @@ class CorpusDataModule(pl.LightningDataModule):
         Windows in a batch.
     seed
         Seed of the split and of the order.
+    balanced
+        Whether each batch holds the known labels equally often.
+    labelled
+        Share of the training windows whose label may be known; by recording, of each label.
     n_jobs, scheduler
         Processes, or the address of a Dask scheduler, for the cache.
     """
@@ -106,6 +154,8 @@ class CorpusDataModule(pl.LightningDataModule):
         keep: dict[str, tuple[str, ...]] | None = None,
         batch_size: int = 16,
         seed: int = SEED,
+        balanced: bool = False,
+        labelled: float = 1.0,
         n_jobs: int = 2,
         scheduler: str | None = None,
     ):
@@ -114,19 +164,38 @@ class CorpusDataModule(pl.LightningDataModule):
         self.work = work or self.folder / "corpora"
         self.split, self.demo, self.keep = split, demo, keep or {}
         self.batch_size, self.seed = batch_size, seed
+        self.balanced, self.labelled = balanced, labelled
         self.n_jobs, self.scheduler = n_jobs, scheduler
         self.corpus: corpora.Corpus | None = None
         self.cached: cache.Cached | None = None
 
     @classmethod
-    def of_study(cls, study: Study, space: Workspace, **options) -> "CorpusDataModule":
-        """Return the windows that a study works on, from its own corpora or a user's folder."""
+    def of_study(
+        cls, study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options
+    ) -> "CorpusDataModule":
+        """Return the windows that a study works on, from its own corpora or a user's folder.
+
+        Parameters
+        ----------
+        study, space
+            What is studied, and where its results go.
+        sound
+            Whether sound is wanted where the study trains on ready spectrograms.
+        split
+            Another split than the study's.
+        options
+            As in the class.
+        """
         profile = config.profile(space.profile)
-        names = (space.corpus,) if space.corpus else study.demo if profile.demo else study.real
-        split = "group" if space.corpus or profile.demo else study.split
+        own = bool(space.corpus) or profile.demo is not None
+        ready = study.ready if space.profile == "real" and not own else ""
+        names = (space.corpus,) if space.corpus else study.demo if own else study.real
+        usual = "group" if own else study.split
+        if ready:  # the clips that are heard stand where their spectrograms stand
+            names, usual = (study.real, "excerpts-0") if sound else ((ready,), "fold-0")
         return cls(
             names, space.folder("cache"), config.data_root(), work=space.base / "corpora",
-            transform=Waveform(study.sr, study.window_s), split=split, demo=profile.demo,
+            transform=transform(study), split=split or usual, demo=profile.demo,
             keep=study.keep, **options,
         )  # fmt: skip
 
@@ -145,12 +214,53 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache, once, computing what is missing."""
+        x = self._ready() if self.cached is None else None
+        if x is not None:
+            self.cached = x
         if self.cached is None:
             t = self.transform
             folder = self.folder / f"{t.kind}-{t.window_s:g}s-{t.sr}hz"
             self.cached = cache.build(
                 self.index().items, t, folder, n_jobs=self.n_jobs, scheduler=self.scheduler
             )
+
+    def _ready(self) -> cache.Cached | None:
+        """Take the spectrograms that a corpus holds in place of sound; None where it has sound."""
+        x = corpora.spectrograms(self.names[0], self.root)
+        if x is None:
+            return None
+        if x.shape[1:] != tuple(self.transform.shape):
+            raise ValueError(
+                f"{self.names[0]}: its spectrograms have the shape {x.shape[1:]} and the study "
+                f"takes {self.transform.shape}; use the profile real"
+            )
+        items = self.index().items
+        x = x[items["row"]]
+        keys = [hashlib.sha256(row.tobytes()).hexdigest() for row in x]
+        more = {"start_s": 0.0, "end_s": items["seconds"], "silent": False}
+        items = items.assign(**more, row=np.arange(len(items)), key=keys)
+        return cache.Cached(x, items[cache.INDEX], self.index().quarantine)
+
+    def codes(self) -> np.ndarray:
+        """Return a code for the label of each cached window (W,), -1 where it is unknown.
+
+        Of the training windows only the share `labelled` is known: the first recordings of each
+        label in a random order, two at least, so that a larger share holds all of a smaller one.
+        """
+        if not 0 < self.labelled <= 1:
+            raise ValueError(f"labelled is {self.labelled}; give a share above 0, at most 1")
+        items = self.cached.items
+        names = sorted(set(items["label"]) - {""})
+        codes = items["label"].map({name: i for i, name in enumerate(names)}).fillna(-1)
+        codes = np.array(codes, int)
+        if self.labelled < 1:
+            rng = np.random.default_rng(self.seed)
+            for code in range(len(names)):
+                mine = items["split"].eq("train") & (codes == code)
+                order = rng.permutation(items.loc[mine, "group"].unique())
+                known = order[: max(2, round(self.labelled * len(order)))]
+                codes[mine & ~items["group"].isin(known)] = -1
+        return codes
 
     def rows(self, split: str, audible: bool = False) -> np.ndarray:
         """Return the rows (W',) of one split in the cache; with `audible` those with sound."""
@@ -172,13 +282,23 @@ class CorpusDataModule(pl.LightningDataModule):
         table = self.cached.items[["key", "start_s", "split"]].to_csv(index=False)
         return hashlib.sha256(table.encode()).hexdigest()
 
-    def loader(self, split: str, shuffle: bool = False, at_most: int | None = None) -> DataLoader:
-        """Return the batches (x (B, 1, N), row (B,)) of a split, or of evenly chosen windows."""
-        rows = self.rows(split)
+    def loader(
+        self, split: str, shuffle: bool = False, at_most: int | None = None, audible: bool = False
+    ) -> DataLoader:
+        """Return the batches (x (B, 1, ...), row (B,), label (B,)) of a split, or of some of it."""
+        rows = self.rows(split, audible)
         if at_most and len(rows) > at_most:
             rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
-        data = Windows(self.cached.x, rows)
-        sampler = EpochSampler(len(data), self.seed) if shuffle else None
+        codes = self.codes()
+        data = Windows(self.cached.x, rows, codes, self.transform)
+        sampler = None
+        if shuffle:
+            balanced = self.balanced and (codes[rows] >= 0).any()
+            sampler = (
+                BalancedSampler(codes[rows], self.seed)
+                if balanced
+                else EpochSampler(len(data), self.seed)
+            )
         return DataLoader(data, self.batch_size, sampler=sampler)
 
     def train_dataloader(self) -> DataLoader:

@@ -27,9 +27,11 @@ from musiclatent import __version__
 from musiclatent.audio import AudioError
 from musiclatent.config import Study
 from musiclatent.datamodules import CorpusDataModule
-from musiclatent.excerpts import windows
-from musiclatent.models.blocks import Autoencoder
+from musiclatent.excerpts import Waveform, windows
+from musiclatent.models.blocks import Trained
+from musiclatent.models.frontend import log_mel
 from musiclatent.runs import Run, load
+from musiclatent.spectrograms import LogMel, transform
 
 BATCH = 8  # windows encoded at once
 NAMES = ("z.npy", "items.parquet", "provenance.json")
@@ -92,13 +94,12 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
         return replace(found, items=items)
     except LatentsError:
         pass
-    model = load(run.checkpoint, run.experiment)
-    transform = data.transform
-    about = _provenance(run, model, transform.shape, transform.sr, transform.window_s)
+    model = _placed(run)
+    about = _provenance(run, model, data.transform)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
         with (Path(scratch) / "z.raw").open("wb") as raw:
-            _encode_rows(model, data.cached.x, raw)
+            _encode_rows(model, data, raw)
         _publish(Path(scratch), folder, items, about | {"data": data.data_hash()})
     return read(folder)
 
@@ -112,14 +113,15 @@ def _corpus_items(data: CorpusDataModule) -> pd.DataFrame:
 
 
 @torch.no_grad()
-def _encode_rows(model: Autoencoder, x: np.ndarray, raw: BinaryIO) -> None:
-    """Append the latents of cached windows (W, ...) to `raw`."""
+def _encode_rows(model: Trained, data: CorpusDataModule, raw: BinaryIO) -> None:
+    """Append the latents of all cached windows to `raw`."""
+    x = data.cached.x
     interval = 0.1 if sys.stderr.isatty() else 10
     options = {"total": len(x), "unit": "window", "mininterval": interval}
     with tqdm.tqdm(desc="encode", **options) as bar:
         for first in range(0, len(x), BATCH):
-            batch = torch.from_numpy(np.array(x[first : first + BATCH]))[:, None]  # B x 1 x ...
-            model.encode(batch).flatten(1).numpy().tofile(raw)
+            batch = data.transform.model_input(np.array(x[first : first + BATCH]))
+            _latents(model, batch).tofile(raw)
             bar.update(len(batch))
 
 
@@ -153,7 +155,7 @@ def encode_files(
     """
     if not files:
         raise ValueError("there is no file to encode; name at least one audio file")
-    model = load(run.checkpoint, run.experiment)
+    model = _placed(run)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
         with (Path(scratch) / "z.raw").open("wb") as raw:
@@ -161,14 +163,13 @@ def encode_files(
         if not items:
             path, reason = next(iter(quarantine.items()))
             raise ValueError(f"none of the {len(files)} files can be read; {path}: {reason}")
-        n = round(study.sr * study.window_s)
-        about = _provenance(run, model, (n,), study.sr, study.window_s)
+        about = _provenance(run, model, transform(study))
         _publish(Path(scratch), folder, _named(items), about | {"data": ""})
     return read(folder), quarantine
 
 
 def _encode_all(
-    model: Autoencoder, study: Study, files: Sequence[Path], raw: BinaryIO
+    model: Trained, study: Study, files: Sequence[Path], raw: BinaryIO
 ) -> tuple[list[dict], dict[str, str]]:
     """Append the latents of every file to `raw`; a file that breaks off leaves nothing."""
     items, quarantine = [], {}
@@ -183,13 +184,13 @@ def _encode_all(
     return items, quarantine
 
 
-def _encode_one(model: Autoencoder, study: Study, path: Path, raw: BinaryIO) -> list[dict]:
+def _encode_one(model: Trained, study: Study, path: Path, raw: BinaryIO) -> list[dict]:
     """Append the latents of one file; return a row for each window."""
     name = str(path.absolute())
     if name != name.encode(errors="replace").decode():
         raise AudioError(path, "its name is no valid UTF-8", "rename it")
     starts = []
-    for start_s, z in encode(model, path, study.sr, study.window_s):
+    for start_s, z in encode(model, path, transform(study)):
         z.tofile(raw)
         starts += start_s
     common = {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
@@ -205,7 +206,7 @@ def _named(items: list[dict]) -> pd.DataFrame:
 
 @torch.no_grad()
 def encode(
-    model: Autoencoder, path: Path, sr: int, window_s: float
+    model: Trained, path: Path, transform: Waveform | LogMel
 ) -> Iterator[tuple[list[float], np.ndarray]]:
     """Encode one file of any length, a few windows at a time.
 
@@ -215,10 +216,8 @@ def encode(
         A trained model.
     path
         An audio file.
-    sr
-        The model's sample rate in Hz.
-    window_s
-        Length of a window in seconds.
+    transform
+        What turns a window into the model's input.
 
     Yields
     ------
@@ -232,25 +231,47 @@ def encode(
     AudioError
         If the file cannot be read.
     """
-    source = windows(path, sr, window_s)
+    source = windows(path, transform.sr, transform.window_s)
     while batch := list(islice(source, BATCH)):
-        x = torch.from_numpy(np.stack([y for _, y in batch]))[:, None]  # B x 1 x N
-        yield [start_s for start_s, _ in batch], model.encode(x).flatten(1).numpy()  # B x D
+        x = transform.model_input(_transformed(model, transform, [y for _, y in batch]))
+        yield [start_s for start_s, _ in batch], _latents(model, x)
+
+
+def _transformed(
+    model: Trained, transform: Waveform | LogMel, windows: list[np.ndarray]
+) -> np.ndarray:
+    """Transform windows (N,) one by one; log-mel as a batch where the model stands on a GPU."""
+    if model.device.type == "cpu" or transform.kind != "logmel":
+        return np.stack([transform(y) for y in windows])
+    y = torch.from_numpy(np.stack(windows)).to(model.device)
+    sizes = (transform.n_fft, transform.hop_length, transform.n_mels, transform.top_db)
+    return log_mel(y, transform.sr, *sizes).cpu().numpy()
+
+
+def _latents(model: Trained, x: np.ndarray) -> np.ndarray:
+    """Encode model inputs (B, ...) where the model stands: (B, D)."""
+    x = torch.from_numpy(x)[:, None].to(model.device)  # B x 1 x ...
+    return model.encode(x).flatten(1).cpu().numpy()
+
+
+def _placed(run: Run) -> Trained:
+    """Load a trained model, onto a GPU where there is one."""
+    return load(run.checkpoint, run.experiment).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @torch.no_grad()
-def _provenance(
-    run: Run, model: Autoencoder, shape: tuple[int, ...], sr: int, window_s: float
-) -> dict:
-    """Say what latents of windows of this shape were made by."""
+def _provenance(run: Run, model: Trained, transform: Waveform | LogMel) -> dict:
+    """Say what made latents of windows that a transform gives."""
+    x = torch.zeros(1, 1, *transform.shape, device=model.device)
     return {
         "study": _study(run),
         "experiment": run.experiment.name,
         "checkpoint": _checkpoint_hash(run),
         "options": run.experiment.options,
-        "latent_shape": list(model.encode(torch.zeros(1, 1, *shape)).shape[1:]),
-        "sr": sr,
-        "window_s": window_s,
+        "latent_shape": list(model.encode(x).shape[1:]),
+        "input": transform.kind,
+        "sr": transform.sr,
+        "window_s": transform.window_s,
         "musiclatent": __version__,
         "torch": torch.__version__,
     }

@@ -7,7 +7,9 @@ import numpy as np
 from IPython.display import HTML
 
 from musiclatent import audio, generation, latents, plots
+from musiclatent.excerpts import Waveform
 from musiclatent.runs import Run
+from musiclatent.spectrograms import LogMel
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,22 @@ class Listener:
     ----------
     run
         The trained experiment.
-    sr
-        Sample rate of its sound in Hz.
+    transform
+        What its study's models take, which knows the way back to sound.
     """
 
     run: Run
-    sr: int
+    transform: Waveform | LogMel
+
+    @property
+    def sr(self) -> int:
+        """Sample rate of the sound in Hz."""
+        return self.transform.sr
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return the sound (B, N) of latents `z` (B, K, T)."""
-        return latents.decode(self.run, z, z.shape[1:])
+        x_hat = latents.decode(self.run, z, z.shape[1:])
+        return self.transform.sound(x_hat[..., : self.transform.shape[-1]])
 
     def present(self, made: dict[str, np.ndarray], folder: Path, name: str) -> HTML:
         """Write each latent as a wav file and all as one picture; return their players.

@@ -1,8 +1,9 @@
 """Send one's own music through a trained model, and find what sounds like it.
 
-Recordings of any length are compared by one vector each: the mean level of every map in dB, less
-that of all maps. So neither the phase of the sound, its length nor its gain counts, and a distance
-is the difference in dB, root mean square over the maps. Level statistics of frames are the oldest
+Recordings of any length are compared by one vector each. That of a spectrogram model is the mean
+embedding of its windows. That of a waveform model is the mean level of every map in dB, less that
+of all maps: neither the phase of the sound, its length nor its gain counts, and a distance is the
+difference in dB, root mean square over the maps. Level statistics of frames are the oldest
 measure of timbre similarity: Logan and Salomon (2001), A music similarity function based on signal
 analysis.
 """
@@ -29,6 +30,7 @@ from musiclatent.config import Study, Workspace
 from musiclatent.datasets import plain
 from musiclatent.latents import Latents
 from musiclatent.runs import Run
+from musiclatent.spectrograms import transform
 
 NEAREST = 3  # training recordings named for each file
 ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
@@ -166,7 +168,7 @@ def _rebuild(model, study: Study, file: Path, base: Path) -> dict:
     original, rebuilt, picture = _products(base)
     sr, window_s = study.sr, study.window_s
     audio.write_blocks(original, audio.blocks(file, sr), sr)
-    audio.write_blocks(rebuilt, resynthesis.rebuild(model, original, sr, window_s), sr)
+    audio.write_blocks(rebuilt, resynthesis.rebuild(model, original, transform(study)), sr)
     seconds = audio.info(original).seconds
     part = {"start_s": max(0.0, (seconds - window_s) / 2), "duration_s": window_s}
     x, x_hat = (audio.read(path, **part)[0] for path in (original, rebuilt))
@@ -191,12 +193,12 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
 
 def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
     """Return one vector (K,) a recording; `names` has one a window, or none to leave it out."""
-    shape = encoded.provenance["latent_shape"]
+    shape, make = encoded.provenance["latent_shape"], _VECTOR[encoded.provenance["input"]]
     names = names.reset_index(drop=True).dropna()
     rows = {}
     for name, windows in names.groupby(names, sort=False).groups.items():
         parts = np.array_split(windows, -(-len(windows) // BATCH))
-        rows[name] = vector(encoded.z[part].reshape(-1, *shape) for part in parts)
+        rows[name] = make(encoded.z[part].reshape(-1, *shape) for part in parts)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -229,6 +231,25 @@ def _levels(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     levels = 10 * np.log10(power + floor).mean(axis=2)
     weights = np.sqrt(power.mean(axis=(1, 2))) + 1e-9
     return levels - levels.mean(axis=1, keepdims=True), weights
+
+
+def direction(batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Summarise a recording by what its windows have in common, as a triplet loss compares them.
+
+    Parameters
+    ----------
+    batches
+        Latents (B, K, T) of its windows, some at a time.
+
+    Returns
+    -------
+    ndarray
+        (3K,): the mean of the windows' embeddings, see `neighbours.embedding`.
+    """
+    return np.concatenate([neighbours.embedding(z) for z in batches]).mean(axis=0)
+
+
+_VECTOR = {"waveform": vector, "logmel": direction}
 
 
 def similar(
@@ -297,9 +318,10 @@ def _known_vector(model, study: Study, store: Path, path: Path) -> np.ndarray:
         stored = store / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.npy"
     with suppress(OSError, ValueError, EOFError):
         return np.load(stored, allow_pickle=False)
-    frames = -(-round(study.sr * study.window_s) // model.stride)
-    batches = latents.encode(model, path, study.sr, study.window_s)
-    found = vector(z.reshape(len(z), -1, frames) for _, z in batches)
+    what = transform(study)
+    frames = -(-what.shape[-1] // model.stride)
+    batches = latents.encode(model, path, what)
+    found = _VECTOR[what.kind](z.reshape(len(z), -1, frames) for _, z in batches)
     data = io.BytesIO()
     np.save(data, found)
     _save(stored, data.getvalue())

@@ -135,13 +135,15 @@ def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
         The paper's validation losses by name, drawn as dotted lines.
     """
     figure, axis = plt.subplots(figsize=(8, 4.5))
-    for (name, table), color in zip(tables.items(), PALETTE * 3, strict=False):
-        axis.plot(table["epoch"] + 1, table["validation_mse"], color=color, label=name)
+    for index, (name, table) in enumerate(tables.items()):
+        color, marker = PALETTE[index % len(PALETTE)], " o^s"[index // len(PALETTE) % 4].strip()
+        style = {"color": color, "marker": marker, "markersize": 3}
+        axis.plot(table["epoch"] + 1, table["validation_mse"], label=name, **style)
         axis.plot(table["epoch"] + 1, table["train_mse"], color=color, linestyle="--", alpha=0.6)
     for name, value in paper.items():
         axis.axhline(value, color="0.3", linestyle=":", label=f"{name}, paper")
     axis.set(xlabel="epoch", ylabel="MSE (solid: validation, dashed: training)", yscale="log")
-    axis.legend(fontsize="small")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right", fontsize="small")
     sns.despine(figure)
     return figure
 
@@ -152,7 +154,8 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     Parameters
     ----------
     table
-        Columns family, latent_numbers, test_mse, test_sisdr (dB), test_mrstft.
+        Columns family, latent_numbers, test_mse, and what there is of test_sisdr (dB),
+        test_mrstft and test_knn.
     paper
         The paper's figures: (number of latent values, test MSE).
     """
@@ -160,12 +163,17 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         "test_mse": "MSE",
         "test_sisdr": "SI-SDR (dB, from -10)",
         "test_mrstft": "STFT distance",
+        "test_knn": "accuracy of neighbours",
     }
-    figure, axes = plt.subplots(1, 3, figsize=(14.5, 4))
+    measures = {name: label for name, label in measures.items() if name in table}
+    figure, axes = plt.subplots(
+        1, len(measures), figsize=(1 + 4.5 * len(measures), 4), squeeze=False
+    )
+    axes = axes[0]
     for axis, (name, label) in zip(axes, measures.items(), strict=True):
         sns.lineplot(
             table, x="latent_numbers", y=name, hue="family", style="family", markers=True,
-            dashes=False, ax=axis, legend=axis is axes[0],
+            dashes=False, ax=axis, legend=axis is axes[0], errorbar=None,
         )  # fmt: skip
         axis.set(xscale="log", xlabel="latent numbers a window", ylabel=f"{label}, test")
         ticks = sorted(table["latent_numbers"].unique())
@@ -177,7 +185,8 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     shown = axes[0].get_legend_handles_labels()
     axes[0].get_legend().remove()
     figure.legend(*shown, loc="outside right", fontsize="small")
-    axes[1].set_ylim(bottom=max(-10, axes[1].get_ylim()[0]))
+    if "test_sisdr" in measures:
+        axes[1].set_ylim(bottom=max(-10, axes[1].get_ylim()[0]))
     sns.despine(figure)
     return figure
 
@@ -251,4 +260,115 @@ def scatter(
         figure.legend(
             *axes[0, 0].get_legend_handles_labels(), loc="outside right", fontsize="small"
         )
+    return figure
+
+
+def confusion(
+    labels_true: Sequence[str], labels_predicted: Sequence[str], names: Sequence[str]
+) -> Figure:
+    """Draw which label is taken for which, in percent of each true label.
+
+    Parameters
+    ----------
+    labels_true, labels_predicted
+        B labels each.
+    names
+        Labels in the order of rows and columns; all others are left out.
+    """
+    counts = pd.crosstab(pd.Series(labels_true), pd.Series(labels_predicted))
+    counts = counts.reindex(index=names, columns=names, fill_value=0)
+    share = 100 * counts / counts.sum(axis=1).clip(lower=1).to_numpy()[:, None]
+    size = 2.4 + 0.5 * len(names)
+    figure, axis = plt.subplots(figsize=(size + 1, size))
+    sns.heatmap(
+        share, annot=share.round().astype(int).replace(0, ""), fmt="", cmap="Blues", vmin=0,
+        vmax=100, square=True, linewidths=0.5, ax=axis,
+        cbar_kws={"label": "% of the true label", "shrink": 0.8},
+    )  # fmt: skip
+    axis.set(xlabel="predicted", ylabel="true")
+    axis.tick_params(axis="x", rotation=45)
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def heatmap(table: pd.DataFrame, title: str) -> Figure:
+    """Draw scores as numbers on colours from 0 to 1, such as probes by factor and model.
+
+    Parameters
+    ----------
+    table
+        Scores (R² or accuracy); rows and columns are named by the index and the columns. Scores
+        below 0 have the colour of 0; gaps stay empty.
+    title
+        What is shown.
+    """
+    rows, columns = table.shape
+    figure, axis = plt.subplots(figsize=(2.6 + 1.25 * columns, 1.5 + 0.5 * rows))
+    sns.heatmap(
+        table.astype(float), annot=True, fmt=".2f", cmap="viridis", vmin=0, vmax=1, linewidths=0.5,
+        cbar_kws={"label": "score"}, ax=axis,
+    )  # fmt: skip
+    axis.set(title=title, xlabel="", ylabel="", facecolor="0.92")
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def leak(table: pd.DataFrame) -> Figure:
+    """Draw the accuracy of each way to split, with its interval.
+
+    Parameters
+    ----------
+    table
+        Columns protocol, accuracy, low, high in [0, 1], from top to bottom.
+    """
+    figure, axis = plt.subplots(figsize=(8, 1.2 + 0.42 * len(table)))
+    _intervals(axis, table, "protocol")
+    _column(axis, table["accuracy"], 1.03)
+    axis.set(xlabel="accuracy (bar: interval)", xlim=(0, 1))
+    sns.despine(figure)
+    return figure
+
+
+def _intervals(axis: plt.Axes, table: pd.DataFrame, names: str) -> None:
+    """Draw a named accuracy a row: dot, and bar from low to high."""
+    rows = np.arange(len(table))
+    axis.hlines(rows, table["low"], table["high"], color=PALETTE[0], linewidth=2)
+    axis.plot(table["accuracy"], rows, "o", color=PALETTE[0], label="ours", clip_on=False)
+    axis.set_yticks(rows, table[names])
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.4)
+
+
+def _column(axis: plt.Axes, values: pd.Series, x: float, head: str = "") -> None:
+    """Write a column of numbers right of the axis, where no mark can cover them."""
+    place = {"transform": axis.get_yaxis_transform(), "va": "center", "fontsize": "small"}
+    for row, value in enumerate(values):
+        axis.text(x, row, f"{value:.3f}" if np.isfinite(value) else "-", **place)
+    axis.text(x, -0.85, head, **place)
+
+
+def paper_table(table: pd.DataFrame) -> Figure:
+    """Draw our accuracies beside the paper's, one row a configuration.
+
+    Parameters
+    ----------
+    table
+        Columns family, name, paper, ours, low, high (`runs.beside_paper`), from top to bottom; a
+        panel a family.
+        Accuracies in [0, 1]; ours may be missing.
+    """
+    families = dict(list(table.groupby("family", sort=False)))
+    figure, axes = plt.subplots(
+        len(families), 1, figsize=(9, 1.4 + 0.45 * len(table)), sharex=True, squeeze=False,
+        height_ratios=[len(part) for part in families.values()],
+    )  # fmt: skip
+    for axis, (family, part) in zip(axes[:, 0], families.items(), strict=True):
+        _intervals(axis, part.rename(columns={"ours": "accuracy"}), "name")
+        axis.plot(part["paper"], range(len(part)), "k*", markersize=9, label="the paper, its split")
+        _column(axis, part["ours"], 1.03, "ours")
+        _column(axis, part["paper"], 1.12, "paper")
+        axis.set_title(family, loc="left", fontsize="medium")
+    axes[-1, 0].set(xlabel="accuracy of kNN (bar: interval)", xlim=(0, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    sns.despine(figure)
     return figure

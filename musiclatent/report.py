@@ -15,6 +15,13 @@ from musiclatent.studies import STUDIES
 
 SOUNDS = 10  # players of each notebook, so that the page stays below a few megabytes
 FAILED = "failed.json"
+FIGURES = {
+    "validation_mse": "validation MSE",
+    "test_mse": "test MSE",
+    "test_sisdr": "test SI-SDR (dB)",
+    "test_mrstft": "test STFT distance",
+    "test_knn": "test accuracy of 10 neighbours",
+}
 
 
 def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
@@ -30,17 +37,18 @@ def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
     Returns
     -------
     list of dict
-        experiment, about, source, and for each of test MSE, SI-SDR and STFT distance ours, the
+        name, about, source, and values: for each of `FIGURES` that any experiment has, ours, the
         paper's where it has one, and the difference in per cent.
     """
     known = [row for row in study.experiments.values() if f"test_mse_{row.key}" in metrics]
-    return [_row(experiment, metrics) for experiment in known]
+    shown = [name for name in FIGURES if any(f"{name}_{row.key}" in metrics for row in known)]
+    return [_row(experiment, metrics, shown) for experiment in known]
 
 
-def _row(experiment: Experiment, metrics: dict) -> dict:
+def _row(experiment: Experiment, metrics: dict, shown: list[str]) -> dict:
     """One experiment's line."""
     values = {}
-    for name in ("validation_mse", "test_mse", "test_sisdr", "test_mrstft"):
+    for name in shown:
         ours, paper = metrics.get(f"{name}_{experiment.key}"), experiment.paper.get(name)
         difference = 100 * (ours / paper - 1) if ours and paper else None
         values[name] = {"ours": ours, "paper": paper, "difference": difference}
@@ -85,6 +93,7 @@ def _section(study: Study, folder: Path) -> dict:
         "metrics": dict(sorted(metrics.items())),
         "pictures": _pictures(folder),
         "sounds": _sounds(folder),
+        "figures": FIGURES,
         "skipped": json.loads(failed.read_text())["reason"] if failed.exists() else "",
     }
 

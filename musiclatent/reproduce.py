@@ -104,7 +104,7 @@ def _missing(plan: Study, space: Workspace) -> str:
 def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
     """Run a study's notebooks; return what went wrong, or nothing."""
     identity = ""
-    for name in NOTEBOOKS:
+    for name in (*NOTEBOOKS, *(() if space.corpus else plan.own)):
         if name != "01_preprocess" and not plan.experiments:
             continue  # its models come with a later version
         parameters = _parameters(plan, space, experiment)
@@ -166,6 +166,9 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
     os.environ["MUSICLATENT_DATA"] = str(config.data_root())
     # Threads that spin while they wait make torch much slower beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Large arrays come and go: memory that is kept need not be handed out page by page again.
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 32))
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         papermill.execute_notebook(

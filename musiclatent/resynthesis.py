@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from musiclatent import audio
-from musiclatent.excerpts import windows
-from musiclatent.models.blocks import Autoencoder, mrstft, sisdr
+from musiclatent.excerpts import Waveform, windows
+from musiclatent.models.blocks import Trained, mrstft, sisdr
+from musiclatent.spectrograms import LogMel
 
 OVERLAP_S = 0.25
 FLOOR = 1e-10  # mean squared error that 16 bits leave
@@ -22,10 +23,9 @@ BATCH = 4  # windows rebuilt at once
 
 
 def rebuild(
-    model: Autoencoder,
+    model: Trained,
     source: str | Path | Iterable[np.ndarray],
-    sr: int,
-    window_s: float,
+    transform: Waveform | LogMel,
     overlap_s: float = OVERLAP_S,
 ) -> Iterator[np.ndarray]:
     """Send sound of any length through a model.
@@ -35,18 +35,17 @@ def rebuild(
     model
         A trained autoencoder.
     source
-        An audio file of any format, rate and length; or blocks of samples ``(N,)`` at `sr`.
-    sr
-        The model's sample rate in Hz.
-    window_s
-        Length of a window in seconds, as the model was trained on.
+        An audio file of any format, rate and length; or blocks of samples ``(N,)`` at the model's
+        rate.
+    transform
+        What the model takes: rate and length of a window, and the way there and back.
     overlap_s
         Least time that neighbouring windows share, in seconds.
 
     Returns
     -------
     Iterator of ndarray
-        Blocks ``(N,)`` float32 in [-1, 1] at `sr`; joined, exactly as long as the source.
+        Blocks ``(N,)`` float32 in [-1, 1] at the model's rate; joined, as long as the source.
 
     Raises
     ------
@@ -55,13 +54,15 @@ def rebuild(
     AudioError
         While iterating, if the file cannot be read.
     """
-    n, hop = _grid(model.stride, sr, window_s, overlap_s)
-    blocks = audio.blocks(source, sr) if isinstance(source, str | Path) else source
-    return _crossfaded(_outputs(model, _cut(blocks, n, hop)), hop, _fade(n - hop))
+    n, hop = _grid(model, transform, overlap_s)
+    blocks = audio.blocks(source, transform.sr) if isinstance(source, str | Path) else source
+    return _crossfaded(_outputs(model, transform, _cut(blocks, n, hop)), hop, _fade(n - hop))
 
 
-def _grid(stride: int, sr: int, window_s: float, overlap_s: float) -> tuple[int, int]:
+def _grid(model: Trained, transform: Waveform | LogMel, overlap_s: float) -> tuple[int, int]:
     """Return the samples of a window, and those from one window to the next: whole frames."""
+    sr, window_s = transform.sr, transform.window_s
+    stride = model.stride * transform.hop_length
     n = round(window_s * sr)
     hop = (n - round(overlap_s * sr)) // stride * stride
     if overlap_s < 0 or 2 * hop < max(n, 1):
@@ -92,13 +93,15 @@ def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.nd
 
 @torch.no_grad()
 def _outputs(
-    model: Autoencoder, cuts: Iterator[tuple[np.ndarray, int]]
+    model: Trained, transform: Waveform | LogMel, cuts: Iterator[tuple[np.ndarray, int]]
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Rebuild each window."""
     while batch := list(islice(cuts, BATCH)):
-        x = torch.from_numpy(np.stack([y for y, _ in batch]))[:, None]  # B x 1 x N
-        x_hat = model(x).x_hat[:, 0].numpy()  # B x N
-        yield from ((y_hat, real) for y_hat, (_, real) in zip(x_hat, batch, strict=True))
+        found = np.stack([transform(y) for y, _ in batch])
+        x = torch.from_numpy(transform.model_input(found))[:, None]  # B x 1 x ...
+        sounds = transform.sound(model(x).x_hat[:, 0].numpy(), *transform.pair(found))  # B x N'
+        for y_hat, (y, real) in zip(sounds, batch, strict=True):
+            yield np.pad(y_hat, (0, len(y) - len(y_hat))), real
 
 
 def _crossfaded(
@@ -115,14 +118,14 @@ def _crossfaded(
         yield tail[:left]
 
 
-def seam_error_db(model: Autoencoder, sr: int, window_s: float) -> float:
+def seam_error_db(model: Trained, transform: Waveform | LogMel) -> float:
     """Compare the error where windows fade into each other with the error elsewhere.
 
     The sound is a sine of 440 Hz over ten windows; both ends of the sound are left out.
 
     Parameters
     ----------
-    model, sr, window_s
+    model, transform
         As in `rebuild`.
 
     Returns
@@ -131,11 +134,11 @@ def seam_error_db(model: Autoencoder, sr: int, window_s: float) -> float:
         Mean squared error at the nine seams against that elsewhere, in dB; 0 where there is no
         error that 16 bits could hold.
     """
-    n, hop = _grid(model.stride, sr, window_s, OVERLAP_S)
+    n, hop = _grid(model, transform, OVERLAP_S)
     fade = _fade(n - hop)
-    y = 0.5 * np.sin(2 * np.pi * 440 * np.arange(9 * hop + n) / sr, dtype=np.float64)
+    y = 0.5 * np.sin(2 * np.pi * 440 * np.arange(9 * hop + n) / transform.sr, dtype=np.float64)
     y = y.astype(np.float32)
-    error = np.square(np.concatenate(list(rebuild(model, [y], sr, window_s))) - y)
+    error = np.square(np.concatenate(list(rebuild(model, [y], transform))) - y)
     inner = error[hop : 10 * hop].reshape(9, hop)  # each row begins with what two windows share
     seams = np.zeros(hop, bool)
     seams[: len(fade)] = (fade > 0) & (fade < 1)

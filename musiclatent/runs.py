@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,19 @@ import pandas as pd
 import torch
 
 from musiclatent.config import Experiment, pick
-from musiclatent.models import blocks, waveform
+from musiclatent.excerpts import Waveform
+from musiclatent.models import blocks, mel, waveform
+from musiclatent.spectrograms import LogMel
 
 MODELS = {
     model.__name__: model
-    for model in (waveform.WaveformAutoencoder, waveform.PoolingAutoencoder, waveform.LinearBlocks)
+    for model in (
+        waveform.WaveformAutoencoder,
+        waveform.PoolingAutoencoder,
+        waveform.LinearBlocks,
+        mel.MelAutoencoder,
+        mel.CRNNAutoencoder,
+    )
 }
 
 
@@ -66,7 +75,7 @@ def read_run(experiment: Experiment, folder: Path) -> Run:
     return Run(experiment, folder / "best.ckpt", metrics, curves, "reused")
 
 
-def load(checkpoint: Path, experiment: Experiment) -> blocks.Autoencoder:
+def load(checkpoint: Path, experiment: Experiment) -> blocks.Trained:
     """Load trained weights without running any code that the file may hold.
 
     Parameters
@@ -78,7 +87,7 @@ def load(checkpoint: Path, experiment: Experiment) -> blocks.Autoencoder:
 
     Returns
     -------
-    Autoencoder
+    Trained
         The model, in evaluation mode.
 
     Raises
@@ -99,10 +108,9 @@ def load(checkpoint: Path, experiment: Experiment) -> blocks.Autoencoder:
             f"holds code; {remedy}"
         ) from None
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
-    own = {k: v for k, v in (options or {}).items() if k not in ("learning_rate", "total_steps")}
-    if own != experiment.options:
+    model = pick(MODELS, experiment.model, "model")(**experiment.options)
+    if _own(options or {}) != _own(model.hparams):
         raise CheckpointError(f"{checkpoint} was not made by {experiment.name}; {remedy}")
-    model = pick(MODELS, experiment.model, "model")(**options)
     try:
         model.load_state_dict(content["state_dict"])
     except (RuntimeError, KeyError):
@@ -110,24 +118,32 @@ def load(checkpoint: Path, experiment: Experiment) -> blocks.Autoencoder:
     return model.eval()
 
 
+def _own(options: Mapping) -> dict:
+    """Leave out of a model's options what its training decides."""
+    return {k: v for k, v in options.items() if k not in ("learning_rate", "total_steps")}
+
+
 @torch.no_grad()
-def reconstruct(run: Run, x: np.ndarray) -> np.ndarray:
-    """Send waveforms through a trained autoencoder.
+def reconstruct(run: Run, x: np.ndarray, transform: Waveform | LogMel) -> np.ndarray:
+    """Send cached windows through a trained autoencoder, and back to sound.
 
     Parameters
     ----------
     run
         What was trained.
     x
-        Waveforms (B, N) in [-1, 1].
+        Cached windows: waveforms (B, N) in [-1, 1], or spectrograms (B, M, T) in dB.
+    transform
+        What made them.
 
     Returns
     -------
     ndarray
-        Reconstructions (B, N).
+        Sounds (B, N) in [-1, 1].
     """
     model = load(run.checkpoint, run.experiment)
-    return model(torch.from_numpy(x)[:, None]).x_hat[:, 0].numpy()
+    x_hat = model(torch.from_numpy(transform.model_input(x))[:, None]).x_hat[:, 0].numpy()
+    return transform.sound(x_hat, *transform.pair(x))
 
 
 def table(runs: list[Run]) -> pd.DataFrame:
@@ -140,6 +156,33 @@ def table(runs: list[Run]) -> pd.DataFrame:
             for run in runs
         ]
     )
+
+
+def beside_paper(runs: list[Run], name: str) -> pd.DataFrame:
+    """Set one figure of every run beside the paper's.
+
+    Parameters
+    ----------
+    runs
+        Trained experiments; those without the figure in the paper are left out.
+    name
+        Name of the figure, such as ``test_knn``.
+
+    Returns
+    -------
+    DataFrame
+        experiment, family, name (what it is, in short), paper, ours, and `low` and `high`, the
+        95 % interval of ours; missing where we have none.
+    """
+    rows = []
+    for run in runs:
+        row, get = run.experiment, run.metrics.get
+        if name in row.paper:
+            ours = {"ours": get(name), "low": get(f"{name}_low"), "high": get(f"{name}_high")}
+            about = {"name": f"{row.name}: {row.about.partition(';')[0]}", "paper": row.paper[name]}
+            rows.append({"experiment": row.name, "family": row.family} | about | ours)
+    columns = ["experiment", "family", "name", "paper", "ours", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
 
 
 def flatten(runs: list[Run]) -> dict[str, float]:
@@ -158,7 +201,7 @@ def write_json(path: Path, value) -> None:
 
 
 @torch.no_grad()
-def evaluate(model: blocks.Autoencoder, batches, every: int = 1) -> dict[str, float]:
+def evaluate(model: blocks.Trained, batches, every: int = 1) -> dict[str, float]:
     """Measure reconstructions.
 
     Parameters
@@ -166,22 +209,19 @@ def evaluate(model: blocks.Autoencoder, batches, every: int = 1) -> dict[str, fl
     model
         A trained autoencoder.
     batches
-        Pairs of waveforms (B, 1, N) and anything.
+        Tuples of model inputs (B, 1, ...) and anything.
     every
-        The STFT distance, which costs most, is taken of every so many batches.
+        What costs most, such as the STFT distance, is taken of every so many batches.
 
     Returns
     -------
     dict
-        ``mse`` over all windows; ``sisdr`` in dB and ``mrstft`` over the audible ones.
+        Means of what the model's ``measure`` gives, over all windows that it gives something for;
+        nothing where there is no batch.
     """
     model.eval()
-    mse, ratio, distance = [], [], []
-    for index, (x, _) in enumerate(batches):
-        x_hat = model(x).x_hat
-        mse.append((x_hat - x).square().mean(dim=(1, 2)))
-        ratio.append(blocks.sisdr(x, x_hat))
-        if index % every == 0:
-            distance.append(blocks.mrstft(x, x_hat))
-    values = {"mse": mse, "sisdr": ratio, "mrstft": distance}
-    return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
+    parts: dict[str, list] = {}
+    for index, (x, *_) in enumerate(batches):
+        for name, values in model.measure(x, model(x).x_hat, index % every == 0).items():
+            parts.setdefault(name, []).append(values)
+    return {name: float(torch.cat(values).mean()) for name, values in parts.items()}

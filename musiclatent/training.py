@@ -1,15 +1,18 @@
 """Train an experiment, resume it, or reuse it; and load what was trained, trusting no pickle."""
 
+import copy
 import hashlib
 import json
 import logging
 import os
 import shutil
 import sys
+import time
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import tqdm
@@ -18,14 +21,16 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from safetensors.torch import save_file
 
-from musiclatent import __version__, config
+from musiclatent import __version__, config, neighbours
 from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.datamodules import SPLITS, CorpusDataModule
-from musiclatent.models.blocks import Autoencoder
+from musiclatent.models.blocks import Trained
 from musiclatent.runs import MODELS, Run, evaluate, load, read_run, write_json
 
 FORMAT = 1  # raise by hand when a change of code makes older checkpoints wrong
 log = logging.getLogger("musiclatent")
+# Devices, precision and advertisements: a notebook with 15 trainings would show little else.
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -71,8 +76,10 @@ class _Progress(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Move on, with the validation loss."""
-        value = trainer.callback_metrics.get("validation_mse", float("nan"))
-        self.bar.set_postfix(validation_mse=f"{float(value):.5f}", refresh=False)
+        known = trainer.callback_metrics
+        name = "validation_mse" if "validation_mse" in known else "train_mse"
+        value = float(known.get(name, float("nan")))
+        self.bar.set_postfix({name: f"{value:.5f}"}, refresh=False)
         self.bar.update(1)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -114,9 +121,10 @@ def fit(
     Run or None
         None if `stop_after` ended it.
     """
-    data.batch_size = experiment.training.batch_size
+    plan = experiment.training
+    data.batch_size, data.balanced, data.labelled = plan.batch_size, plan.balanced, plan.labelled
     data.setup()
-    _require_splits(data)
+    _require_splits(data, plan.select)
     identity = _identity(experiment, data, epochs, seed)
     ended = (folder / "metrics.json").exists() and (folder / "best.ckpt").exists()
     if _stored(folder) == identity["hash"] and ended:
@@ -129,6 +137,8 @@ def fit(
         learning_rate=experiment.training.learning_rate,
         total_steps=data.steps(epochs),
     )
+    if "precision" not in trainer_options:
+        trainer_options["precision"] = _precision(model, data, folder)
     trainer = _trainer(experiment, folder, stop_after or epochs, **trainer_options)
     last = folder / "last.ckpt" if resumed else None
     log.info("%s: %s", experiment.name, "resumed" if resumed else "training")
@@ -140,6 +150,7 @@ def fit(
             ".*LeafSpec",
             ".*no optimizer",
             ".*interval",
+            ".*across ranks is zero",
         ):
             warnings.filterwarnings("ignore", words)
         trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
@@ -167,9 +178,10 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
     return fit(experiment, data, space.folder("checkpoints", experiment.name), epochs=epochs)
 
 
-def _require_splits(data: CorpusDataModule) -> None:
+def _require_splits(data: CorpusDataModule, select: str) -> None:
     """Say at the door when there is nothing to train on or to judge by."""
-    empty = [split for split in SPLITS if not len(data.rows(split, audible=True))]
+    needed = SPLITS if select == "best" else ("train", "test")
+    empty = [split for split in needed if not len(data.rows(split, audible=True))]
     if empty:
         raise ValueError(
             f"the corpus {', '.join(data.names)} has no sound in its split {' and '.join(empty)}; "
@@ -179,11 +191,14 @@ def _require_splits(data: CorpusDataModule) -> None:
 
 def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed: int) -> dict:
     """Everything that decides what the training gives, for comparison with what is stored."""
+    learns = data.transform.kind == "logmel"  # from labels, or is judged by them
     plan = {
         "experiment": asdict(experiment) | {"about": "", "paper": {}, "source": ""},
         "epochs": epochs,
         "seed": seed,
         "data": data.data_hash(),
+        "data_seed": data.seed,
+        "labels": hashlib.sha256(data.codes().tobytes()).hexdigest() if learns else "",
         "format": FORMAT,
     }
     return plan | {"hash": hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()}
@@ -209,15 +224,45 @@ def _prepare(experiment: Experiment, folder: Path, identity: dict) -> bool:
     return False
 
 
+def _precision(model: Trained, data: CorpusDataModule, folder: Path) -> str:
+    """Choose bfloat16 where the model may take it and it is faster here; a resumed run keeps it."""
+    if not model.mixed:
+        return "32-true"
+    model.to(memory_format=torch.channels_last)
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    path = folder / "precision.json"
+    if not path.exists():
+        x = next(iter(data.loader("train")))[0]
+        seconds = [_step_s(model, x, mixed) for mixed in (False, True)]
+        write_json(path, "bf16-mixed" if seconds[1] < seconds[0] / 1.2 else "32-true")
+        log.info("step in 32 and 16 bits: %.3f and %.3f s", *seconds)
+    return json.loads(path.read_text())
+
+
+def _step_s(model: Trained, x: torch.Tensor, mixed: bool) -> float:
+    """Time a pass forward and backward in seconds: the best of three, after one that warms up."""
+    model = copy.deepcopy(model)  # normalisation counts what it sees
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            x_hat = model(x).x_hat
+        x_hat.float().mean().backward()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
+
+
 def _trainer(experiment: Experiment, folder: Path, epochs: int, **options) -> pl.Trainer:
     """Lightning's trainer with our callbacks."""
-    patience = experiment.training.patience
+    best = experiment.training.select == "best"
+    monitor = "validation_mse" if best else None
     callbacks = [
         _Curves(),
-        EarlyStopping("validation_mse", patience=patience),
-        ModelCheckpoint(
-            folder, "best", "validation_mse", save_last=True, enable_version_counter=False
-        ),
+        *([EarlyStopping(monitor, patience=experiment.training.patience)] if best else []),
+        ModelCheckpoint(folder, "best", monitor, save_last=not best, enable_version_counter=False),
+        # Of its own: Lightning's save_last waits for the next best epoch.
+        *([ModelCheckpoint(folder, "last", enable_version_counter=False)] if best else []),
         _Progress(experiment.name),
     ]
     return pl.Trainer(
@@ -256,6 +301,7 @@ def _finish(
         batches = data.loader(split, at_most=96 if split == "train" else None)
         values = evaluate(model, batches, 1 if split == "test" else max(1, len(batches) // 3))
         metrics |= {f"{split}_{name}": value for name, value in values.items()}
+    metrics |= _genre(model, data)
     card = {"experiment": experiment.name, "model": experiment.model, "about": experiment.about}
     card |= {"options": experiment.options, "metrics": metrics, "run": identity}
     write_json(
@@ -265,6 +311,26 @@ def _finish(
 
 
 @torch.no_grad()
-def _latent_numbers(model: Autoencoder, data: CorpusDataModule) -> int:
+def _genre(model: Trained, data: CorpusDataModule) -> dict[str, float]:
+    """Judge embeddings of spectrograms by the labels of their training neighbours."""
+    if data.transform.kind != "logmel":
+        return {}
+    parts = {}
+    for split in ("train", "test"):
+        loader = data.loader(split, audible=True)
+        batches = [(model.encode(x).numpy(), codes.numpy()) for x, _, codes in loader]
+        z, codes = (np.concatenate(column) for column in zip(*batches, strict=True))
+        parts[split] = neighbours.embedding(z)[codes >= 0], codes[codes >= 0].astype(str)
+    (z_train, labels_train), (z_test, labels_test) = parts.values()
+    if not len(z_train) or not len(z_test):
+        return {}
+    z_train, z_test = neighbours.standardise(z_train, z_test)
+    found = neighbours.knn(z_train, labels_train, z_test, labels_test)
+    names = {"accuracy": "knn", "low": "knn_low", "high": "knn_high", "n": "knn_windows"}
+    return {f"test_{new}": found[old] for old, new in names.items()}
+
+
+@torch.no_grad()
+def _latent_numbers(model: Trained, data: CorpusDataModule) -> int:
     """Count the latent numbers of one window."""
     return model.encode(torch.zeros(1, 1, *data.transform.shape)).numel()

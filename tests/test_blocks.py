@@ -38,3 +38,61 @@ def test_mrstft_is_zero_for_a_copy_and_each_window_stands_alone():
         [blocks.mrstft(a, b) for a, b in zip(x.split(1), other.split(1), strict=True)]
     )
     assert torch.equal(together, alone) and (together > 0.5).all()
+
+
+class Line(blocks.Autoencoder):
+    """The least that can be trained."""
+
+    stride = 4
+
+    def __init__(self, learning_rate=0.5, total_steps=20):
+        super().__init__(learning_rate, total_steps)
+        self.gain = torch.nn.Parameter(torch.tensor(0.5))
+
+    def encode(self, x):
+        return self.pad(x).unflatten(2, (-1, self.stride))[:, 0].transpose(1, 2)
+
+    def decode(self, z):
+        return self.gain * z.transpose(1, 2).flatten(1)[:, None]
+
+
+def test_the_rate_rises_to_its_peak_and_falls_once():
+    model = Line()
+    parts = model.configure_optimizers()
+    optimizer, schedule = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(model.total_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    top = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.5, rel=0.05) and 0 < top < 10
+    assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
+    assert parts["lr_scheduler"]["interval"] == "step" and not model.mixed
+
+
+def test_a_waveform_step_returns_the_error_and_logs_dear_figures_of_the_first_batch_only():
+    model, x = Line(), _noise(0, 3, 1, 4001)
+    out = model(x)
+    assert out.z.shape == (3, 4, 1001) and torch.equal(out.x_hat, 0.5 * x)
+    names = []
+    model.log = lambda name, value, **_: names.append(name)
+    loss = model.training_step((x, torch.arange(3), torch.full((3,), -1)), 0)
+    assert loss.item() == pytest.approx(0.25 * x.square().mean().item())
+    assert names == ["train_mse", "train_sisdr", "train_mrstft"]
+    for stage, expected in (("training", ["train_mse"]), ("validation", None), ("test", None)):
+        names.clear()
+        getattr(model, f"{stage}_step")((x, None, None), 1)
+        assert names == (expected or [f"{stage}_mse", f"{stage}_sisdr"])
+
+
+def test_measures_leave_silence_out_of_the_ratios_only():
+    model = Line()
+    x = torch.cat([_noise(0, 2, 1, 4000), torch.zeros(1, 1, 4000)])
+    values = model.measure(x, 0.5 * x)
+    assert {name: len(value) for name, value in values.items()} == {
+        "mse": 3,
+        "sisdr": 2,
+        "mrstft": 2,
+    }
+    assert set(model.measure(x, x, dear=False)) == {"mse", "sisdr"}

@@ -230,7 +230,9 @@ def test_decoding_latents_gives_the_models_reconstruction(run, data, tmp_path):
     found = latents.encode_corpus(run, data, tmp_path / "latents")
     y = latents.decode(run, found.z, found.provenance["latent_shape"])
     assert y.dtype == np.float32 and y.shape == (16, 4000)
-    np.testing.assert_allclose(y, runs.reconstruct(run, np.array(data.cached.x)), atol=1e-6)
+    np.testing.assert_allclose(
+        y, runs.reconstruct(run, np.array(data.cached.x), data.transform), atol=1e-6
+    )
     np.testing.assert_array_equal(latents.decode(run, found.shaped(), (8, 125)), y)
     with pytest.raises(LatentsError, match=r"shape \(16, 1000\); give \(B, 999\)"):
         latents.decode(run, found.z, (9, 111))

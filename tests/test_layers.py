@@ -9,10 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
-    "config studies decoders audio fingerprint demo archives fetch splits datasets corpora "
-    "excerpts spectrograms attributes shards cache datamodules models runs training latents "
-    "resynthesis clustering projection neighbours repetitions explain generation playlists "
-    "plots newmusic listening explorer report "
+    "config studies decoders audio fingerprint demo archives fetch splits tables datasets corpora "
+    "excerpts spectrograms attributes shards cache neighbours datamodules models runs training "
+    "latents resynthesis clustering projection protocols probes heldout repetitions explain "
+    "generation playlists plots newmusic listening explorer report "
     "stamps reproduce colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from musiclatent import audio, latents, listening
+from musiclatent.excerpts import Waveform
 from musiclatent.listening import Listener
 
 SR = 8000
@@ -15,7 +16,7 @@ def listener(monkeypatch):
         return z.reshape(len(z), *shape).transpose(0, 2, 1).reshape(len(z), -1)
 
     monkeypatch.setattr(latents, "decode", decode)
-    return Listener(None, SR)
+    return Listener(None, Waveform(SR, 0.5))
 
 
 def _latent(level: float) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from musiclatent import audio, latents, newmusic
 from musiclatent.audio import AudioError
 from musiclatent.config import Experiment, Study
+from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.waveform import WaveformAutoencoder
 from musiclatent.runs import CheckpointError, Run, read_run
 from musiclatent.studies import study
@@ -224,3 +225,38 @@ def test_all_new_music_comes_back_as_sound(data_root, tmp_path):
         assert len(y) / sr == pytest.approx(audio.info(row.path).seconds, abs=0.01)
         assert np.sqrt(np.mean(y**2)) > 1e-3
     assert not re.search("nan", str(table[["mse", "sisdr", "mrstft"]]))
+
+
+def test_the_direction_of_a_recording_is_the_mean_embedding_of_its_windows(rng):
+    z = rng.standard_normal((5, 3, 7)).astype(np.float32)
+    whole = newmusic.direction([z])
+    np.testing.assert_allclose(whole, newmusic.direction([z[:2], z[2:]]), atol=1e-6)
+    np.testing.assert_allclose(whole, newmusic.direction([4 * z]), atol=1e-6)  # no gain
+    assert whole.shape == (9,) and np.linalg.norm(whole) <= 1 + 1e-6
+
+
+@pytest.fixture
+def mel_run(tmp_path) -> Run:
+    options = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4]}
+    experiment = Experiment("mel-small", "small", "MelAutoencoder", options, "")
+    torch.manual_seed(0)
+    model = MelAutoencoder(**options)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, tmp_path / "best.ckpt")
+    return Run(experiment, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+
+
+def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
+    plan = replace(STUDY, input="logmel")
+    (tmp_path / "music").mkdir()
+    for name, hz in {"low": 200, "low2": 210, "high": 2500}.items():
+        audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
+    files = sorted((tmp_path / "music").glob("*.wav"))
+    table, quarantine = newmusic.encode(mel_run, plan, files, tmp_path / "out")
+    assert len(table) == 3 and quarantine.empty and np.isfinite(table["mrstft"]).all()
+    for name in table["name"]:
+        y, sr = audio.read(tmp_path / "out" / f"{name}_reconstruction.wav")
+        assert sr == SR and len(y) == len(tone(1))
+    query = tmp_path / "music" / "low.wav"
+    tracks, _ = newmusic.similar(mel_run, plan, query, tmp_path / "music", tmp_path / "like")
+    assert tracks["title"].tolist() == ["low.wav", "low2.wav", "high.wav"]

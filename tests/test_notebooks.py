@@ -10,6 +10,7 @@ import pytest
 
 from musiclatent import reproduce
 from musiclatent.config import Workspace
+from musiclatent.studies import STUDIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 BOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -34,7 +35,8 @@ def _parameters(path: Path) -> dict:
 
 
 def test_every_notebook_that_reproduce_runs_is_there():
-    assert {path.stem for path in BOOKS} >= set(reproduce.NOTEBOOKS)
+    own = {name for study in STUDIES.values() for name in study.own}
+    assert {path.stem for path in BOOKS} == {*reproduce.NOTEBOOKS, *own}
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

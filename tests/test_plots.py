@@ -79,3 +79,42 @@ def test_the_elbow_is_ringed_and_maps_are_coloured_by_label():
     sizes = [len(dots.get_offsets()) for dots in figure.axes[0].collections]
     assert sizes == [1, 2, 1, 1]
     assert len(plots.scatter({"one": points}, pd.Series([""] * 4)).legends) == 0
+
+
+def test_a_confusion_is_in_percent_of_the_true_label():
+    true, predicted = list("aaaabbc"), list("aaabbbb")
+    figure = plots.confusion(true, predicted, ["b", "a", "none"])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["100", "", "", "25", "75", "", "", "", ""]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["b", "a", "none"]
+
+
+def test_a_heatmap_names_its_rows_and_keeps_gaps_empty():
+    table = pd.DataFrame({"one": [0.5, -0.3], "two": [1.0, np.nan]}, index=["tempo", "key"])
+    axis = plots.heatmap(table, "probes").axes[0]
+    assert [text.get_text() for text in axis.texts] == ["0.50", "1.00", "-0.30"]
+    assert axis.collections[0].get_clim() == (0, 1) and axis.get_title() == "probes"
+
+
+def test_the_leak_is_drawn_from_top_to_bottom():
+    table = pd.DataFrame({"protocol": ["random", "filtered"], "accuracy": [0.764, 0.479]})
+    axis = plots.leak(table.assign(low=0.4, high=0.8)).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["random", "filtered"]
+    assert axis.yaxis_inverted() and axis.lines[0].get_xdata().tolist() == [0.764, 0.479]
+    assert [text.get_text() for text in axis.texts][:2] == ["0.764", "0.479"]
+
+
+def test_the_paper_table_has_a_panel_a_family_and_both_numbers():
+    table = pd.DataFrame(
+        {
+            "family": ["MSE", "MSE", "triplet"],
+            "name": ["1", "2", "1"],
+            "paper": [0.485, 0.455, 0.885],
+            "ours": [0.3, np.nan, 0.6],
+        }
+    )
+    figure = plots.paper_table(table.assign(low=table["ours"] - 0.1, high=0.7))
+    assert [axis.get_title("left") for axis in figure.axes] == ["MSE", "triplet"]
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["0.300", "-", "ours", "0.485", "0.455", "paper"]
+    assert [len(axis.get_yticks()) for axis in figure.axes] == [2, 1]

@@ -73,3 +73,12 @@ def test_a_skipped_study_has_its_line(base):
 def test_an_unknown_profile_is_refused(base):
     with pytest.raises(ValueError, match="no profile named 'x'"):
         report.write(base, "x")
+
+
+def test_only_figures_that_a_study_has_are_columns(base):
+    metrics = {"test_mse_crnn_6": 0.01, "test_knn_crnn_6": 0.6}
+    rows = report.rows(STUDIES["mel"], metrics)
+    assert list(rows[0]["values"]) == ["test_mse", "test_knn"]
+    assert rows[0]["values"]["test_knn"]["paper"] == 0.81
+    page = report.write(base, "demo").read_text()
+    assert "<th>test SI-SDR (dB)</th>" in page and "neighbours</th>" not in page

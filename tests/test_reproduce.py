@@ -27,8 +27,16 @@ def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
     assert page == tmp_path / "tiny" / "index.html" and page.exists()
     assert [(p["study"], name) for name, p in ran] == [
         *(("waveform", name) for name in module.NOTEBOOKS),
-        *((name, "01_preprocess") for name in list(STUDIES)[1:]),
+        *(("mel", name) for name in (*module.NOTEBOOKS, "09_mel_evaluation")),
+        *((name, "01_preprocess") for name in list(STUDIES)[2:]),
     ]
+
+
+def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tmp_path):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "one.wav").touch()
+    reproduce("mel", profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
+    assert [name for name, _ in ran] == list(module.NOTEBOOKS)
 
 
 def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.models.blocks import Autoencoder
+from musiclatent.excerpts import Waveform
+from musiclatent.models.blocks import Autoencoder, Output
+from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.waveform import LinearBlocks, PoolingAutoencoder, WaveformAutoencoder
 from musiclatent.resynthesis import measure, rebuild, seam_error_db
+from musiclatent.spectrograms import LogMel, log_mel
 from musiclatent.studies import study
 
 SR, WINDOW_S = 22_050, 5.0
@@ -63,7 +66,7 @@ class Edgy(Autoencoder):
 
 
 def joined(net: Autoencoder, y: np.ndarray, sr: int = SR, window_s: float = WINDOW_S) -> np.ndarray:
-    return np.concatenate([np.zeros(0, np.float32), *rebuild(net, [y], sr, window_s)])
+    return np.concatenate([np.zeros(0, np.float32), *rebuild(net, [y], Waveform(sr, window_s))])
 
 
 def whole(net: Autoencoder, y: np.ndarray) -> np.ndarray:
@@ -103,15 +106,17 @@ def test_a_steady_sine_has_no_jump_at_the_borders(good):
 
 
 def test_seams_are_no_worse_than_the_rest(good):
-    assert abs(seam_error_db(good, SR, WINDOW_S)) < 0.5
+    assert abs(seam_error_db(good, Waveform(SR, WINDOW_S))) < 0.5
     for net in (model(**A1), model(PoolingAutoencoder), model(LinearBlocks)):
-        assert abs(seam_error_db(net, SR, WINDOW_S)) < 1
+        assert abs(seam_error_db(net, Waveform(SR, WINDOW_S))) < 1
 
 
 def test_the_figure_sees_edges_that_are_not_dropped():
-    assert seam_error_db(Edgy(0), 1000, 2.0) == 0  # nothing wrong anywhere
-    assert seam_error_db(Edgy(80), 1000, 2.0) < 0.1  # a third of the overlap of 250 is dropped
-    assert seam_error_db(Edgy(120), 1000, 2.0) > 20
+    assert seam_error_db(Edgy(0), Waveform(1000, 2.0)) == 0  # nothing wrong anywhere
+    assert (
+        seam_error_db(Edgy(80), Waveform(1000, 2.0)) < 0.1
+    )  # a third of the overlap of 250 is dropped
+    assert seam_error_db(Edgy(120), Waveform(1000, 2.0)) > 20
 
 
 # ---------------------------------------------------------------------------- length
@@ -123,16 +128,18 @@ def test_any_length_comes_back_with_its_length(n, cuts):
     net = model(**SMALL)
     y = np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
     blocks = np.split(y, sorted({c for c in cuts if c < n}))
-    parts = list(rebuild(net, blocks, 1000, 0.5, 0.15))
+    parts = list(rebuild(net, blocks, Waveform(1000, 0.5), 0.15))
     assert all(len(part) for part in parts)
     y_hat = np.concatenate(parts)
     assert y_hat.shape == (n,) and y_hat.dtype == np.float32 and np.abs(y_hat).max() <= 1
-    np.testing.assert_array_equal(y_hat, np.concatenate(list(rebuild(net, [y], 1000, 0.5, 0.15))))
+    np.testing.assert_array_equal(
+        y_hat, np.concatenate(list(rebuild(net, [y], Waveform(1000, 0.5), 0.15)))
+    )
     np.testing.assert_allclose(y_hat[:-128], whole(net, y)[:-128], atol=1e-5)
 
 
 def test_nothing_gives_nothing():
-    assert list(rebuild(model(**SMALL), [], 1000, 1.0)) == []
+    assert list(rebuild(model(**SMALL), [], Waveform(1000, 1.0))) == []
 
 
 @pytest.mark.parametrize(("sr", "channels"), [(8000, 1), (48_000, 2)])
@@ -140,7 +147,7 @@ def test_a_file_of_any_rate_comes_back_at_the_models_rate(tmp_path, sr, channels
     y = 0.3 * np.random.default_rng(0).uniform(-1, 1, (channels, 3 * sr + 77))
     path = audio.write(tmp_path / "a.wav", y, sr)
     want = audio.read(path, 1000)[0]
-    got = np.concatenate(list(rebuild(model(**SMALL), path, 1000, 1.0)))
+    got = np.concatenate(list(rebuild(model(**SMALL), path, Waveform(1000, 1.0))))
     assert len(got) == len(want)
     np.testing.assert_array_equal(got, joined(model(**SMALL), want, 1000, 1.0))
 
@@ -149,7 +156,7 @@ def test_hours_take_little_memory():
     net = model(**SMALL)
     blocks = (np.full(60_000, 0.1, np.float32) for _ in range(120))  # two hours at 1,000 Hz
     tracemalloc.start()
-    n = sum(len(part) for part in rebuild(net, blocks, 1000, 30.0))
+    n = sum(len(part) for part in rebuild(net, blocks, Waveform(1000, 30.0)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n == 7_200_000 and peak < 8e6  # the sound alone is 29 MB
@@ -158,7 +165,7 @@ def test_hours_take_little_memory():
 @pytest.mark.parametrize(("window_s", "overlap_s"), [(0.5, 0.3), (0.5, -0.1), (0.03, 0.0), (0, 0)])
 def test_an_overlap_that_does_not_fit_is_refused_at_once(window_s, overlap_s):
     with pytest.raises(ValueError, match="frames of 32 samples at 1000 Hz cannot share"):
-        rebuild(model(**SMALL), [], 1000, window_s, overlap_s)
+        rebuild(model(**SMALL), [], Waveform(1000, window_s), overlap_s)
 
 
 # ---------------------------------------------------------------------------- figures
@@ -195,7 +202,31 @@ def test_noise_costs_what_it_should(tmp_path):
 def test_a_real_file_comes_back_with_its_length(data_root, tmp_path):
     source = data_root / "new_music" / "live_phone.mp3"
     net = model(**A1)
-    path = audio.write_blocks(tmp_path / "a.wav", rebuild(net, source, SR, WINDOW_S), SR)
+    path = audio.write_blocks(tmp_path / "a.wav", rebuild(net, source, Waveform(SR, WINDOW_S)), SR)
     y_hat, y = audio.read(path)[0], audio.read(source, SR)[0]
     assert len(y_hat) == len(y)
     np.testing.assert_allclose(y_hat[:-2048], whole(net, y)[:-2048], atol=2**-15)
+
+
+class Copy(MelAutoencoder):
+    """A model that gives back what it takes."""
+
+    def forward(self, x):
+        return Output(x[:, 0], x)
+
+
+def test_spectrograms_come_back_as_sound_of_the_same_length_and_colour():
+    net = Copy(latent=2, channels=[2], band_strides=[4], time_strides=[2]).eval()
+    way, rng = LogMel(SR, 1.0), np.random.default_rng(0)
+    y = np.convolve(rng.standard_normal(4 * SR + 123), np.ones(8) / 8, "same") * 0.2
+    y_hat = np.concatenate(list(rebuild(net, [y.astype(np.float32)], way)))
+    assert y_hat.shape == y.shape and np.abs(y_hat).max() <= 1
+    inner = slice(2, -4)  # the last window is padded with silence
+    error = np.abs(log_mel(y_hat, SR) - log_mel(y.astype(np.float32), SR))[:, inner]
+    assert np.median(error) < 2.5
+
+
+def test_silence_stays_silence_through_a_spectrogram_model():
+    net = Copy(latent=2, channels=[2], band_strides=[4], time_strides=[2]).eval()
+    y_hat = np.concatenate(list(rebuild(net, [np.zeros(3 * SR, np.float32)], LogMel(SR, 1.0))))
+    assert len(y_hat) == 3 * SR and np.abs(y_hat).max() < 1e-3

@@ -15,6 +15,7 @@ from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.excerpts import Waveform
 from musiclatent.runs import CheckpointError
+from musiclatent.spectrograms import LogMel
 
 SMALL = Experiment(
     "waveform-small",
@@ -146,7 +147,7 @@ def test_the_linear_reference_needs_one_pass(data, tmp_path):
 def test_reconstruct_table_and_flatten(data, tmp_path):
     run = training.fit(SMALL, data, tmp_path / "run", epochs=1)
     x = np.array(data.cached.x[:3])
-    assert runs.reconstruct(run, x).shape == x.shape
+    assert runs.reconstruct(run, x, data.transform).shape == x.shape
     row = runs.table([run]).iloc[0]
     assert row["family"] == "waveform-small" and row["latent_numbers"] == 8 * 63
     assert runs.flatten([run])["test_mse_small"] == run.metrics["test_mse"]
@@ -250,3 +251,202 @@ def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path,
     resumed = training.fit(SMALL, data, tmp_path / "run", epochs=4)
     whole = training.fit(SMALL, data, tmp_path / "whole", epochs=4)
     assert resumed.status == "resumed" and resumed.metrics == whole.metrics
+
+
+MEL = Experiment(
+    "mel-small",
+    "mel_small",
+    "CRNNAutoencoder",
+    {
+        "latent": 8,
+        "recurrent": 8,
+        "channels": [4, 8],
+        "band_strides": [4, 2],
+        "time_strides": [2, 2],
+        "n_mels": 16,
+        "triplet_weight": 1.0,
+        "mixing": 0.2,
+    },
+    "a small one for tests",
+    Training(learning_rate=1e-2, batch_size=6, select="last", balanced=True),
+)
+
+
+class Labelled(CorpusDataModule):
+    """Recordings whose label is the beginning of their name, and whose split its end."""
+
+    parts = ("train", "train", "validation", "test")
+
+    def index(self):
+        items = super().index().items
+        items["label"] = items["item_id"].str[0]
+        items["split"] = [self.parts[int(name[1])] for name in items["item_id"]]
+        return self.corpus
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    """Three kinds of tones, four recordings of each."""
+    folder = tmp_path_factory.mktemp("tones")
+    rng, t = np.random.default_rng(0), np.arange(8000) / 8000
+    for kind, hz in (("a", 300), ("b", 1000), ("c", 2500)):
+        for i in range(4):
+            y = 0.3 * np.sin(2 * np.pi * rng.uniform(0.9, 1.1) * hz * t)
+            audio.write(folder / f"{kind}{i}.wav", y + 0.01 * rng.standard_normal(8000), 8000)
+    return folder
+
+
+@pytest.fixture
+def spectrograms(tones, tmp_path, one_thread):
+    return _spectrograms(tones, tmp_path)
+
+
+def _spectrograms(tones, tmp_path, kind=Labelled, **options) -> CorpusDataModule:
+    transform = LogMel(8000, 0.25, n_fft=256, hop_length=64, n_mels=16)
+    folder = tmp_path / "cache"
+    return kind((str(tones),), folder, tones, transform=transform, n_jobs=1, **options)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_four_epochs_of_triplets_are_two_and_two_to_the_bit(spectrograms, tmp_path, precision):
+    def fit(name, **more):
+        options = {"epochs": 4, "precision": precision} | more
+        return training.fit(MEL, spectrograms, tmp_path / name, **options)
+
+    whole = fit("whole")
+    assert fit("halves", stop_after=2) is None
+    halves = fit("halves")
+    assert halves.status == "resumed"
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "halves"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert halves.metrics == whole.metrics and halves.curves.equals(whole.curves)
+    assert {"train_mse", "train_triplet", "validation_triplet"} <= set(whole.curves)
+
+
+def test_triplets_teach_the_labels_and_neighbours_tell_them(spectrograms, tmp_path):
+    run = training.fit(MEL, spectrograms, tmp_path / "run", epochs=12)
+    metrics = run.metrics
+    assert metrics["test_knn"] == 1 and metrics["test_knn_windows"] == 12
+    assert metrics["test_knn_low"] < metrics["test_knn_high"] == 1
+    assert run.curves["train_triplet"].iloc[-1] < 0.5 * run.curves["train_triplet"].iloc[0]
+    errors = run.curves["validation_mse"]
+    assert metrics["latent_numbers"] == 8 * 8 and errors.iloc[-1] < 0.95 * errors.iloc[0]
+    assert "test_sisdr" not in metrics  # spectrograms have none
+
+
+def test_another_seed_augments_and_orders_otherwise(spectrograms, tmp_path):
+    runs = [
+        training.fit(MEL, spectrograms, tmp_path / str(i), epochs=1, seed=seed, precision="32-true")
+        for i, seed in enumerate((3, 3, 4))
+    ]
+    assert runs[0].metrics == runs[1].metrics != runs[2].metrics
+
+
+@pytest.fixture
+def worsening(monkeypatch):
+    """Windows of the validation part are told ever worse, whatever is learned."""
+    step = lambda self, batch, index: self.log("validation_mse", float(self.current_epoch))  # noqa: E731
+    monkeypatch.setattr(runs.MODELS[MEL.model], "validation_step", step)
+
+
+def _epoch(path: Path) -> int:
+    return torch.load(path, weights_only=True)["epoch"]
+
+
+@pytest.mark.parametrize(("select", "kept", "epochs"), [("last", 4, 5), ("best", 0, 3)])
+def test_the_weights_that_the_experiment_asks_for_are_kept(
+    spectrograms, tmp_path, worsening, select, kept, epochs
+):
+    plan = replace(MEL, training=replace(MEL.training, select=select, patience=2))
+    run = training.fit(plan, spectrograms, tmp_path / "run", epochs=5)
+    assert _epoch(run.checkpoint) == kept and len(run.curves) == epochs
+
+
+def test_a_run_goes_on_after_its_last_epoch_and_not_after_its_best(
+    spectrograms, tmp_path, worsening
+):
+    plan = replace(MEL, training=replace(MEL.training, select="best"))
+    training.fit(plan, spectrograms, tmp_path / "run", epochs=5, stop_after=3)
+    assert _epoch(tmp_path / "run" / "last.ckpt") == 2
+
+
+def test_the_last_weights_need_no_validation_part(spectrograms, tmp_path, monkeypatch):
+    monkeypatch.setattr(Labelled, "parts", ("train", "train", "train", "test"))
+    run = training.fit(MEL, spectrograms, tmp_path / "run", epochs=2)
+    names = {*run.metrics, *run.curves}
+    assert {"train_mse", "test_mse", "test_knn"} <= names
+    assert not [name for name in names if name.startswith("validation")]
+    best = replace(MEL, training=replace(MEL.training, select="best"))
+    with pytest.raises(ValueError, match="no sound in its split validation; add"):
+        training.fit(best, spectrograms, tmp_path / "best", epochs=2)
+
+
+def test_precision_is_measured_once_and_kept(spectrograms, tmp_path, monkeypatch):
+    used, seconds, trainer = [], iter([0.5, 0.1, 0.1, 0.1]), training._trainer
+
+    def spy(*args, **options):
+        used.append(options["precision"])
+        return trainer(*args, **options)
+
+    monkeypatch.setattr(training, "_trainer", spy)
+    monkeypatch.setattr(training, "_step_s", lambda *_: next(seconds))
+    folder = tmp_path / "run"
+    training.fit(MEL, spectrograms, folder, epochs=2, stop_after=1)
+    assert json.loads((folder / "precision.json").read_text()) == "bf16-mixed"
+    training.fit(MEL, spectrograms, folder, epochs=2)  # goes on without measuring again
+    training.fit(MEL, spectrograms, tmp_path / "other", epochs=1)  # no faster, so 32 bits
+    assert used == ["bf16-mixed", "bf16-mixed", "32-true"]
+
+
+def test_waveforms_are_never_trained_in_16_bits(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_step_s", lambda *_: pytest.fail("nothing to measure"))
+    training.fit(SMALL, data, tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run" / "precision.json").exists()
+
+
+def test_measuring_the_speed_leaves_the_model_as_it_is():
+    model = runs.MODELS[MEL.model](**MEL.options).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    x = torch.rand(6, 1, 16, 32)
+    assert training._step_s(model, x, False) > 0 and training._step_s(model, x, True) > 0
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("change", [{"triplet_weight": 0.5}, {"margin": 0.3}, {"latent": 16}])
+def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path, change):
+    run = training.fit(MEL, spectrograms, tmp_path / "run", epochs=1)
+    other = replace(MEL, name="mel-other", options=MEL.options | change)
+    with pytest.raises(CheckpointError, match="best.ckpt was not made by mel-other; delete"):
+        runs.load(run.checkpoint, other)
+    assert type(runs.load(run.checkpoint, MEL)).__name__ == "CRNNAutoencoder"
+
+
+def test_a_folder_without_labels_trains_with_triplets_in_vain(tones, tmp_path, one_thread):
+    data = _spectrograms(tones, tmp_path, CorpusDataModule)
+    run = training.fit(MEL, data, tmp_path / "run", epochs=2)
+    assert (run.curves[["train_triplet", "validation_triplet"]] == 0).all().all()
+    assert np.isfinite(run.metrics["test_mse"])
+    assert not [name for name in run.metrics if "knn" in name]
+
+
+def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
+    spectrograms, tones, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Labelled, "parts", ("train", "train", "train", "test"))
+    few = replace(MEL, training=replace(MEL.training, labelled=0.1))
+
+    def fit(experiment, data, name):
+        return training.fit(experiment, data, tmp_path / name, epochs=2, precision="32-true")
+
+    first = fit(few, spectrograms, "run")
+    hidden = (spectrograms.codes() < 0) & spectrograms.cached.items["split"].eq("train")
+    assert hidden.sum() == 12  # one of three recordings of each label
+    again = _spectrograms(tones, tmp_path)
+    again.setup()
+    again.cached.items.loc[hidden, "label"] = "a"
+    codes = np.where(hidden, -1, spectrograms.codes())
+    monkeypatch.setattr(again, "codes", lambda: codes)
+    second = fit(few, again, "wrong")
+    assert second.metrics == first.metrics and second.curves.equals(first.curves)
+    assert fit(MEL, spectrograms, "run").status == "trained"

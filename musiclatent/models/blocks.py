@@ -1,4 +1,4 @@
-"""What the models share: distances between waveforms and the training step of an autoencoder."""
+"""What the models share: distances between waveforms, and how an autoencoder is trained."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +14,7 @@ SILENCE_PEAK = 1e-4  # -80 dB of full scale: below it a ratio to the signal says
 
 @dataclass(frozen=True)
 class Output:
-    """What an autoencoder returns: latent `z` (B, K, T) and reconstruction `x_hat` (B, 1, N)."""
+    """What an autoencoder returns: latent `z` (B, K, T) and `x_hat`, of the shape of its input."""
 
     z: Tensor
     x_hat: Tensor
@@ -86,11 +86,11 @@ def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
     return torch.stack([_mrstft()(a, b) for a, b in pairs]) if heard.any() else x.new_zeros(0)
 
 
-class Autoencoder(pl.LightningModule):
-    """Training of a waveform autoencoder: MSE and Adam, as in the paper, with a one-cycle rate.
+class Trained(pl.LightningModule):
+    """One step for training, validation and test; Adam with a one-cycle rate.
 
-    A child defines ``encode`` and ``decode``, and calls ``save_hyperparameters`` in its own
-    ``__init__``.
+    A child defines ``encode``, ``decode``, ``measure`` and ``_step``, and calls
+    ``save_hyperparameters`` in its own ``__init__``.
 
     Parameters
     ----------
@@ -101,11 +101,42 @@ class Autoencoder(pl.LightningModule):
     """
 
     stride: int
+    mixed = False  # whether it may be trained in bfloat16
 
     def __init__(self, learning_rate: float, total_steps: int):
         super().__init__()
         self.learning_rate = learning_rate
         self.total_steps = total_steps
+
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
+        """Return the loss of a training batch."""
+        return self._step(batch, "train", index)
+
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        """Log the metrics of a validation batch."""
+        self._step(batch, "validation", index)
+
+    def test_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        """Log the metrics of a test batch."""
+        self._step(batch, "test", index)
+
+    def configure_optimizers(self) -> dict:
+        """Adam, its rate rising and falling once over the whole training."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        # One more than is taken: the schedule refuses the step after its last.
+        steps = self.total_steps + 1
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Autoencoder(Trained):
+    """Training of a waveform autoencoder: MSE, as in the paper.
+
+    Parameters
+    ----------
+    learning_rate, total_steps
+        Training, see `Trained`.
+    """
 
     def forward(self, x: Tensor) -> Output:
         """Encode and decode waveforms `x` (B, 1, N); `x_hat` has the same N."""
@@ -116,21 +147,27 @@ class Autoencoder(pl.LightningModule):
         """Zero-pad waveforms (B, 1, N) at the end to whole frames (B, 1, T * stride)."""
         return nn.functional.pad(x, (0, -x.shape[-1] % self.stride))
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Return the loss of a training batch."""
-        return self._step(batch, "train", index)
+    def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
+        """Measure reconstructions window by window.
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Log the metrics of a validation batch."""
-        self._step(batch, "validation", index)
+        Parameters
+        ----------
+        x, x_hat
+            Original and reconstructed waveforms (B, 1, N).
+        dear
+            Whether to take the STFT distance too, which costs more than all the rest.
 
-    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Log the metrics of a test batch."""
-        self._step(batch, "test", index)
+        Returns
+        -------
+        dict
+            ``mse`` (B,); ``sisdr`` in dB and ``mrstft`` of the audible windows only.
+        """
+        values = {"mse": (x_hat - x).square().mean(dim=(1, 2)), "sisdr": sisdr(x, x_hat)}
+        return values | ({"mrstft": mrstft(x, x_hat)} if dear else {})
 
-    def _step(self, batch: tuple[Tensor, Tensor], stage: str, index: int) -> Tensor:
+    def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log the MSE and, of few windows, SI-SDR and STFT distance; return the MSE."""
-        x, _ = batch
+        x = batch[0]
         x_hat = self(x).x_hat
         loss = nn.functional.mse_loss(x_hat, x)
         values = {}
@@ -145,11 +182,3 @@ class Autoencoder(pl.LightningModule):
                 mean, n = value.mean(), len(value)
                 self.log(f"{stage}_{name}", mean, on_step=False, on_epoch=True, batch_size=n)
         return loss
-
-    def configure_optimizers(self) -> dict:
-        """Adam, its rate rising and falling once over the whole training."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-        # One more than is taken: the schedule refuses the step after its last.
-        steps = self.total_steps + 1
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

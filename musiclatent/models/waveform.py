@@ -188,9 +188,9 @@ class LinearBlocks(Autoencoder):
         """Return waveforms (B, 1, T * stride) of latents `z` (B, K, T)."""
         return (z.transpose(1, 2) @ self.basis).flatten(1)[:, None]  # B x 1 x (T stride)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> None:
         """Add the blocks of a training batch to the covariance."""
-        x, _ = batch
+        x = batch[0]
         blocks = self.pad(x).reshape(-1, self.stride)  # (B T) x stride
         self.covariance += (blocks.T @ blocks).double()
 

@@ -1,0 +1,224 @@
+"""System B: autoencoders of log-mel spectrograms, whose latents follow labels where known."""
+
+from math import prod
+
+import torch
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.miners import TripletMarginMiner
+from torch import Tensor, nn
+
+from musiclatent.models.augment import augment
+from musiclatent.models.blocks import Output, Trained
+
+MINERS = ("all", "semihard", "hard")
+
+
+class MelAutoencoder(Trained):
+    """Convolutions down to K numbers a latent frame, and transposed ones back up.
+
+    Parameters
+    ----------
+    latent
+        K, numbers of a latent frame.
+    channels
+        Output channels of the convolutions.
+    kernel_size
+        Their kernel, odd; the first one takes 2 more.
+    band_strides, time_strides
+        Factors by which each convolution thins out bands and frames; a latent frame covers
+        ``prod(time_strides)`` frames.
+    n_mels
+        M, mel bands of the input; ``prod(band_strides)`` divides it.
+    batch_norm
+        Whether batch normalisation follows each convolution of the encoder.
+    triplet_weight
+        Lambda: the loss is the squared error plus so many times the triplet loss; 0 leaves that
+        out. The squared error of spectrograms in [0, 1] is about 0.01, the triplet loss about 0.1.
+    margin
+        Margin of the triplet loss between summaries of length 1.
+    miner
+        Triplets that count: ``all`` that violate the margin, or the ``semihard`` or ``hard`` ones.
+    shift, masks, mixing
+        Training augmentation, see `augment`.
+    learning_rate, total_steps
+        Training, see `Trained`.
+
+    Raises
+    ------
+    ValueError
+        If a number does not fit the others.
+
+    Notes
+    -----
+    Kovar, Learning the hidden structure of music; Schroff, Kalenichenko and Philbin (2015),
+    FaceNet, for the triplet loss on vectors of length 1 and its semi-hard triplets. A label of -1
+    means unknown: such a spectrogram counts in the squared error only.
+    """
+
+    mixed = True
+
+    def __init__(
+        self,
+        latent: int = 128,
+        channels: list[int] = [32, 96, 128],  # noqa: B006, plain lists go to the checkpoint
+        kernel_size: int = 3,
+        band_strides: list[int] = [4, 4, 2],  # noqa: B006
+        time_strides: list[int] = [2, 2, 1],  # noqa: B006
+        n_mels: int = 128,
+        batch_norm: bool = True,
+        triplet_weight: float = 0.0,
+        margin: float = 0.2,
+        miner: str = "all",
+        shift: bool = True,
+        masks: int = 2,
+        mixing: float = 0.0,
+        learning_rate: float = 4e-3,
+        total_steps: int = 1,
+    ):
+        super().__init__(learning_rate, total_steps)
+        _check(channels, kernel_size, band_strides, time_strides, n_mels, miner)
+        if not 0 <= mixing <= 0.5 or masks < 0:
+            raise ValueError(f"mixing {mixing}, masks {masks}; give 0 to 0.5, and none or some")
+        self.save_hyperparameters()
+        self.stride = prod(time_strides)
+        steps = list(zip(channels, band_strides, time_strides, strict=True))
+        self.down = _down(steps, kernel_size, batch_norm)
+        self.to_latent = nn.Conv2d(channels[-1], latent, (n_mels // prod(band_strides), 1))
+        self.from_latent = nn.ConvTranspose2d(
+            latent, channels[-1], (n_mels // prod(band_strides), 1)
+        )
+        self.up = _up(steps)
+        self.miner = TripletMarginMiner(margin, miner)
+        self.triplet = TripletMarginLoss(margin)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latent (B, K, T') of spectrograms `x` (B, 1, M, T), T' = ceil(T / stride)."""
+        x = nn.functional.pad(x, (0, -x.shape[-1] % self.stride))
+        return self.to_latent(self.down(x)).squeeze(2).float()  # B x K x T'
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return spectrograms (B, 1, M, T' * stride) in [0, 1] of latents `z` (B, K, T')."""
+        return torch.sigmoid(self.up(self.from_latent(z[:, :, None])).float())
+
+    def forward(self, x: Tensor) -> Output:
+        """Encode and decode spectrograms `x` (B, 1, M, T); `x_hat` has the same T."""
+        z = self.encode(x)
+        return Output(z, self.decode(z)[..., : x.shape[-1]])
+
+    def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
+        """Return the squared error (B,) of each spectrogram (B, 1, M, T)."""
+        return {"mse": (x_hat - x).square().mean(dim=(1, 2, 3))}
+
+    def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
+        """Log both losses and return their sum."""
+        target, _, label = batch
+        x = target
+        if stage == "train":
+            # The same numbers in the same step, so that a resumed run goes on as it would have.
+            seed = [torch.initial_seed() % 2**31, self.current_epoch, index]
+            options = {name: self.hparams[name] for name in ("shift", "masks", "mixing")}
+            x, target = augment(target, seed=seed, **options)
+        out = self(x)
+        mse = nn.functional.mse_loss(out.x_hat, target)
+        loss, values = mse, {"mse": mse}
+        if self.hparams.triplet_weight:
+            values["triplet"] = self.triplet_loss(out.z, label)
+            loss = mse + self.hparams.triplet_weight * values["triplet"]
+        for name, value in values.items():
+            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
+        return loss
+
+    def triplet_loss(self, z: Tensor, label: Tensor) -> Tensor:
+        """Return the mean of max(d(a, p) - d(a, n) + margin, 0) over the triplets that count.
+
+        Parameters
+        ----------
+        z
+            Latents (B, K, T').
+        label
+            (B,) whole numbers, -1 where unknown.
+        """
+        known = label >= 0
+        if len(label[known].unique()) < 2:  # nothing to tell apart
+            return z.sum() * 0.0
+        summary, label = summarise(z[known]), label[known]
+        return self.triplet(summary, label, self.miner(summary, label))
+
+
+class CRNNAutoencoder(MelAutoencoder):
+    """The same with a recurrent layer over time between the convolutions and the latent.
+
+    Parameters
+    ----------
+    recurrent
+        Numbers a frame that go into the recurrent layer, a GRU in both directions.
+    latent
+        K, even: numbers a frame that come out of it, half of them from each direction.
+    options
+        As `MelAutoencoder`.
+
+    Notes
+    -----
+    Choi, Fazekas, Sandler and Cho (2017), Convolutional recurrent neural networks for music
+    classification; Cho et al. (2014) for the GRU.
+    """
+
+    def __init__(self, latent: int = 128, recurrent: int = 128, **options):
+        if latent % 2:
+            raise ValueError(f"latent is {latent}; give an even number, half for each direction")
+        super().__init__(latent, **options)
+        self.save_hyperparameters()
+        wide = self.to_latent
+        self.to_latent = nn.Conv2d(wide.in_channels, recurrent, wide.kernel_size)
+        self.recurrent = nn.GRU(recurrent, latent // 2, batch_first=True, bidirectional=True)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latent (B, K, T') of spectrograms `x` (B, 1, M, T), T' = ceil(T / stride)."""
+        frames = torch.relu(super().encode(x)).transpose(1, 2)  # B x T' x recurrent
+        with torch.autocast(frames.device.type, enabled=False):
+            return self.recurrent(frames)[0].transpose(1, 2)  # B x K x T'
+
+
+def summarise(z: Tensor) -> Tensor:
+    """Return mean, deviation and mean step over time (B, 3K) of latents (B, K, T')."""
+    steps = torch.diff(z, dim=2).abs().sum(dim=2) / max(1, z.shape[2] - 1)
+    return torch.cat([z.mean(dim=2), z.std(dim=2, correction=0), steps], dim=1)
+
+
+def _down(steps: list[tuple[int, int, int]], kernel_size: int, batch_norm: bool) -> nn.Module:
+    """Convolutions of the encoder, each with its normalisation and ReLU."""
+    layers, left = [], 1
+    for right, bands, frames in steps:
+        size = kernel_size + 2 * (left == 1)
+        conv = nn.Conv2d(left, right, size, (bands, frames), size // 2, bias=not batch_norm)
+        layers += [conv, *([nn.BatchNorm2d(right)] if batch_norm else []), nn.ReLU()]
+        left = right
+    return nn.Sequential(*layers)
+
+
+def _up(steps: list[tuple[int, int, int]]) -> nn.Module:
+    """Transposed convolutions of the decoder, the mirror of `_down`."""
+    layers, lefts = [], [1, *(channels for channels, _, _ in steps[:-1])]
+    for left, (right, bands, frames) in list(zip(lefts, steps, strict=True))[::-1]:
+        # Neighbours share two rows and columns; at full size that would cost more than the rest.
+        share = 2 * (left > 1)
+        size = (bands + share, frames + share)
+        layers += [nn.ReLU(), nn.ConvTranspose2d(right, left, size, (bands, frames), share // 2)]
+    return nn.Sequential(*layers)
+
+
+def _check(channels, kernel_size, band_strides, time_strides, n_mels, miner) -> None:
+    """Refuse sizes that do not fit each other."""
+    if not len(channels) == len(band_strides) == len(time_strides):
+        raise ValueError(
+            f"{len(channels)} channels, {len(band_strides)} band_strides and {len(time_strides)} "
+            "time_strides; give one of each a convolution"
+        )
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size is {kernel_size}; give an odd number")
+    if n_mels % prod(band_strides):
+        raise ValueError(
+            f"band_strides multiply to {prod(band_strides)}, which does not divide n_mels {n_mels}"
+        )
+    if miner not in MINERS:
+        raise ValueError(f"miner is {miner!r}; choose one of: {', '.join(MINERS)}")
