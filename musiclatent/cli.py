@@ -163,7 +163,9 @@ def _run_explore(arguments: argparse.Namespace) -> None:
     sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
     known = latents.read(sound if sound.exists() else folder / run.experiment.name, run=run)
     known = latents.select(known, ~known.items["silent"].to_numpy())
-    plane = getattr(projection, arguments.projection)(neighbours.vectors(known))
+    fitted = known.items["split"].eq("train").to_numpy()
+    fitted = fitted if fitted.sum() > 3 else None  # hardly any music: all of it makes the map
+    plane = getattr(projection, arguments.projection)(neighbours.vectors(known), fit_on=fitted)
     title = f"{plan.title}: {run.experiment.name}"
     page = explorer.from_items(arguments.html, plane.points, known.items, plan.sr, title)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")

@@ -68,7 +68,7 @@ _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
 PROFILES = {
     "tiny": Profile("tiny", _TINY, {"waveform": 2, "mel": 1, "mel-folds": 1}),
     "demo": Profile("demo", _DEMO, {"waveform": 6, "mel": 2, "mel-folds": 6}),
-    "real": Profile("real", None, {"waveform": 40, "mel": 24, "mel-folds": 70}),
+    "real": Profile("real", None, {"waveform": 40, "mel": 24, "mel-folds": 60}),
     "paper": Profile("paper", None, {"waveform": 200, "mel": 200, "mel-folds": 200}),
 }
 

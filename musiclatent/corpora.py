@@ -240,6 +240,12 @@ def check(name: str, root: Path) -> pd.DataFrame:
     return _table(rows)
 
 
+def title(names: Sequence[str]) -> str:
+    """Name corpora for a picture or a report, with what must be said of figures on them."""
+    notes = {name: DATASETS[name].note if name in DATASETS else "" for name in names}
+    return ", ".join(f"{name} ({note})" if note else name for name, note in notes.items())
+
+
 def spectrograms(name: str, root: Path) -> np.ndarray | None:
     """Read the spectrograms of a corpus that holds them in place of sound.
 

@@ -274,7 +274,7 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def summary(self) -> dict[str, str | int]:
         """Return what the figures stand on: corpora, split, seed, and windows of each split."""
-        about = {"corpora": ", ".join(self.names), "split": self.split, "seed": self.seed}
+        about = {"corpora": corpora.title(self.names), "split": self.split, "seed": self.seed}
         return about | {f"{split}_windows": len(self.rows(split)) for split in SPLITS}
 
     def data_hash(self) -> str:

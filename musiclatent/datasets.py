@@ -58,6 +58,8 @@ class Dataset:
         any number, with the number as a fourth argument.
     spectrograms
         ``spectrograms(root)``: what the corpus holds in place of sound; None for sound.
+    note
+        What must be said with every figure on it.
     """
 
     index: Callable[[Path, Path | None], pd.DataFrame]
@@ -67,6 +69,7 @@ class Dataset:
     repeats: bool = True
     splits: dict[str, Callable[..., pd.Series]] = field(default_factory=dict)
     spectrograms: Callable[[Path], np.ndarray] | None = None
+    note: str = ""
 
 
 def walk(folder: Path) -> list[Path]:
@@ -277,6 +280,7 @@ DATASETS = {
         "gtzan_excerpts",
         repeats=False,
         spectrograms=tables.spectrograms,
+        note="artists not kept apart",
     ),
     "music_speech": Dataset(_music_speech, "music_speech"),
     "music_speech/music": Dataset(partial(_music_speech, kind="music"), "music_speech"),

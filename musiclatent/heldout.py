@@ -10,14 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from musiclatent import clustering, config, latents, neighbours, probes, projection
+from musiclatent import config, latents, neighbours, probes, projection, protocols
 from musiclatent.config import Experiment, Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.latents import Latents
 from musiclatent.runs import Run
 from musiclatent.training import fit
-
-K = 10  # neighbours that vote, as in the paper
 
 
 def train(
@@ -65,8 +63,7 @@ def judge(encoded: Latents) -> dict[str, float]:
     Returns
     -------
     dict
-        As `neighbours.knn`; and ``v_measure`` and ``silhouette`` of k-means of the test part with
-        as many clusters as there are labels.
+        As `protocols.judge`.
 
     Raises
     ------
@@ -74,22 +71,18 @@ def judge(encoded: Latents) -> dict[str, float]:
         If the training or the test part has no label.
     """
     z, labels, fitted, test = _parts(encoded)
-    found = neighbours.knn(z[fitted], labels[fitted], z[test], labels[test], K)
-    count = len(np.unique(labels[test]))
-    clusters = clustering.kmeans(z[test], count)
-    found["v_measure"] = clustering.against(labels[test], clusters)["v_measure"]
-    return found | {"silhouette": clustering.evaluate(z[test], clusters)["silhouette"]}
+    return protocols.judge(z[fitted], labels[fitted], z[test], labels[test])
 
 
 def predicted(encoded: Latents) -> pd.DataFrame:
     """Return `label` and `predicted`, what the neighbours say, of each window of the test part."""
     z, labels, fitted, test = _parts(encoded)
-    said = neighbours.predictions(z[fitted], labels[fitted], z[test], K)
+    said = neighbours.predictions(z[fitted], labels[fitted], z[test])
     return pd.DataFrame({"label": labels[test], "predicted": said})
 
 
 def _parts(encoded: Latents) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Standardised embeddings (B, 3K), labels (B,), rows to fit on, rows to judge."""
+    """Standardised vectors (B, D), labels (B,), rows to fit on, rows to judge."""
     items = encoded.items
     labels = items["label"].to_numpy(str)
     usable = (labels != "") & ~items["silent"].to_numpy(bool)
@@ -155,9 +148,8 @@ def summary(judged: pd.DataFrame) -> pd.DataFrame:
         of its own; `low` and `high`, the 95 % interval of all judged windows together.
     """
     parts = judged.groupby("experiment", sort=False)
-    names = ["accuracy", "recall_at_1", "mean_average_precision", "v_measure", "silhouette"]
-    found = parts[names].mean()
-    found.insert(1, "sd", parts["accuracy"].std(ddof=0))
+    found = parts[["accuracy", *protocols.JUDGED]].mean()
+    found.insert(1, "sd", parts["accuracy"].std())
     counts = parts["n"].sum()
     bounds = [
         neighbours.interval(found["accuracy"][name], int(counts[name])) for name in counts.index
@@ -183,13 +175,13 @@ def fewer_labels(
 
 
 def leak(
-    experiment: Experiment, study: Study, space: Workspace, folds: Sequence[int]
+    experiments: Sequence[Experiment], study: Study, space: Workspace, folds: Sequence[int]
 ) -> pd.DataFrame:
-    """Judge an experiment on folds by group, and on random splits that tear groups apart.
+    """Judge experiments on folds by group, and on random splits that tear groups apart.
 
     Parameters
     ----------
-    experiment, study, space
+    experiments, study, space
         As in `train`.
     folds
         Folds by group; and as many random splits, with the same seeds.
@@ -197,18 +189,17 @@ def leak(
     Returns
     -------
     DataFrame
-        `protocol`, `accuracy`, `sd` over the splits, `low` and `high` (95 % interval of one test
-        part of `n_test` windows), `n_test`, `seeds`.
+        `protocol` (experiment and ``by_group`` or ``random``), `accuracy`, `sd` over the splits,
+        `low` and `high` (95 % interval of all of them together), `n_test`, `seeds`.
     """
     rows = []
     for protocol, kind in (("by_group", "outer"), ("random", "shuffled")):
-        found = table([experiment], study, space, [f"{kind}-{k}" for k in folds])[0]
-        row = {"protocol": f"embedding {protocol}", "accuracy": found["accuracy"].mean()}
-        row |= {"sd": found["accuracy"].std(ddof=0), "seeds": len(found)}
-        bounds = neighbours.interval(row["accuracy"], int(found["n"].min()))
-        row |= dict(zip(("low", "high"), bounds, strict=True)) | {"n_test": int(found["n"].min())}
-        rows.append(row)
-    return pd.DataFrame(rows)
+        judged = table(experiments, study, space, [f"{kind}-{k}" for k in folds])[0]
+        found = summary(judged)[["accuracy", "sd", "low", "high"]]
+        counts = judged.groupby("experiment", sort=False)["n"].sum()
+        about = {"protocol": found.index + f" {protocol}", "n_test": counts, "seeds": len(folds)}
+        rows.append(found.assign(**about))
+    return pd.concat(rows, ignore_index=True)
 
 
 def maps(

@@ -431,7 +431,7 @@ def join(latents: Latents, table: pd.DataFrame, on: str = "item_id") -> Latents:
 
 @torch.no_grad()
 def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
-    """Decode latents to sound, a few at a time.
+    """Decode latents to what a model takes, a few at a time.
 
     Parameters
     ----------
@@ -444,9 +444,9 @@ def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
 
     Returns
     -------
-    array (B, N), float32
-        Waveforms in [-1, 1] at the study's rate; N is a whole number of frames, so that it may be
-        a little longer than the window that was encoded.
+    array (B, N) or (B, M, T), float32
+        Waveforms in [-1, 1] at the study's rate, or log-mel spectrograms in [0, 1]; a whole number
+        of latent frames, so that they may be a little longer than the window that was encoded.
 
     Raises
     ------

@@ -192,7 +192,7 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
 
 
 def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
-    """Return one vector (K,) a recording; `names` has one a window, or none to leave it out."""
+    """Return one vector a recording; `names` has one a window, or none to leave it out."""
     shape, make = encoded.provenance["latent_shape"], _VECTOR[encoded.provenance["input"]]
     names = names.reset_index(drop=True).dropna()
     rows = {}

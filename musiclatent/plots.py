@@ -264,7 +264,10 @@ def scatter(
 
 
 def confusion(
-    labels_true: Sequence[str], labels_predicted: Sequence[str], names: Sequence[str]
+    labels_true: Sequence[str],
+    labels_predicted: Sequence[str],
+    names: Sequence[str],
+    title: str = "",
 ) -> Figure:
     """Draw which label is taken for which, in percent of each true label.
 
@@ -274,6 +277,8 @@ def confusion(
         B labels each.
     names
         Labels in the order of rows and columns; all others are left out.
+    title
+        What was judged, and on what.
     """
     counts = pd.crosstab(pd.Series(labels_true), pd.Series(labels_predicted))
     counts = counts.reindex(index=names, columns=names, fill_value=0)
@@ -286,6 +291,7 @@ def confusion(
         cbar_kws={"label": "% of the true label", "shrink": 0.8},
     )  # fmt: skip
     axis.set(xlabel="predicted", ylabel="true")
+    axis.set_title(title, fontsize="small")
     axis.tick_params(axis="x", rotation=45)
     axis.tick_params(axis="y", rotation=0)
     return figure
@@ -313,18 +319,21 @@ def heatmap(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def leak(table: pd.DataFrame) -> Figure:
+def leak(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw the accuracy of each way to split, with its interval.
 
     Parameters
     ----------
     table
         Columns protocol, accuracy, low, high in [0, 1], from top to bottom.
+    title
+        What must be said of the figures.
     """
     figure, axis = plt.subplots(figsize=(8, 1.2 + 0.42 * len(table)))
     _intervals(axis, table, "protocol")
     _column(axis, table["accuracy"], 1.03)
     axis.set(xlabel="accuracy (bar: interval)", xlim=(0, 1))
+    axis.set_title(title, fontsize="small")
     sns.despine(figure)
     return figure
 
@@ -347,15 +356,16 @@ def _column(axis: plt.Axes, values: pd.Series, x: float, head: str = "") -> None
     axis.text(x, -0.85, head, **place)
 
 
-def paper_table(table: pd.DataFrame) -> Figure:
+def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw our accuracies beside the paper's, one row a configuration.
 
     Parameters
     ----------
     table
         Columns family, name, paper, ours, low, high (`runs.beside_paper`), from top to bottom; a
-        panel a family.
-        Accuracies in [0, 1]; ours may be missing.
+        panel a family. Accuracies in [0, 1]; ours may be missing.
+    title
+        What ours were measured on.
     """
     families = dict(list(table.groupby("family", sort=False)))
     figure, axes = plt.subplots(
@@ -368,7 +378,7 @@ def paper_table(table: pd.DataFrame) -> Figure:
         _column(axis, part["ours"], 1.03, "ours")
         _column(axis, part["paper"], 1.12, "paper")
         axis.set_title(family, loc="left", fontsize="medium")
-    axes[-1, 0].set(xlabel="accuracy of kNN (bar: interval)", xlim=(0, 1))
+    axes[-1, 0].set(xlabel=f"accuracy of kNN (bar: interval)\n{title}".strip(), xlim=(0, 1))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     sns.despine(figure)
     return figure

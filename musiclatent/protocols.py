@@ -12,14 +12,16 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.svm import SVC
 
+from musiclatent.clustering import against, evaluate, kmeans
 from musiclatent.config import SEED
 from musiclatent.fingerprint import groups as connected
-from musiclatent.neighbours import interval, predictions, standardise, summarise
+from musiclatent.neighbours import interval, knn, predictions, standardise, summarise
 from musiclatent.spectrograms import scale
 
 C = 5.0  # of the support vector machine, as in the figures that the data's README names
 COMPONENTS = 128
 FOLDS = 5  # spectrograms: one fold is the test part
+JUDGED = ["recall_at_1", "mean_average_precision", "v_measure", "silhouette"]
 TEST_SHARE = 0.25  # attributes: of the published random lists
 Split = tuple[np.ndarray, np.ndarray]  # rows to train on, rows to test on
 
@@ -32,6 +34,30 @@ def band_stats(x: np.ndarray) -> np.ndarray:
 def svm(z_train: np.ndarray, labels_train: np.ndarray, z_test: np.ndarray) -> np.ndarray:
     """Predict labels (Q,) of `z_test` (Q, D) by a support vector machine, RBF kernel, C = 5."""
     return SVC(C=C).fit(z_train, labels_train).predict(z_test)
+
+
+def judge(
+    z_train: np.ndarray, labels_train: np.ndarray, z_test: np.ndarray, labels_test: np.ndarray
+) -> dict[str, float]:
+    """Judge vectors by their neighbours in the training part, and by k-means of the test part.
+
+    Parameters
+    ----------
+    z_train, labels_train
+        Vectors (B, D) and labels (B,) that the neighbours know.
+    z_test, labels_test
+        Vectors (Q, D) and labels (Q,) to judge, of two labels at least.
+
+    Returns
+    -------
+    dict
+        As `neighbours.knn`; and ``v_measure`` and ``silhouette`` of k-means with as many clusters
+        as there are labels.
+    """
+    clusters = kmeans(z_test, len(np.unique(labels_test)))
+    found = knn(z_train, labels_train, z_test, labels_test)
+    found["v_measure"] = against(labels_test, clusters)["v_measure"]
+    return found | {"silhouette": evaluate(z_test, clusters)["silhouette"]}
 
 
 def baselines(
@@ -54,8 +80,9 @@ def baselines(
     -------
     DataFrame
         One row per method and fold: `method`, `fold`, `accuracy`, `low`, `high` (95 % interval),
-        `n_test`. Methods: ``knn`` (k = 10) and ``svm``, on ``band_stats``, standardised, and on
-        ``pca``, 128 components of spectrograms scaled to [0, 1]; all fitted on training rows.
+        `n_test`; and in the rows of neighbours the rest of `judge`. Methods: ``knn``
+        (k = 10) and ``svm``, on ``band_stats``, standardised, and on ``pca``, 128 components of
+        spectrograms scaled to [0, 1]; all fitted on training rows.
 
     Raises
     ------
@@ -75,8 +102,11 @@ def baselines(
             for name, predict in (("knn", predictions), ("svm", svm)):
                 right = predict(z_train, labels[train], z_test) == labels[test]
                 bounds = interval(right.mean(), len(test))
-                rows.append((f"{name}_{feature}", fold, right.mean(), *bounds, len(test)))
-    return pd.DataFrame(rows, columns=["method", "fold", "accuracy", "low", "high", "n_test"])
+                row = (f"{name}_{feature}", fold, right.mean(), *bounds, len(test))
+                columns = ("method", "fold", "accuracy", "low", "high", "n_test")
+                near = judge(z_train, labels[train], z_test, labels[test]) if name == "knn" else {}
+                rows.append(near | dict(zip(columns, row, strict=True)))
+    return pd.DataFrame(rows)[[*columns, *JUDGED]]
 
 
 def attribute_leak(

@@ -92,13 +92,18 @@ def _missing(plan: Study, space: Workspace) -> str:
     """Say which dataset a study lacks and how to get it; empty if none."""
     if space.corpus or config.profile(space.profile).demo:
         return ""
-    for name in plan.real:
+    for name in [*_corpora(plan, space), *(["new_music"] if plan.experiments else [])]:
         try:
             corpora.require(name, config.data_root())
         except corpora.CorpusError as error:
             print(f"{plan.name}: skipped, {error}", flush=True)
             return f"skipped: {error}"
     return ""
+
+
+def _corpora(plan: Study, space: Workspace) -> list[str]:
+    """Real corpora that a study needs in a profile."""
+    return [*plan.real, *([plan.ready] if plan.ready and space.profile == "real" else [])]
 
 
 def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
@@ -139,7 +144,7 @@ def _data(plan: Study, space: Workspace) -> list[Path]:
     """Folders of the audio that a study works on; embedded corpora follow from our code."""
     if config.profile(space.profile).demo:
         return [Path(space.corpus)] if space.corpus else []
-    names = [space.corpus] if space.corpus else list(plan.real)
+    names = [space.corpus] if space.corpus else _corpora(plan, space)
     return [config.data_root() / name for name in [*names, "new_music"]]
 
 

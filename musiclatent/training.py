@@ -130,6 +130,8 @@ def fit(
     if _stored(folder) == identity["hash"] and ended:
         log.info("%s: reused, it was trained before on the same data", experiment.name)
         return read_run(experiment, folder)
+    if plan.balanced and (data.codes() < 0).all():
+        log.warning("%s: there are no labels, so it trains without triplets", experiment.name)
     resumed = _prepare(experiment, folder, identity)
     pl.seed_everything(seed, verbose=False)
     model = MODELS[experiment.model](
@@ -229,6 +231,8 @@ def _precision(model: Trained, data: CorpusDataModule, folder: Path) -> str:
     if not model.mixed:
         return "32-true"
     model.to(memory_format=torch.channels_last)
+    if torch.backends.mps.is_available():
+        return "32-true"  # Lightning takes that device, on which 16 bits were not tried
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     path = folder / "precision.json"
@@ -303,6 +307,7 @@ def _finish(
         metrics |= {f"{split}_{name}": value for name, value in values.items()}
     metrics |= _genre(model, data)
     card = {"experiment": experiment.name, "model": experiment.model, "about": experiment.about}
+    card |= {"precision": str(trainer.precision)}
     card |= {"options": experiment.options, "metrics": metrics, "run": identity}
     write_json(
         folder / "card.json", card | {"musiclatent": __version__, "torch": torch.__version__}

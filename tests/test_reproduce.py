@@ -99,3 +99,11 @@ def test_a_failing_notebook_stops_its_study_only(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "execute", lambda *_: "")
     reproduce(profile="tiny", results=str(tmp_path))
     assert not (Workspace("tiny", "mel", results=str(tmp_path)).folder() / "failed.json").exists()
+
+
+def test_ready_spectrograms_are_needed_and_watched_where_a_study_trains_on_them(tmp_path):
+    plan = STUDIES["mel"]
+    assert module._corpora(plan, Workspace("real", "mel")) == ["gtzan", "gtzan_excerpts"]
+    assert module._corpora(plan, Workspace("paper", "mel")) == ["gtzan"]
+    watched = [path.name for path in module._data(plan, Workspace("real", "mel"))]
+    assert watched == ["gtzan", "gtzan_excerpts", "new_music"]
