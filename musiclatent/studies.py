@@ -123,8 +123,8 @@ def _mel(family: str, configuration: int) -> Experiment:
         f"{family}_{configuration}",
         "CRNNAutoencoder" if family == "crnn" else "MelAutoencoder",
         {"triplet_weight": weight} | changes,
-        f"{kind.capitalize()}; {losses}. The sizes are our choice; lambda, margin, miner and "
-        "epochs were chosen on folds 3 and 4 of the excerpts, without fold 0.",
+        f"{kind[0].upper()}{kind[1:]}; {losses}. The sizes are our choice; lambda, margin, miner "
+        "and epochs were chosen on folds 3 and 4 of the excerpts, without fold 0.",
         Training(learning_rate=4e-3, batch_size=80, select="last", balanced=family != "cae"),
         {"test_knn": _KNN[family][(configuration - 1) % 5]},
         f"{_KOVAR}, table 1 (30 s, random validation set of 200 clips)",

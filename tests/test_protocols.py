@@ -39,11 +39,23 @@ def test_band_stats_of_halves_and_of_a_constant():
 def test_baselines_on_separable_genres(genres):
     x, labels = genres
     table = protocols.baselines(x, labels, np.arange(60) % 3, [0, 2])
-    assert list(table.columns) == ["method", "fold", "accuracy", "low", "high", "n_test"]
+    columns = ["method", "fold", "accuracy", "low", "high", "n_test", *protocols.JUDGED]
+    assert list(table.columns) == columns
+    near = table["method"].str.startswith("knn")
+    assert table.loc[near, protocols.JUDGED].notna().all(axis=None)
+    assert table.loc[~near, protocols.JUDGED].isna().all(axis=None)
     assert set(table["method"]) == {"knn_band_stats", "svm_band_stats", "knn_pca", "svm_pca"}
     assert len(table) == 8 and set(table["fold"]) == {0, 2} and (table["n_test"] == 20).all()
     assert (table.query("method == 'svm_band_stats'")["accuracy"] >= 0.9).all()
     assert (table["low"] < table["accuracy"]).all() and (table["accuracy"] <= table["high"]).all()
+
+
+def test_groups_far_apart_are_judged_perfect():
+    z, labels = np.repeat(np.eye(3) * 9, 30, axis=0), np.repeat(["a", "b", "c"], 30)
+    z = z + 1e-3 * np.random.default_rng(0).standard_normal(z.shape)
+    found = protocols.judge(z[::2], labels[::2], z[1::2], labels[1::2])
+    assert found["accuracy"] == found["recall_at_1"] == found["v_measure"] == 1
+    assert found["mean_average_precision"] == pytest.approx(1) and found["silhouette"] > 0.99
 
 
 def test_components_are_fitted_on_training_rows_only(rng):
