@@ -232,7 +232,7 @@ def test_a_summary_takes_means_over_splits_and_all_windows_together():
     assert found.index.tolist() == ["b", "a"]  # as they came
     assert list(found)[:4] == ["accuracy", "sd", "low", "high"]
     b = found.loc["b"]
-    assert b["accuracy"] == pytest.approx(0.5) and b["sd"] == pytest.approx(0.1)
+    assert b["accuracy"] == pytest.approx(0.5) and b["sd"] == pytest.approx(0.1 * 2**0.5)
     assert b["recall_at_1"] == pytest.approx(0.3) and b["silhouette"] == pytest.approx(-0.1)
     assert (b["low"], b["high"]) == pytest.approx(neighbours.interval(0.5, 40))
     assert found.loc["a", "sd"] == 0 and found.loc["a", "high"] == 1
@@ -259,14 +259,14 @@ def test_a_leak_shows_as_the_gap_between_two_protocols(monkeypatch, space):
         return None, encoded
 
     monkeypatch.setattr(heldout, "train", train)
-    table = heldout.leak(ONE, STUDY, space, [0, 1]).set_index("protocol")
+    table = heldout.leak([ONE], STUDY, space, [0, 1]).set_index("protocol")
     assert asked == ["outer-0", "outer-1", "shuffled-0", "shuffled-1"]
-    group, random = table.loc["embedding by_group"], table.loc["embedding random"]
+    group, random = table.loc[f"{ONE.name} by_group"], table.loc[f"{ONE.name} random"]
     accuracy = (24 / 36 + 1) / 2  # a third of those moved lands where it belongs
     assert group["accuracy"] == pytest.approx(accuracy)
-    assert group["sd"] == pytest.approx(1 - accuracy) and random["sd"] == 0
+    assert group["sd"] == pytest.approx((1 - accuracy) * 2**0.5) and random["sd"] == 0
     assert random["accuracy"] == 1 and group["low"] < accuracy < group["high"] < 1
-    assert (table["n_test"] == 36).all() and (table["seeds"] == 2).all()
+    assert (table["n_test"] == 72).all() and (table["seeds"] == 2).all()
 
 
 def test_a_random_split_tears_recordings_apart_and_one_by_group_does_not(space):
