@@ -67,7 +67,7 @@ _DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
 PROFILES = {
     "tiny": Profile("tiny", _TINY, {"waveform": 2, "mel": 1, "mel-folds": 1}),
-    "demo": Profile("demo", _DEMO, {"waveform": 6, "mel": 2, "mel-folds": 6}),
+    "demo": Profile("demo", _DEMO, {"waveform": 5, "mel": 2, "mel-folds": 4}),
     "real": Profile("real", None, {"waveform": 40, "mel": 24, "mel-folds": 60}),
     "paper": Profile("paper", None, {"waveform": 200, "mel": 200, "mel-folds": 200}),
 }
@@ -258,6 +258,8 @@ class Study:
     own
         Notebooks that it runs beyond those that all studies share; they need labels, so none of
         them runs on a folder of one's own music.
+    shrink
+        Factor by which the embedded profiles thin out the channels of its models.
     """
 
     name: str
@@ -277,6 +279,7 @@ class Study:
     compared: tuple[str, ...] = ()
     chosen: str = ""
     own: tuple[str, ...] = ()
+    shrink: int = 1
 
     def experiment(self, name: str) -> Experiment:
         """Look one of the study's experiments up by its name.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from musiclatent.config import Experiment, Study, Training, pick
+from musiclatent.config import PROFILES, Experiment, Study, Training, pick
 
 _TP4 = "Nunez, Suarez and Vitetta (2024), TP 4: Encodeador de musica"
 _SIZES = (32, 64, 128)
@@ -78,6 +78,7 @@ _ROWS = (
 
 _KOVAR = "Kovar, CTU Prague: Learning the hidden structure of music"
 # What a configuration changes in the baseline; the paper names no sizes, so all are our choice.
+_CHANNELS = [32, 96, 128]  # of the baseline, as in models.mel
 _FRONT = {
     "channels": [32, 64, 128, 128],
     "band_strides": [4, 2, 2, 2],
@@ -167,6 +168,7 @@ STUDIES = {
             experiments={row.name: row for row in _MEL},
             compared=("mel-cae-1", "mel-triplet-1", "mel-crnn-6"),
             chosen="mel-crnn-6",
+            shrink=4,
             own=("09_mel_evaluation",),
         ),
         Study(
@@ -213,14 +215,30 @@ STUDIES = {
 
 
 def study(name: str, profile: str = "demo") -> Study:
-    """Look a study up by its name, with the window of a profile.
+    """Look a study up by its name, with the window and the model sizes of a profile.
+
+    Parameters
+    ----------
+    name
+        Name of the study.
+    profile
+        Name of a profile: ``paper`` may have windows of its own, embedded ones smaller models.
 
     Raises
     ------
     ValueError
-        If there is no such study.
+        If there is no such study or profile.
     """
     found = pick(STUDIES, name, "study")
     if profile == "paper" and found.paper_window_s:
         return replace(found, window_s=found.paper_window_s)
+    if pick(PROFILES, profile, "profile").demo and found.shrink > 1:
+        small = {row.name: _small(row, found.shrink) for row in found.experiments.values()}
+        return replace(found, experiments=small)
     return found
+
+
+def _small(row: Experiment, factor: int) -> Experiment:
+    """Thin out the channels of a convolutional model."""
+    channels = [n // factor for n in row.options.get("channels", _CHANNELS)]
+    return replace(row, options=row.options | {"channels": channels})

@@ -28,6 +28,7 @@ from musiclatent.models.blocks import Trained
 from musiclatent.runs import MODELS, Run, evaluate, load, read_run, write_json
 
 FORMAT = 1  # raise by hand when a change of code makes older checkpoints wrong
+LEAST_STEPS = 100  # of a training for which it pays to time both precisions
 log = logging.getLogger("musiclatent")
 # Devices, precision and advertisements: a notebook with 15 trainings would show little else.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -235,6 +236,8 @@ def _precision(model: Trained, data: CorpusDataModule, folder: Path) -> str:
         return "32-true"  # Lightning takes that device, on which 16 bits were not tried
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    if model.total_steps < LEAST_STEPS:
+        return "32-true"  # over before the timing would have paid
     path = folder / "precision.json"
     if not path.exists():
         x = next(iter(data.loader("train")))[0]

@@ -93,3 +93,14 @@ def test_the_paper_profile_takes_the_papers_window():
     assert studies.study("mel").window_s == studies.study("mel", "real").window_s == 3
     assert studies.study("mel", "paper").window_s == 30
     assert studies.study("waveform", "paper").window_s == STUDIES["waveform"].window_s
+
+
+def test_embedded_profiles_take_smaller_models_and_the_paper_its_window():
+    real, small = studies.study("mel", "real"), studies.study("mel", "demo")
+    assert small.experiment("mel-cae-1").options["channels"] == [8, 24, 32]
+    assert small.experiment("mel-crnn-6").options["channels"] == [8, 16, 32, 32]
+    assert "channels" not in real.experiment("mel-cae-1").options
+    assert studies.study("waveform", "demo") is STUDIES["waveform"]
+    assert real.window_s == 3 and studies.study("mel", "paper").window_s == 30
+    with pytest.raises(ValueError, match="no profile named 'huge'"):
+        studies.study("mel", "huge")

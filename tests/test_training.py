@@ -390,12 +390,16 @@ def test_precision_is_measured_once_and_kept(spectrograms, tmp_path, monkeypatch
 
     monkeypatch.setattr(training, "_trainer", spy)
     monkeypatch.setattr(training, "_step_s", lambda *_: next(seconds))
+    monkeypatch.setattr(training, "LEAST_STEPS", 1)
     folder = tmp_path / "run"
     training.fit(MEL, spectrograms, folder, epochs=2, stop_after=1)
     assert json.loads((folder / "precision.json").read_text()) == "bf16-mixed"
     training.fit(MEL, spectrograms, folder, epochs=2)  # goes on without measuring again
     training.fit(MEL, spectrograms, tmp_path / "other", epochs=1)  # no faster, so 32 bits
-    assert used == ["bf16-mixed", "bf16-mixed", "32-true"]
+    monkeypatch.setattr(training, "LEAST_STEPS", 1000)
+    training.fit(MEL, spectrograms, tmp_path / "short", epochs=1)  # over before it would pay
+    assert used == ["bf16-mixed", "bf16-mixed", "32-true", "32-true"]
+    assert not (tmp_path / "short" / "precision.json").exists()
 
 
 def test_waveforms_are_never_trained_in_16_bits(data, tmp_path, monkeypatch):
