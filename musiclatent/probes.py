@@ -23,12 +23,12 @@ FACTORS = {
     "mode": "class",
     "style": "class",
 }
-FOLDS = 5  # of the training rows, to choose the strength on
+FOLDS = 3  # of the training rows, to choose the strength on
 PROBES = {
     "number": (Ridge(), {"alpha": np.logspace(-4, 3, 8)}, DummyRegressor()),
     "class": (
-        LogisticRegression(max_iter=500),
-        {"C": np.logspace(-2, 4, 7)},
+        LogisticRegression(max_iter=200),
+        {"C": np.logspace(-3, 1, 3)},
         DummyClassifier(strategy="most_frequent"),
     ),
 }
