@@ -28,8 +28,7 @@ SUMS = "SHA256SUMS"
 NUMBERED = {
     "fold-K": lambda items, root, work, k: splits.by_fold(items, k),
     "outer-K": lambda items, root, work, k: splits.by_fold(items, k, inner=False),
-    "random-K": lambda items, root, work, k: splits.at_random(items, k),
-    "shuffled-K": lambda items, root, work, k: splits.at_random(items, k, inner=False),
+    "shuffled-K": lambda items, root, work, k: splits.at_random(items, k),
 }
 attributes = tables.attributes
 
@@ -80,9 +79,9 @@ def load(
         ``official`` or ``speakers`` for fsdd; ``speakers`` for demo-digits.
 
         K a number, for any corpus: ``fold-K`` tests on fold K (0 to 4) and has an inner eighth of
-        the rest for validation, ``outer-K`` has none. ``random-K`` and ``shuffled-K`` are the same
-        at random with seed K, as papers do: groups straddle them on purpose. ``excerpts-K`` puts
-        gtzan's clips where ``fold-K`` has their rows of gtzan_excerpts.
+        the rest for validation, ``outer-K`` has none. ``shuffled-K`` is the latter at random with
+        seed K, as papers do: groups straddle it on purpose. ``excerpts-K`` puts gtzan's clips
+        where ``fold-K`` has their rows of gtzan_excerpts.
     seed
         Seed of the split and of the rendering.
     n_jobs

@@ -244,8 +244,7 @@ def _transformed(
     if model.device.type == "cpu" or transform.kind != "logmel":
         return np.stack([transform(y) for y in windows])
     y = torch.from_numpy(np.stack(windows)).to(model.device)
-    sizes = (transform.n_fft, transform.hop_length, transform.n_mels, transform.top_db)
-    return log_mel(y, transform.sr, *sizes).cpu().numpy()
+    return log_mel(y, *transform.parameters).cpu().numpy()
 
 
 def _latents(model: Trained, x: np.ndarray) -> np.ndarray:

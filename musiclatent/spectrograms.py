@@ -241,7 +241,7 @@ class LogMel:
     top_db: float = 80.0
 
     def __post_init__(self) -> None:
-        _check(*self._parameters)
+        _check(*self.parameters)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -266,7 +266,7 @@ class LogMel:
         ValueError
             If the window has another length or holds NaN or infinity.
         """
-        return log_mel(self._window(y), *self._parameters)
+        return log_mel(self._window(y), *self.parameters)
 
     def model_input(self, x: np.ndarray) -> np.ndarray:
         """Scale spectrograms to what a model takes.
@@ -325,7 +325,7 @@ class LogMel:
         return Waveform(self.sr, self.window_s)
 
     @property
-    def _parameters(self) -> tuple[int, int, int, int, float]:
+    def parameters(self) -> tuple[int, int, int, int, float]:
         """Arguments of `log_mel` after the samples."""
         return self.sr, self.n_fft, self.hop_length, self.n_mels, self.top_db
 

@@ -117,7 +117,7 @@ def by_fold(items: pd.DataFrame, k: int, *, inner: bool = True) -> pd.Series:
     return split
 
 
-def at_random(items: pd.DataFrame, seed: int = 0, *, inner: bool = True) -> pd.Series:
+def at_random(items: pd.DataFrame, seed: int = 0) -> pd.Series:
     """Split at random with equal labels and no regard to groups, which straddle it.
 
     Figures on such a split are too good: they are for comparison with papers that split so.
@@ -127,12 +127,10 @@ def at_random(items: pd.DataFrame, seed: int = 0, *, inner: bool = True) -> pd.S
     items
         Columns item_id, label.
     seed
-        Seed of the random numbers; a fifth of the items is the test part.
-    inner
-        As in `by_fold`.
+        Seed of the random numbers; a fifth of the items is the test part, the rest for training.
     """
     alone = items.assign(group=items["item_id"])
-    return by_fold(alone.assign(fold=folds(alone, 5, seed)), 0, inner=inner)
+    return by_fold(alone.assign(fold=folds(alone, 5, seed)), 0, inner=False)
 
 
 def straddling(group: pd.Series, part: pd.Series) -> list:

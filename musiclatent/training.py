@@ -122,17 +122,12 @@ def fit(
     Run or None
         None if `stop_after` ended it.
     """
-    plan = experiment.training
-    data.batch_size, data.balanced, data.labelled = plan.batch_size, plan.balanced, plan.labelled
-    data.setup()
-    _require_splits(data, plan.select)
+    _set_up(data, experiment)
     identity = _identity(experiment, data, epochs, seed)
     ended = (folder / "metrics.json").exists() and (folder / "best.ckpt").exists()
     if _stored(folder) == identity["hash"] and ended:
         log.info("%s: reused, it was trained before on the same data", experiment.name)
         return read_run(experiment, folder)
-    if plan.balanced and (data.codes() < 0).all():
-        log.warning("%s: there are no labels, so it trains without triplets", experiment.name)
     resumed = _prepare(experiment, folder, identity)
     pl.seed_everything(seed, verbose=False)
     model = MODELS[experiment.model](
@@ -143,26 +138,35 @@ def fit(
     if "precision" not in trainer_options:
         trainer_options["precision"] = _precision(model, data, folder)
     trainer = _trainer(experiment, folder, stop_after or epochs, **trainer_options)
-    last = folder / "last.ckpt" if resumed else None
     log.info("%s: %s", experiment.name, "resumed" if resumed else "training")
-    with warnings.catch_warnings():
-        # Our folder holds more than checkpoints, and windows come from a memory map.
-        for words in (
-            "Checkpoint dir",
-            ".*many workers",
-            ".*LeafSpec",
-            ".*no optimizer",
-            ".*interval",
-            ".*across ranks is zero",
-        ):
-            warnings.filterwarnings("ignore", words)
-        trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
+    _fit_quietly(trainer, model, data, folder / "last.ckpt" if resumed else None)
     if trainer.interrupted:
         raise KeyboardInterrupt(f"{experiment.name} was stopped; run the same command to go on")
     if stop_after and stop_after < epochs:
         return None
     _finish(experiment, data, folder, trainer, identity)
     return replace(read_run(experiment, folder), status="resumed" if resumed else "trained")
+
+
+def _set_up(data: CorpusDataModule, experiment: Experiment) -> None:
+    """Let the windows come as an experiment wants them."""
+    plan = experiment.training
+    data.batch_size, data.balanced, data.labelled = plan.batch_size, plan.balanced, plan.labelled
+    data.setup()
+    _require_splits(data, plan.select)
+    if plan.balanced and (data.codes() < 0).all():
+        log.warning("%s: there are no labels, so it trains without triplets", experiment.name)
+
+
+def _fit_quietly(
+    trainer: pl.Trainer, model: Trained, data: CorpusDataModule, last: Path | None
+) -> None:
+    """Train without what Lightning says of folders, workers and splits that are meant so."""
+    words = ("Checkpoint dir", ".*many workers", ".*LeafSpec", ".*no optimizer", ".*interval")
+    with warnings.catch_warnings():
+        for start in (*words, ".*across ranks is zero"):
+            warnings.filterwarnings("ignore", start)
+        trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
 
 
 def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> Run:

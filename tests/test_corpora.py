@@ -348,13 +348,10 @@ def test_excerpts_stand_in_folds_and_clips_beside_them(small, tmp_path, k):
 
 def test_random_splits_of_excerpts_straddle_and_depend_on_their_number(small, tmp_path):
     first, again, other = (
-        load("gtzan_excerpts", small, tmp_path, split=f"random-{k}") for k in (1, 1, 2)
+        load("gtzan_excerpts", small, tmp_path, split=f"shuffled-{k}") for k in (1, 1, 2)
     )
     assert first.items.equals(again.items) and not first.items.equals(other.items)
-    assert straddling(first)
-    shuffled = load("gtzan_excerpts", small, tmp_path, split="shuffled-1").items["split"]
-    assert (shuffled == "test").equals(first.items["split"] == "test")
-    assert set(shuffled) == {"train", "test"}
+    assert straddling(first) and set(first.items["split"]) == {"train", "test"}
 
 
 @pytest.mark.parametrize(
@@ -399,8 +396,8 @@ def test_the_real_excerpts_are_whole_and_no_recording_straddles(data_root, tmp_p
         assert (items["split"][pairs[:, 0]].array == items["split"][pairs[:, 1]].array).all()
         assert (pd.crosstab(items["split"], items["label"]).loc["test"] >= 12).all()
     assert (pd.crosstab(items["fold"], items["label"]) == 20).all(axis=None)
-    random = corpora.load("gtzan_excerpts", split="random-0", **options)
-    assert len(straddling(random)) == 24  # data/README.md: 16 to 27
+    random = corpora.load("gtzan_excerpts", split="shuffled-0", **options)
+    assert 9 <= len(straddling(random)) <= 20  # as data/README.md says
     clips = corpora.load("gtzan", split="excerpts-0", **options).items
     for k in range(5):
         split = tables.as_excerpts(clips, data_root, tmp_path, k)

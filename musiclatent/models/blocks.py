@@ -108,6 +108,15 @@ class Trained(pl.LightningModule):
         self.learning_rate = learning_rate
         self.total_steps = total_steps
 
+    def forward(self, x: Tensor) -> Output:
+        """Encode and decode inputs `x` (B, 1, ..., T); `x_hat` has the same T."""
+        z = self.encode(x)
+        return Output(z, self.decode(z)[..., : x.shape[-1]])
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Zero-pad inputs (B, 1, ..., T) at the end to whole latent frames of `stride`."""
+        return nn.functional.pad(x, (0, -x.shape[-1] % self.stride))
+
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         """Return the loss of a training batch."""
         return self._step(batch, "train", index)
@@ -137,15 +146,6 @@ class Autoencoder(Trained):
     learning_rate, total_steps
         Training, see `Trained`.
     """
-
-    def forward(self, x: Tensor) -> Output:
-        """Encode and decode waveforms `x` (B, 1, N); `x_hat` has the same N."""
-        z = self.encode(x)
-        return Output(z, self.decode(z)[..., : x.shape[-1]])
-
-    def pad(self, x: Tensor) -> Tensor:
-        """Zero-pad waveforms (B, 1, N) at the end to whole frames (B, 1, T * stride)."""
-        return nn.functional.pad(x, (0, -x.shape[-1] % self.stride))
 
     def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
         """Measure reconstructions window by window.

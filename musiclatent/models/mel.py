@@ -8,7 +8,7 @@ from pytorch_metric_learning.miners import TripletMarginMiner
 from torch import Tensor, nn
 
 from musiclatent.models.augment import augment
-from musiclatent.models.blocks import Output, Trained
+from musiclatent.models.blocks import Trained
 
 MINERS = ("all", "semihard", "hard")
 
@@ -93,17 +93,11 @@ class MelAutoencoder(Trained):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent (B, K, T') of spectrograms `x` (B, 1, M, T), T' = ceil(T / stride)."""
-        x = nn.functional.pad(x, (0, -x.shape[-1] % self.stride))
-        return self.to_latent(self.down(x)).squeeze(2).float()  # B x K x T'
+        return self.to_latent(self.down(self.pad(x))).squeeze(2).float()  # B x K x T'
 
     def decode(self, z: Tensor) -> Tensor:
         """Return spectrograms (B, 1, M, T' * stride) in [0, 1] of latents `z` (B, K, T')."""
         return torch.sigmoid(self.up(self.from_latent(z[:, :, None])).float())
-
-    def forward(self, x: Tensor) -> Output:
-        """Encode and decode spectrograms `x` (B, 1, M, T); `x_hat` has the same T."""
-        z = self.encode(x)
-        return Output(z, self.decode(z)[..., : x.shape[-1]])
 
     def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
         """Return the squared error (B,) of each spectrogram (B, 1, M, T)."""
