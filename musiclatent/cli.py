@@ -65,7 +65,7 @@ def _trained(commands, name: str, about: str) -> argparse.ArgumentParser:
 
 
 def _listen(commands) -> None:
-    """Add ``encode``, ``similar`` and ``explore``."""
+    """Add ``encode``, ``similar``, ``explore`` and ``say``."""
     sub = _trained(commands, "encode", "encode audio files, rebuild them, place them")
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder of what is made")
@@ -79,6 +79,12 @@ def _listen(commands) -> None:
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca"))
     sub.set_defaults(run=_run_explore)
+    sub = _trained(commands, "say", "say digits that nobody recorded")
+    sub.add_argument("labels", nargs="+", metavar="digit")
+    sub.add_argument("--speaker", default="", help="as whom, such as theo; else anyone")
+    sub.add_argument("--seed", type=int, default=config.SEED, help="another seed, another sound")
+    sub.add_argument("--out", type=Path, default=Path("said.wav"), help="file to write")
+    sub.set_defaults(run=_run_say, study="digits")
 
 
 def _run_fetch(arguments: argparse.Namespace) -> None:
@@ -153,6 +159,22 @@ def _run_similar(arguments: argparse.Namespace) -> None:
     _set_aside(quarantine)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
     print(f"to listen: {arguments.out / 'similar.html'}")
+
+
+def _run_say(arguments: argparse.Namespace) -> None:
+    plan, space, run = _space(arguments)
+    import numpy as np
+
+    from musiclatent import audio, voices
+    from musiclatent.datamodules import CorpusDataModule
+
+    data = CorpusDataModule.of_study(plan, space)
+    voice = voices.voice(run, data, space.folder("latents", run.experiment.name))
+    sounds = [
+        voice.sample(1, label, arguments.speaker, seed=arguments.seed + i)[1].sounds()[0]
+        for i, label in enumerate(arguments.labels)
+    ]
+    print(audio.write(arguments.out, np.concatenate(sounds), plan.sr))
 
 
 def _run_explore(arguments: argparse.Namespace) -> None:

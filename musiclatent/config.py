@@ -52,24 +52,41 @@ class Profile:
     demo
         Size of the embedded corpora; None where the profile uses real datasets.
     epochs
-        Training epochs, by study; ``mel-folds`` are those of its evaluation over folds.
-    batch_size
-        Windows in a training batch.
+        Training epochs, by study; ``mel-folds`` are those of its evaluation over folds, ``judge``
+        those of the judges of `musiclatent.judges`.
+    at_once
+        Studies that run side by side, each on one thread: notebooks spend much of a short run on
+        loading libraries, which takes one thread only.
     """
 
     name: str
     demo: DemoSize | None
     epochs: dict[str, int] = field(default_factory=dict)
-    batch_size: int = 16
+    at_once: int = 1
 
 
 _DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
 PROFILES = {
-    "tiny": Profile("tiny", _TINY, {"waveform": 2, "mel": 1, "mel-folds": 1}),
-    "demo": Profile("demo", _DEMO, {"waveform": 5, "mel": 2, "mel-folds": 4}),
-    "real": Profile("real", None, {"waveform": 40, "mel": 24, "mel-folds": 60}),
-    "paper": Profile("paper", None, {"waveform": 200, "mel": 200, "mel-folds": 200}),
+    "tiny": Profile(
+        "tiny", _TINY, {"waveform": 2, "mel": 1, "mel-folds": 1, "digits": 1, "jazz": 1, "judge": 2}
+    ),
+    "demo": Profile(
+        "demo",
+        _DEMO,
+        {"waveform": 5, "mel": 2, "mel-folds": 4, "digits": 10, "jazz": 4, "judge": 12},
+        at_once=2,
+    ),
+    "real": Profile(
+        "real",
+        None,
+        {"waveform": 40, "mel": 24, "mel-folds": 60, "digits": 25, "jazz": 15, "judge": 15},
+    ),
+    "paper": Profile(
+        "paper",
+        None,
+        {"waveform": 200, "mel": 200, "mel-folds": 200, "digits": 150, "jazz": 6, "judge": 15},
+    ),
 }
 
 
@@ -207,6 +224,9 @@ class Experiment:
         Where the paper's figures stand.
     about
         One sentence on what it is, and which choices are ours.
+    full, full_training
+        Options and training that differ in the profile ``paper``, where two cores cannot train
+        the paper's size.
     """
 
     name: str
@@ -217,6 +237,8 @@ class Experiment:
     training: Training = Training()
     paper: dict[str, float] = field(default_factory=dict)
     source: str = ""
+    full: dict[str, PLAIN] = field(default_factory=dict)
+    full_training: Training | None = None
 
     @property
     def family(self) -> str:
@@ -239,7 +261,9 @@ class Study:
     paper_window_s
         The same in the profile ``paper``, where it differs; else 0.
     input
-        What a model takes: ``waveform`` or ``logmel``, see `spectrograms.transform`.
+        What a model takes: ``waveform``, ``logmel`` or ``logstft``, see `spectrograms.transform`.
+    frames
+        Further parameters of that transform, such as the length of its frames.
     ready
         Corpus of ready spectrograms that the models train on in the profile ``real``; sound is
         still taken from the corpora of `real`. Empty where there is none.
@@ -271,6 +295,7 @@ class Study:
     window_s: float
     paper_window_s: float = 0.0
     input: str = "waveform"
+    frames: dict[str, PLAIN] = field(default_factory=dict)
     ready: str = ""
     sr: int = SR
     split: str = "group"

@@ -14,6 +14,7 @@ from musiclatent import cache, config, corpora
 from musiclatent.config import SEED, DemoSize, Study, Workspace
 from musiclatent.excerpts import Waveform
 from musiclatent.spectrograms import transform
+from musiclatent.stfts import LogSTFT
 
 SPLITS = ("train", "validation", "test")
 
@@ -322,10 +323,10 @@ class GTZANDataModule(CorpusDataModule):
 
 
 class DigitsDataModule(CorpusDataModule):
-    """The spoken digits, one window of 0.74 s each, on the official split."""
+    """The spoken digits, the first 0.74 s of each as a spectrogram, on the official split."""
 
     def __init__(self, folder: Path, root: Path, *, split: str = "official", **options):
-        options = {"transform": Waveform(window_s=0.74), **options}
+        options = {"transform": LogSTFT(first_only=True), **options}
         super().__init__(("fsdd",), folder, root, split=split, **options)
 
 

@@ -1,9 +1,10 @@
 """Cut files into windows, and turn windows into what a model takes.
 
-A transform is a frozen dataclass of plain values with `kind`, `version`, `sr`, `window_s`, `shape`
-and a call from samples ``(N,)`` to one array of that shape, which the cache keeps; `model_input`
-scales such arrays for a model, `pair` says by what, and `sound` goes all the way back. `Waveform`
-is the simplest.
+A transform is a frozen dataclass of plain values with `kind`, `version`, `first_only` (whether a
+file gives one window and the rest is cut), `sr`, `window_s`, `hop_length`, `shape` and a call
+from samples ``(N,)`` to one array of that shape, which the cache keeps; `model_input` scales such
+arrays for a model, `pair` says by what, and `sound` goes all the way back. `Waveform` is the
+simplest.
 """
 
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Waveform:
     kind: ClassVar[str] = "waveform"
     version: ClassVar[int] = 1
     hop_length: ClassVar[int] = 1  # samples from one place of the last axis to the next
+    first_only: ClassVar[bool] = False  # a file gives all its windows
 
     sr: int = SR
     window_s: float = 5.0

@@ -96,7 +96,9 @@ def _mixture(known: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return mean + drawn.reshape(n, *known.shape[1:]) @ back
 
 
-def noise(z: np.ndarray, amount: float, seed: int = SEED) -> np.ndarray:
+def noise(
+    z: np.ndarray, amount: float, seed: int = SEED, size: np.ndarray | None = None
+) -> np.ndarray:
     """Add noise that is as large as the latents themselves, times `amount`.
 
     Parameters
@@ -107,6 +109,9 @@ def noise(z: np.ndarray, amount: float, seed: int = SEED) -> np.ndarray:
         Standard deviation of the noise in standard deviations of each component; 0 adds nothing.
     seed
         Seed of the noise.
+    size
+        Standard deviations (K, 1) of a corpus, see `spread`; None takes those over the frames of
+        `z`, which a latent of a single frame has not.
 
     Raises
     ------
@@ -117,11 +122,15 @@ def noise(z: np.ndarray, amount: float, seed: int = SEED) -> np.ndarray:
     if not 0 <= amount < np.inf:
         raise ValueError(f"amount is {amount}; it must be 0 or more")
     drawn = np.random.default_rng(seed).standard_normal(z.shape, np.float32)
-    return z + np.float32(amount) * _spread(z) * drawn
+    return z + np.float32(amount) * (spread(z) if size is None else size) * drawn
 
 
 def edit(
-    z: np.ndarray, component: int | Sequence[int], amount: float, kind: str = "shift"
+    z: np.ndarray,
+    component: int | Sequence[int],
+    amount: float,
+    kind: str = "shift",
+    size: np.ndarray | None = None,
 ) -> np.ndarray:
     """Change chosen components in every frame.
 
@@ -135,6 +144,8 @@ def edit(
         For ``shift`` in standard deviations of the component; for ``scale`` a factor.
     kind
         ``shift`` or ``scale``.
+    size
+        Standard deviations (K, 1) of a corpus, as in `noise`.
 
     Raises
     ------
@@ -142,16 +153,16 @@ def edit(
         If `z` is no such array, has no such component, or `amount` or `kind` has no meaning.
     """
     z = _checked(z)
-    chosen, size = np.atleast_1d(component), z.shape[-2]
-    if chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < size)).all():
-        raise ValueError(f"component is {component}; choose from 0 to {size - 1}")
+    chosen, count = np.atleast_1d(component), z.shape[-2]
+    if chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < count)).all():
+        raise ValueError(f"component is {component}; choose from 0 to {count - 1}")
     if not np.isfinite(amount):
         raise ValueError(f"amount is {amount}; it must be a finite number")
     how = pick({"shift": (1.0, amount), "scale": (amount, 0.0)}, kind, "kind of edit")
     factor, shift = np.float32(how)
     result = z.copy()
     result[..., chosen, :] = factor * result[..., chosen, :]
-    result[..., chosen, :] += shift * _spread(z)[..., chosen, :]
+    result[..., chosen, :] += shift * (spread(z) if size is None else size)[..., chosen, :]
     return result
 
 
@@ -271,6 +282,7 @@ def _checked(z: np.ndarray) -> np.ndarray:
     return z.astype(np.float32, copy=False)
 
 
-def _spread(z: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of each component over all frames, (K, 1) or (1, K, 1)."""
-    return z.std(axis=(0, 2) if z.ndim == 3 else 1, keepdims=True)
+def spread(z: np.ndarray) -> np.ndarray:
+    """Return the standard deviation (K, 1) of each component over all frames of latents `z`."""
+    deviation = z.std(axis=(0, 2) if z.ndim == 3 else 1, keepdims=True, dtype=np.float64)
+    return deviation.astype(np.float32).reshape(-1, 1)

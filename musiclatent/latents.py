@@ -27,11 +27,11 @@ from musiclatent import __version__
 from musiclatent.audio import AudioError
 from musiclatent.config import Study
 from musiclatent.datamodules import CorpusDataModule
-from musiclatent.excerpts import Waveform, windows
+from musiclatent.excerpts import windows
 from musiclatent.models.blocks import Trained
 from musiclatent.models.frontend import log_mel
 from musiclatent.runs import Run, load
-from musiclatent.spectrograms import LogMel, transform
+from musiclatent.spectrograms import Transform, transform
 
 BATCH = 8  # windows encoded at once
 NAMES = ("z.npy", "items.parquet", "provenance.json")
@@ -86,7 +86,7 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
         In the order of the cache, with the columns of the corpus.
     """
     data.setup()
-    items = _corpus_items(data)
+    items = corpus_items(data)
     try:
         found = read(folder, run=run, data_hash=data.data_hash())
         log.info("latents: %d windows of %s reused", len(found.z), run.experiment.name)
@@ -94,7 +94,7 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
         return replace(found, items=items)
     except LatentsError:
         pass
-    model = _placed(run)
+    model = placed(run)
     about = _provenance(run, model, data.transform)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
@@ -104,7 +104,7 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
     return read(folder)
 
 
-def _corpus_items(data: CorpusDataModule) -> pd.DataFrame:
+def corpus_items(data: CorpusDataModule) -> pd.DataFrame:
     """One row a window, with what the corpus knows of its recording."""
     corpus = data.index().items
     more = ["item_id", *corpus.columns.difference(COLUMNS, sort=False)]
@@ -155,7 +155,7 @@ def encode_files(
     """
     if not files:
         raise ValueError("there is no file to encode; name at least one audio file")
-    model = _placed(run)
+    model = placed(run)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
         with (Path(scratch) / "z.raw").open("wb") as raw:
@@ -206,7 +206,7 @@ def _named(items: list[dict]) -> pd.DataFrame:
 
 @torch.no_grad()
 def encode(
-    model: Trained, path: Path, transform: Waveform | LogMel
+    model: Trained, path: Path, transform: Transform
 ) -> Iterator[tuple[list[float], np.ndarray]]:
     """Encode one file of any length, a few windows at a time.
 
@@ -237,9 +237,7 @@ def encode(
         yield [start_s for start_s, _ in batch], _latents(model, x)
 
 
-def _transformed(
-    model: Trained, transform: Waveform | LogMel, windows: list[np.ndarray]
-) -> np.ndarray:
+def _transformed(model: Trained, transform: Transform, windows: list[np.ndarray]) -> np.ndarray:
     """Transform windows (N,) one by one; log-mel as a batch where the model stands on a GPU."""
     if model.device.type == "cpu" or transform.kind != "logmel":
         return np.stack([transform(y) for y in windows])
@@ -253,13 +251,13 @@ def _latents(model: Trained, x: np.ndarray) -> np.ndarray:
     return model.encode(x).flatten(1).cpu().numpy()
 
 
-def _placed(run: Run) -> Trained:
+def placed(run: Run) -> Trained:
     """Load a trained model, onto a GPU where there is one."""
     return load(run.checkpoint, run.experiment).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @torch.no_grad()
-def _provenance(run: Run, model: Trained, transform: Waveform | LogMel) -> dict:
+def _provenance(run: Run, model: Trained, transform: Transform) -> dict:
     """Say what made latents of windows that a transform gives."""
     x = torch.zeros(1, 1, *transform.shape, device=model.device)
     return {
@@ -444,7 +442,7 @@ def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
     Returns
     -------
     array (B, N) or (B, M, T), float32
-        Waveforms in [-1, 1] at the study's rate, or log-mel spectrograms in [0, 1]; a whole number
+        Waveforms in [-1, 1] at the study's rate, or spectrograms in [0, 1]; a whole number
         of latent frames, so that they may be a little longer than the window that was encoded.
 
     Raises

@@ -7,9 +7,8 @@ import numpy as np
 from IPython.display import HTML
 
 from musiclatent import audio, generation, latents, plots
-from musiclatent.excerpts import Waveform
 from musiclatent.runs import Run
-from musiclatent.spectrograms import LogMel
+from musiclatent.spectrograms import Transform
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Listener:
     """
 
     run: Run
-    transform: Waveform | LogMel
+    transform: Transform
 
     @property
     def sr(self) -> int:
@@ -66,9 +65,9 @@ class Listener:
         z = generation.blend(z_a, z_b, position, kind)
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 
-    def edited(self, component: int, amount: float, z: np.ndarray) -> HTML:
-        """Play a latent (K, T) with one component moved by `amount` deviations; for a slider."""
-        z = generation.edit(z, component, amount)
+    def edited(self, component: int, amount: float, z: np.ndarray, size: np.ndarray) -> HTML:
+        """Play a latent (K, T), one component moved by `amount` times its `size`; for a slider."""
+        z = generation.edit(z, component, amount, size=size)
         return self.play(z, f"component {component}, {amount:+.1f} standard deviations")
 
 

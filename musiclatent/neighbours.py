@@ -161,9 +161,18 @@ def vectors(latents) -> np.ndarray:
     Returns
     -------
     array (B, D)
-        Embeddings of spectrograms; of a waveform model the latents themselves.
+        Embeddings of mel spectrograms; of other models the latents themselves.
     """
-    return latents.z if latents.provenance["input"] == "waveform" else embedding(latents.shaped())
+    return COMPARED[latents.provenance["input"]](latents.shaped())
+
+
+def _flat(z: np.ndarray) -> np.ndarray:
+    """Return latents (B, K, T) as they are (B, D)."""
+    return z.reshape(len(z), -1)
+
+
+# By what a model takes: its latents follow time, or are numbers of the whole window.
+COMPARED = {"waveform": _flat, "logmel": embedding, "logstft": _flat}
 
 
 def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -1,11 +1,11 @@
 """Send one's own music through a trained model, and find what sounds like it.
 
-Recordings of any length are compared by one vector each. That of a spectrogram model is the mean
-embedding of its windows. That of a waveform model is the mean level of every map in dB, less that
-of all maps: neither the phase of the sound, its length nor its gain counts, and a distance is the
-difference in dB, root mean square over the maps. Level statistics of frames are the oldest
-measure of timbre similarity: Logan and Salomon (2001), A music similarity function based on signal
-analysis.
+Recordings of any length are compared by one vector each. That of a mel model is the mean embedding
+of its windows, that of a variational one their mean latent. That of a waveform model is the mean
+level of every map in dB, less that of all maps: neither the phase of the sound, its length nor its
+gain counts, and a distance is the difference in dB, root mean square over the maps. Level
+statistics of frames are the oldest measure of timbre similarity: Logan and Salomon (2001), A music
+similarity function based on signal analysis.
 """
 
 import hashlib
@@ -249,7 +249,12 @@ def direction(batches: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([neighbours.embedding(z) for z in batches]).mean(axis=0)
 
 
-_VECTOR = {"waveform": vector, "logmel": direction}
+def middle(batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Summarise a recording by the mean (D,) of its windows' latents (B, K, T)."""
+    return np.concatenate([z.reshape(len(z), -1) for z in batches]).mean(axis=0)
+
+
+_VECTOR = {"waveform": vector, "logmel": direction, "logstft": middle}
 
 
 def similar(

@@ -382,3 +382,26 @@ def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     sns.despine(figure)
     return figure
+
+
+def strips(rows: dict[str, np.ndarray], share: float = 1.0) -> Figure:
+    """Draw rows of spectrograms, each row a way through the latents.
+
+    Parameters
+    ----------
+    rows
+        Title -> spectrograms (B, F, T) in [0, 1].
+    share
+        Part of the bins that is shown, from the lowest on.
+    """
+    n = max(map(len, rows.values()))
+    figure, axes = plt.subplots(len(rows), n, figsize=(1.3 * n, 1.9 * len(rows)), squeeze=False)
+    for line, (title, row) in zip(axes, rows.items(), strict=True):
+        for axis, x in zip(line, row, strict=False):
+            top = round(share * len(x))
+            axis.imshow(x[:top], origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
+            axis.set(xticks=[], yticks=[])
+        for axis in line[len(row) :]:
+            axis.axis("off")
+        line[0].set_title(title, loc="left", fontsize="small")
+    return figure

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import papermill
+from joblib import Parallel, delayed
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
@@ -76,16 +77,22 @@ def reproduce(
     if corpus:
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
         corpora.require(corpus, config.data_root())
-    problems = {}
-    for plan in plans:
-        space = Workspace(profile, plan.name, corpus, results)
-        problem = _missing(plan, space) or _run(plan, space, experiment, scheduler)
-        _note(space, problem)
-        problems |= {plan.name: problem} if problem else {}
-    page = report.write(space.base, profile)
+    spaces = {plan.name: Workspace(profile, plan.name, corpus, results) for plan in plans}
+    tasks = (delayed(_whole)(plan, spaces[plan.name], experiment, scheduler) for plan in plans)
+    # In a process of its own each has one thread: joblib sees to that.
+    found = Parallel(min(config.profile(profile).at_once, len(plans)))(tasks)
+    problems = {plan.name: why for plan, why in zip(plans, found, strict=True) if why}
+    page = report.write(spaces[plans[0].name].base, profile)
     print(f"report: {page}", flush=True)
     _judge(problems, alone=name != "all")
     return page
+
+
+def _whole(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
+    """Run a study if its data is there; return what went wrong, and leave a note of it."""
+    problem = _missing(plan, space) or _run(plan, space, experiment, scheduler)
+    _note(space, problem)
+    return problem
 
 
 def _missing(plan: Study, space: Workspace) -> str:

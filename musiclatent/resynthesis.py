@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from musiclatent import audio
-from musiclatent.excerpts import Waveform, windows
+from musiclatent.excerpts import windows
 from musiclatent.models.blocks import Trained, mrstft, sisdr
-from musiclatent.spectrograms import LogMel
+from musiclatent.spectrograms import Transform
 
 OVERLAP_S = 0.25
 FLOOR = 1e-10  # mean squared error that 16 bits leave
@@ -25,7 +25,7 @@ BATCH = 4  # windows rebuilt at once
 def rebuild(
     model: Trained,
     source: str | Path | Iterable[np.ndarray],
-    transform: Waveform | LogMel,
+    transform: Transform,
     overlap_s: float = OVERLAP_S,
 ) -> Iterator[np.ndarray]:
     """Send sound of any length through a model.
@@ -59,7 +59,7 @@ def rebuild(
     return _crossfaded(_outputs(model, transform, _cut(blocks, n, hop)), hop, _fade(n - hop))
 
 
-def _grid(model: Trained, transform: Waveform | LogMel, overlap_s: float) -> tuple[int, int]:
+def _grid(model: Trained, transform: Transform, overlap_s: float) -> tuple[int, int]:
     """Return the samples of a window, and those from one window to the next: whole frames."""
     sr, window_s = transform.sr, transform.window_s
     stride = model.stride * transform.hop_length
@@ -93,7 +93,7 @@ def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.nd
 
 @torch.no_grad()
 def _outputs(
-    model: Trained, transform: Waveform | LogMel, cuts: Iterator[tuple[np.ndarray, int]]
+    model: Trained, transform: Transform, cuts: Iterator[tuple[np.ndarray, int]]
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Rebuild each window."""
     while batch := list(islice(cuts, BATCH)):
@@ -118,7 +118,7 @@ def _crossfaded(
         yield tail[:left]
 
 
-def seam_error_db(model: Trained, transform: Waveform | LogMel) -> float:
+def seam_error_db(model: Trained, transform: Transform) -> float:
     """Compare the error where windows fade into each other with the error elsewhere.
 
     The sound is a sine of 440 Hz over ten windows; both ends of the sound are left out.

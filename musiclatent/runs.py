@@ -12,9 +12,8 @@ import pandas as pd
 import torch
 
 from musiclatent.config import Experiment, pick
-from musiclatent.excerpts import Waveform
-from musiclatent.models import blocks, mel, waveform
-from musiclatent.spectrograms import LogMel
+from musiclatent.models import blocks, judge, mel, vae, waveform
+from musiclatent.spectrograms import Transform
 
 MODELS = {
     model.__name__: model
@@ -24,6 +23,9 @@ MODELS = {
         waveform.LinearBlocks,
         mel.MelAutoencoder,
         mel.CRNNAutoencoder,
+        vae.VAE,
+        vae.RecurrentVAE,
+        judge.Judge,
     )
 }
 
@@ -124,7 +126,7 @@ def _own(options: Mapping) -> dict:
 
 
 @torch.no_grad()
-def reconstruct(run: Run, x: np.ndarray, transform: Waveform | LogMel) -> np.ndarray:
+def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
     """Send cached windows through a trained autoencoder, and back to sound.
 
     Parameters

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -177,7 +178,8 @@ def _append(file: File, transform, shard: BinaryIO) -> File:
     """Compute the windows of one file onto the end of a shard, all or none."""
     begin, start_s, silent = shard.tell(), [], []
     try:
-        for start, y in windows(file.path, transform.sr, transform.window_s):
+        found = windows(file.path, transform.sr, transform.window_s)
+        for start, y in islice(found, 1 if transform.first_only else None):
             put(_row(transform, y), shard)
             start_s.append(float(start))
             silent.append(_silent(y))

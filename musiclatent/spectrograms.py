@@ -16,9 +16,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR, Study, pick
 from musiclatent.excerpts import Waveform
+from musiclatent.stfts import LogSTFT, scale, unscale
 
 AMIN = 1e-10  # power below which all is silence: -100 dB
-FLAT_DB = 1e-3  # a smaller range is rounding: the spectrogram is flat
 TYPICAL_DB = (-52.0, 28.0)  # median lowest and highest value of 3 s excerpts of GTZAN
 _BLOCK = 64  # frames at once: their spectra fit into the cache
 _LOUDEST_DB = 100.0  # far above what samples in [-1, 1] can give
@@ -105,54 +105,6 @@ def mel_filters(sr: int, n_fft: int, n_mels: int) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels))
 
 
-def scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scale each spectrogram by its own minimum and maximum.
-
-    Parameters
-    ----------
-    x
-        Decibels ``(..., M, T)``.
-
-    Returns
-    -------
-    x01
-        Float32 in [0, 1], same shape; zeros where the range is below 0.001 dB, as in silence.
-    low, high
-        The minimum and the maximum in dB, ``(...)`` float32, for `unscale`.
-
-    Raises
-    ------
-    ValueError
-        If a spectrogram holds NaN or infinity.
-    """
-    x = np.asarray(x, np.float32)
-    low, high = x.min((-2, -1)), x.max((-2, -1))
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise ValueError("a spectrogram holds NaN or infinity; repair it before scaling")
-    flat = high - low < FLAT_DB
-    span = np.where(flat, np.float32(np.inf), high - low)
-    return (x - low[..., None, None]) / span[..., None, None], low, high
-
-
-def unscale(x: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """Undo `scale`.
-
-    Parameters
-    ----------
-    x
-        Spectrograms ``(..., M, T)`` in [0, 1].
-    low, high
-        Their minimum and maximum in dB, ``(...)``, or one number for all.
-
-    Returns
-    -------
-    ndarray
-        Decibels ``(..., M, T)`` float32.
-    """
-    low, high = (np.asarray(value, np.float32)[..., None, None] for value in (low, high))
-    return low + np.asarray(x, np.float32) * (high - low)
-
-
 def mel_to_sound(
     x_db: np.ndarray,
     sr: int,
@@ -232,6 +184,7 @@ class LogMel:
 
     kind: ClassVar[str] = "logmel"
     version: ClassVar[int] = 1
+    first_only: ClassVar[bool] = False
 
     sr: int = SR
     window_s: float = 3.0
@@ -364,9 +317,10 @@ def _checked_db(x_db: np.ndarray) -> np.ndarray:
     return x_db
 
 
-TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel)}
+Transform = Waveform | LogMel | LogSTFT
+TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel, LogSTFT)}
 
 
-def transform(study: Study) -> Waveform | LogMel:
+def transform(study: Study) -> Transform:
     """Return what turns a study's windows into what its models take."""
-    return pick(TRANSFORMS, study.input, "transform")(study.sr, study.window_s)
+    return pick(TRANSFORMS, study.input, "transform")(study.sr, study.window_s, **study.frames)

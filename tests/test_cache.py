@@ -42,6 +42,7 @@ class Slow:
     pause_s: float = 0.004
     kind: ClassVar[str] = "slow"
     version: ClassVar[int] = 1
+    first_only: ClassVar[bool] = False
     shape: ClassVar[tuple[int, ...]] = (4, 500)
 
     def __call__(self, y):

@@ -21,7 +21,8 @@ def test_help_lists_the_commands(capsys):
     shown = capsys.readouterr().out
     assert stop.value.code == 0
     assert all(
-        word in shown for word in ("data", "reproduce", "encode", "similar", "explore", "colab")
+        word in shown
+        for word in ("data", "reproduce", "encode", "similar", "explore", "say", "colab")
     )
 
 
@@ -41,6 +42,7 @@ def test_help_lists_the_commands(capsys):
         (["encode", "a.wav", "--study", "mel", "--results", "RESULTS"], "has not been trained in"),
         (["similar", "a.wav", "--in", ".", "--results", "RESULTS"], "has not been trained in"),
         (["explore", "--results", "RESULTS"], "has not been trained in"),
+        (["say", "7", "--results", "RESULTS"], "has not been trained in"),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):

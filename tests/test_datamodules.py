@@ -115,6 +115,7 @@ def test_real_data_modules(data_root, tmp_path):
         "validation",
         "test",
     }
+    assert digits.transform.shape == (256, 64) and digits.transform.first_only
     edm = EDMDataModule(tmp_path / "edm", data_root)
     assert edm.transform.window_s == 15 and edm.names == ("edm",)
     gtzan = GTZANDataModule(tmp_path / "gtzan", data_root)

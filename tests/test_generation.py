@@ -103,6 +103,18 @@ def test_edits_touch_the_chosen_component_only():
     assert g.edit(z[0], 2, -1).shape == (3, 50)
 
 
+def test_a_latent_of_one_frame_takes_its_size_from_the_corpus():
+    z = corpus()[:, :, :1]
+    size = g.spread(z)
+    np.testing.assert_allclose(size[:, 0], z.std(axis=(0, 2)), rtol=1e-5)
+    one = z[0]
+    assert np.array_equal(g.edit(one, 1, 2.0), one)  # by itself it has no size
+    moved = g.edit(one, 1, 2.0, size=size)
+    np.testing.assert_allclose(moved - one, [[0], [2 * size[1, 0]], [0]], atol=1e-5)
+    many = np.stack([g.noise(one, 0.5, seed=i, size=size) - one for i in range(400)])
+    np.testing.assert_allclose(many.std(0), 0.5 * size, rtol=0.2)
+
+
 # ---------------------------------------------------------------------------- between two sounds
 
 

@@ -9,11 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
-    "config studies decoders audio fingerprint demo archives fetch splits tables datasets corpora "
-    "excerpts spectrograms attributes shards cache neighbours datamodules models runs training "
-    "latents resynthesis clustering projection protocols probes heldout repetitions explain "
-    "generation playlists plots newmusic listening explorer report "
-    "stamps reproduce colab cli"
+    "config experiments studies decoders audio fingerprint demo archives fetch splits tables "
+    "datasets corpora excerpts phases stfts spectrograms attributes shards cache neighbours "
+    "datamodules models runs trainers training latents resynthesis rebuilt judges clustering "
+    "projection protocols probes heldout repetitions explain generation playlists plots "
+    "newmusic listening voices explorer report stamps reproduce colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -58,7 +58,10 @@ def test_imports_point_left(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_only_the_models_side_knows_torch_and_only_the_explorer_widgets(path):
-    torch_side = {"datamodules", "models", "runs", "training", "latents", "resynthesis"}
+    torch_side = {
+        *("datamodules", "models", "runs", "training", "judges", "latents", "resynthesis"),
+        *("rebuilt", "trainers"),
+    }
     if _layer(path) not in torch_side:
         assert not _external(path) & {"torch", "pytorch_lightning", "captum"}
     if _layer(path) != "explorer":

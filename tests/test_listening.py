@@ -35,7 +35,9 @@ def test_sliders_play_what_they_say(listener, monkeypatch):
     played = []
     monkeypatch.setattr(Listener, "play", lambda self, z, title: played.append((z.mean(), title)))
     listener.between(0.25, _latent(0.0), _latent(1.0), "linear")
-    listener.edited(2, -1.5, np.tile(np.array([0.0, 1.0], np.float32), (4, 500)))
+    listener.edited(
+        2, -1.5, np.tile(np.array([0.0, 1.0], np.float32), (4, 500)), np.ones((4, 1), np.float32)
+    )
     assert played[0] == (0.25, "linear, 0.25 of the way from A to B")
     assert played[1][1] == "component 2, -1.5 standard deviations" and played[1][0] < 0.5
 

@@ -165,3 +165,10 @@ def test_an_interval_holds_its_share(accuracy, n):
 def test_no_interval_of_what_is_no_share(accuracy, n):
     with pytest.raises(ValueError, match="is no share"):
         neighbours.interval(accuracy, n)
+
+
+def test_each_kind_of_latent_has_what_it_is_compared_by(rng):
+    z = rng.standard_normal((4, 3, 2)).astype(np.float32)
+    assert np.array_equal(neighbours.COMPARED["logmel"](z), neighbours.embedding(z))
+    for kind in ("waveform", "logstft"):
+        assert np.array_equal(neighbours.COMPARED[kind](z), z.reshape(4, 6))

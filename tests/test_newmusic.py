@@ -260,3 +260,8 @@ def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
     query = tmp_path / "music" / "low.wav"
     tracks, _ = newmusic.similar(mel_run, plan, query, tmp_path / "music", tmp_path / "like")
     assert tracks["title"].tolist() == ["low.wav", "low2.wav", "high.wav"]
+
+
+def test_the_middle_of_a_recording_is_the_mean_latent_of_its_windows(rng):
+    z = rng.standard_normal((5, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(newmusic.middle([z[:2], z[2:]]), z.reshape(5, 8).mean(0), atol=1e-6)

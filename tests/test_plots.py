@@ -118,3 +118,13 @@ def test_the_paper_table_has_a_panel_a_family_and_both_numbers():
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["0.300", "-", "ours", "0.485", "0.455", "paper"]
     assert [len(axis.get_yticks()) for axis in figure.axes] == [2, 1]
+
+
+def test_strips_have_a_row_a_title_and_show_the_lowest_bins():
+    rows = {"first": np.zeros((3, 20, 5)), "second": np.ones((2, 20, 5))}
+    figure = plots.strips(rows, 0.5)
+    assert len(figure.axes) == 6
+    assert [axis.get_title(loc="left") for axis in figure.axes[::3]] == ["first", "second"]
+    shown = [axis.images[0].get_array().shape for axis in figure.axes if axis.images]
+    assert shown == [(10, 5)] * 5
+    assert not figure.axes[5].axison  # no more in this row

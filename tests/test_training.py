@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from musiclatent import audio, runs, training
+from musiclatent import audio, runs, trainers, training
 from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.excerpts import Waveform
@@ -231,12 +231,12 @@ class Kill(pl.Callback):
 music, out = Path(sys.argv[1]), Path(sys.argv[2])
 transform = Waveform(8000, 0.25)
 data = CorpusDataModule((str(music),), out / "cache", music, transform=transform, n_jobs=1)
-original = training._trainer
+original = training.make_trainer
 def trainer(*args, **options):
     made = original(*args, **options)
     made.callbacks.append(Kill())
     return made
-training._trainer = trainer
+training.make_trainer = trainer
 training.fit(SMALL, data, out / "run", epochs=4)
 """
 
@@ -382,28 +382,28 @@ def test_the_last_weights_need_no_validation_part(spectrograms, tmp_path, monkey
 
 
 def test_precision_is_measured_once_and_kept(spectrograms, tmp_path, monkeypatch):
-    used, seconds, trainer = [], iter([0.5, 0.1, 0.1, 0.1]), training._trainer
+    used, seconds, trainer = [], iter([0.5, 0.1, 0.1, 0.1]), training.make_trainer
 
     def spy(*args, **options):
         used.append(options["precision"])
         return trainer(*args, **options)
 
-    monkeypatch.setattr(training, "_trainer", spy)
-    monkeypatch.setattr(training, "_step_s", lambda *_: next(seconds))
-    monkeypatch.setattr(training, "LEAST_STEPS", 1)
+    monkeypatch.setattr(training, "make_trainer", spy)
+    monkeypatch.setattr(trainers, "_step_s", lambda *_: next(seconds))
+    monkeypatch.setattr(trainers, "LEAST_STEPS", 1)
     folder = tmp_path / "run"
     training.fit(MEL, spectrograms, folder, epochs=2, stop_after=1)
     assert json.loads((folder / "precision.json").read_text()) == "bf16-mixed"
     training.fit(MEL, spectrograms, folder, epochs=2)  # goes on without measuring again
     training.fit(MEL, spectrograms, tmp_path / "other", epochs=1)  # no faster, so 32 bits
-    monkeypatch.setattr(training, "LEAST_STEPS", 1000)
+    monkeypatch.setattr(trainers, "LEAST_STEPS", 1000)
     training.fit(MEL, spectrograms, tmp_path / "short", epochs=1)  # over before it would pay
     assert used == ["bf16-mixed", "bf16-mixed", "32-true", "32-true"]
     assert not (tmp_path / "short" / "precision.json").exists()
 
 
 def test_waveforms_are_never_trained_in_16_bits(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_step_s", lambda *_: pytest.fail("nothing to measure"))
+    monkeypatch.setattr(trainers, "_step_s", lambda *_: pytest.fail("nothing to measure"))
     training.fit(SMALL, data, tmp_path / "run", epochs=1)
     assert not (tmp_path / "run" / "precision.json").exists()
 
@@ -412,7 +412,7 @@ def test_measuring_the_speed_leaves_the_model_as_it_is():
     model = runs.MODELS[MEL.model](**MEL.options).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     x = torch.rand(6, 1, 16, 32)
-    assert training._step_s(model, x, False) > 0 and training._step_s(model, x, True) > 0
+    assert trainers._step_s(model, x, False) > 0 and trainers._step_s(model, x, True) > 0
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -57,6 +58,15 @@ def render(
     """
     items = pick(MAKERS, kind, "embedded corpus").plan(size, seed)
     folder = Path(folder).resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # studies that run side by side share corpora
+        return _rendered(kind, items, folder, size, seed, n_jobs)
+
+
+def _rendered(
+    kind: str, items: list[Item], folder: Path, size: DemoSize, seed: int, n_jobs: int
+) -> pd.DataFrame:
+    """Render what is missing, and index all."""
     manifest = {"kind": kind, "size": asdict(size), "seed": seed, "version": VERSION}
     _prepare(folder, manifest)
     missing = [item for item in items if not (folder / "audio" / item.file).exists()]

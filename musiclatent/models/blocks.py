@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
@@ -89,8 +90,8 @@ def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
 class Trained(pl.LightningModule):
     """One step for training, validation and test; Adam with a one-cycle rate.
 
-    A child defines ``encode``, ``decode``, ``measure`` and ``_step``, and calls
-    ``save_hyperparameters`` in its own ``__init__``.
+    A child defines ``_step`` and calls ``save_hyperparameters`` in its own ``__init__``; one that
+    encodes also ``encode``, ``decode`` and ``measure``.
 
     Parameters
     ----------
@@ -129,12 +130,27 @@ class Trained(pl.LightningModule):
         """Log the metrics of a test batch."""
         self._step(batch, "test", index)
 
+    def step_seed(self, index: int) -> list[int]:
+        """Return a seed of this step alone, so that a resumed run goes on as it would have."""
+        return [torch.initial_seed() % 2**31, self.current_epoch, index]
+
+    def step_generator(self, index: int) -> torch.Generator:
+        """Return a generator of this step alone, on the CPU."""
+        state = np.random.default_rng([*self.step_seed(index), 2]).integers(2**63)
+        return torch.Generator().manual_seed(int(state))
+
+    def _rates(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return groups of parameters, and by what the rate of each is multiplied."""
+        return [(list(self.parameters()), 1.0)]
+
     def configure_optimizers(self) -> dict:
         """Adam, its rate rising and falling once over the whole training."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        rates = [self.learning_rate * factor for _, factor in self._rates()]
+        groups = [{"params": parameters} for parameters, _ in self._rates()]
+        optimizer = torch.optim.Adam(groups, lr=self.learning_rate)
         # One more than is taken: the schedule refuses the step after its last.
         steps = self.total_steps + 1
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

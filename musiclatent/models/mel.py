@@ -108,10 +108,8 @@ class MelAutoencoder(Trained):
         target, _, label = batch
         x = target
         if stage == "train":
-            # The same numbers in the same step, so that a resumed run goes on as it would have.
-            seed = [torch.initial_seed() % 2**31, self.current_epoch, index]
             options = {name: self.hparams[name] for name in ("shift", "masks", "mixing")}
-            x, target = augment(target, seed=seed, **options)
+            x, target = augment(target, seed=self.step_seed(index), **options)
         out = self(x)
         mse = nn.functional.mse_loss(out.x_hat, target)
         loss, values = mse, {"mse": mse}

@@ -1,0 +1,217 @@
+"""The experiments of each study, with the papers' figures and their sources."""
+
+from musiclatent.config import Experiment, Training
+
+TP4 = "Nunez, Suarez and Vitetta (2024), TP 4: Encodeador de musica"
+SIZES = (32, 64, 128)
+
+
+def _waveform(maps: int) -> Experiment:
+    """Make one size of the paper's chosen autoencoder (A1, A3)."""
+    paper = {"validation_mse": 0.00328, "test_mse": 0.00338} if maps == 64 else {}
+    about = (
+        f"One convolution and one transposed convolution, {maps} maps, a frame every 512 samples, "
+        "tanh. The paper varied the kernel and names none: 1,024 samples is our choice, as are "
+        "the learning rate and its one-cycle schedule."
+    )
+    options = {"maps": maps, "kernel_size": 1024, "stride": 512, "extra": "none"}
+    source = f"{TP4}, section 2" if paper else ""
+    training = Training(learning_rate=4e-3, batch_size=8)
+    return Experiment(
+        f"waveform-{maps}",
+        str(maps),
+        "WaveformAutoencoder",
+        options,
+        about,
+        training,
+        paper,
+        source,
+    )
+
+
+def _linear(maps: int) -> Experiment:
+    """Make the best linear block transform of the same size, which the paper does not have."""
+    about = (
+        f"The best linear transform from 512 samples to {maps} numbers and back, fitted in closed "
+        "form on the training windows (principal components). Not in the paper: it shows what "
+        "training adds."
+    )
+    options = {"maps": maps, "stride": 512}
+    training = Training(epoch_factor=0.0)
+    name = f"waveform-linear-{maps}"
+    return Experiment(name, f"linear_{maps}", "LinearBlocks", options, about, training)
+
+
+def _extra(extra: str) -> Experiment:
+    """Make the chosen model with added layers (A2, second part)."""
+    about = (
+        f"waveform-64 with an added {extra} layer and ReLU on both sides; the paper found such "
+        "models no better and less clear. Where the layers go is our choice."
+    )
+    options = {"maps": 64, "kernel_size": 1024, "stride": 512, "extra": extra}
+    training = Training(learning_rate=2e-3, batch_size=8, epoch_factor=0.5)
+    name = f"waveform-64-{extra}"
+    return Experiment(name, f"64_{extra}", "WaveformAutoencoder", options, about, training)
+
+
+_POOLING = Experiment(
+    "waveform-pooling",
+    "pooling",
+    "PoolingAutoencoder",
+    {"maps": 64, "channels": [4, 16, 64], "kernel_size": 9, "pool": 8, "hidden": 128},
+    "The autoencoder made from an earlier classifier: three convolutions, three max-poolings and "
+    "four hidden dense layers, ELU and shifted ReLU. The sizes are our choice, and the dense "
+    "layers act on each frame, so that any length works.",
+    Training(learning_rate=1e-3, batch_size=8, epoch_factor=0.1),
+    {"test_mse": 0.05},
+    f"{TP4}, section 2 (the text names no split for this loss)",
+)
+WAVEFORM = (
+    *(_waveform(maps) for maps in SIZES),
+    *(_linear(maps) for maps in SIZES),
+    _POOLING,
+    _extra("conv"),
+    _extra("dense"),
+)
+
+KOVAR = "Kovar, CTU Prague: Learning the hidden structure of music"
+# What a configuration changes in the baseline; the paper names no sizes, so all are our choice.
+CHANNELS = [32, 96, 128]  # of the baseline, as in models.mel
+_FRONT = {
+    "channels": [32, 64, 128, 128],
+    "band_strides": [4, 2, 2, 2],
+    "time_strides": [2, 2, 2, 2],
+}
+_SHAPES = {
+    1: ("baseline", {}),
+    2: ("larger kernel and latent", {"kernel_size": 5, "latent": 256}),
+    3: (
+        "large stride",
+        {"channels": [64, 128], "kernel_size": 7, "band_strides": [8, 4], "time_strides": [4, 4]},
+    ),
+    4: (
+        "deep, small latent",
+        {
+            "channels": [32, 96, 128, 128, 128],
+            "band_strides": [4, 4, 2, 1, 1],
+            "time_strides": [2, 2, 1, 1, 1],
+            "latent": 16,
+        },
+    ),
+    5: ("no batch normalisation", {"batch_norm": False}),
+    6: ("CRNN baseline", _FRONT),
+    7: ("larger kernel", _FRONT | {"kernel_size": 7}),
+    8: ("larger RNN output", _FRONT | {"latent": 256}),
+    9: ("baseline, larger kernel", _FRONT | {"kernel_size": 5}),
+    10: ("small latent", _FRONT | {"latent": 32}),
+}
+_KNN = {
+    "cae": (0.485, 0.455, 0.420, 0.410, 0.440),
+    "triplet": (0.885, 0.840, 0.850, 0.655, 0.695),
+    "crnn": (0.810, 0.915, 0.865, 0.875, 0.880),
+}
+
+
+def _mel(family: str, configuration: int) -> Experiment:
+    """Make one of the fifteen configurations of system B."""
+    kind, changes = _SHAPES[configuration]
+    weight = 0.0 if family == "cae" else 1.0
+    losses = "squared error alone" if family == "cae" else "squared error and triplet loss"
+    return Experiment(
+        f"mel-{family}-{configuration}",
+        f"{family}_{configuration}",
+        "CRNNAutoencoder" if family == "crnn" else "MelAutoencoder",
+        {"triplet_weight": weight} | changes,
+        f"{kind[0].upper()}{kind[1:]}; {losses}. The sizes are our choice; lambda, margin, miner "
+        "and epochs were chosen on folds 3 and 4 of the excerpts, without fold 0.",
+        Training(learning_rate=4e-3, batch_size=80, select="last", balanced=family != "cae"),
+        {"test_knn": _KNN[family][(configuration - 1) % 5]},
+        f"{KOVAR}, table 1 (30 s, random validation set of 200 clips)",
+    )
+
+
+MEL = (
+    *(_mel("cae", i) for i in range(1, 6)),
+    *(_mel("triplet", i) for i in range(1, 6)),
+    *(_mel("crnn", i) for i in range(6, 11)),
+)
+
+COURI = "Couri and Oliveira, CIn/UFPE: autoencoders for digits and music"
+_SPECTRUM = {
+    "latent": 64,
+    "channels": [16, 32, 64, 64, 64],
+    "bins": 256,
+    "frames": 64,
+    "band_strides": [2, 2, 2, 2, 2],
+    "time_strides": [2, 2, 2, 2, 1],
+    "hidden": 1024,
+    "kl_weight": 0.02,
+    "warm_up": 0.2,
+}
+_WIDE = {"channels": [512, 256, 128, 64, 32]}  # the paper's first block has 512
+
+
+def _digits(kind: str, changes: dict, about: str, epoch_factor: float = 1.0) -> Experiment:
+    """Make a variational autoencoder of spoken digits."""
+    return Experiment(
+        f"digits-{kind}",
+        kind,
+        "VAE",
+        _SPECTRUM | {"components": 256} | changes,
+        about,
+        Training(2e-3, 32, select="last", epoch_factor=epoch_factor),
+        source=COURI,
+        full=_WIDE,
+        full_training=Training(5e-4, 64, select="last"),
+    )
+
+
+def _jazz(kind: str, model: str, changes: dict, about: str) -> Experiment:
+    """Make a variational autoencoder of jazz."""
+    options = _SPECTRUM | {"channels": [16, 32, 64, 128, 128], "bins": 512, "frames": 256}
+    options |= {"time_strides": [2, 2, 2, 2, 2], "shift": True}
+    return Experiment(
+        f"jazz-{kind}",
+        kind,
+        model,
+        options | changes,
+        about,
+        Training(1e-3, 8),
+        source=COURI,
+        full=_WIDE,
+        full_training=Training(5e-4, 1, select="last"),
+    )
+
+
+DIGITS = (
+    _digits(
+        "vae",
+        {},
+        "Five convolutions and dense layers to 64 means and variances, added to the best linear "
+        "map of that size. The paper names neither the size of its latent nor other widths than "
+        "its first: both are our choice, as are the weight of the divergence and the linear map.",
+    ),
+    _digits(
+        "plain",
+        {"channels": [32, 64, 128, 128, 128], "components": 0},
+        "Convolutions without the linear map, with a sigmoid at their end, as in the paper; wider, "
+        "and for 0.4 of the epochs, as each takes longer. They need many times the steps.",
+        0.4,
+    ),
+)
+JAZZ = (
+    _jazz(
+        "vae",
+        "VAE",
+        {"components": 64},
+        "Five convolutions and a dense layer to 64 means and variances of six seconds, added to "
+        "the best linear map of that size.",
+    ),
+    _jazz(
+        "crnn",
+        "RecurrentVAE",
+        {"recurrent": 128, "components": 256},
+        "Recurrent layers over time, the paper's first idea for music: eight numbers for each of "
+        "eight latent frames, which share one linear map. So it differs by that map too.",
+    ),
+)

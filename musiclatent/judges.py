@@ -1,0 +1,213 @@
+"""Independent judges of what is said: trained on recordings, never on what a model made.
+
+The *ear* hears a wav file with a front end of its own: 8 kHz, 40 mel bands, a frame of 32 ms every
+10 ms. The *eye* sees spectrograms that have no sound yet, in 40 mel bands up to 4 kHz.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
+
+from musiclatent import audio, runs, trainers
+from musiclatent.config import SEED, Experiment, Training
+from musiclatent.datamodules import EpochSampler
+from musiclatent.rebuilt import Spectrograms
+from musiclatent.spectrograms import LogMel, mel_filters
+from musiclatent.stfts import LogSTFT, scale
+
+TOP_HZ, BANDS, RANGE_DB = 4000, 40, 60.0
+FORMAT = 1  # raise by hand when a change of code makes older judges wrong
+TRAINING = Training(learning_rate=4e-3, batch_size=32, select="last")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained judge.
+
+    Parameters
+    ----------
+    checkpoint
+        Its weights.
+    experiment
+        What was trained.
+    labels
+        Its classes.
+    transform
+        What makes the spectrograms that it shall see, and the length of what it shall hear.
+    """
+
+    checkpoint: Path
+    experiment: Experiment
+    labels: tuple[str, ...]
+    transform: LogSTFT
+
+    def hear(self, paths: Sequence[str | Path]) -> np.ndarray:
+        """Return what is said (B,) in sound files, see `heard`."""
+        return self.name(heard(paths, self.transform.window_s))
+
+    def see(self, x: np.ndarray) -> np.ndarray:
+        """Return what is said (B,) in spectrograms `x` ``(B, F, T)`` in [0, 1], see `seen`."""
+        return self.name(seen(x, self.transform))
+
+    @torch.no_grad()
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """Return the probability of each label (B, classes) for log-mel spectrograms (B, M, T)."""
+        model = runs.load(self.checkpoint, self.experiment)
+        parts = torch.from_numpy(np.ascontiguousarray(x))[:, None].split(64)  # B x 1 x M x T
+        return torch.cat([model(part).softmax(1) for part in parts]).numpy()
+
+    def name(self, x: np.ndarray) -> np.ndarray:
+        """Return the most probable label (B,) of log-mel spectrograms ``(B, M, T)`` in [0, 1]."""
+        return np.array(self.labels)[self.scores(x).argmax(1)]
+
+
+def heard(paths: Sequence[str | Path], window_s: float) -> np.ndarray:
+    """Listen to sound files.
+
+    Parameters
+    ----------
+    paths
+        Audio files of any format and rate.
+    window_s
+        Seconds of each that are heard; what is shorter is padded.
+
+    Returns
+    -------
+    ndarray
+        Log-mel spectrograms (B, M, T) in [0, 1], each by its own range.
+
+    Raises
+    ------
+    AudioError
+        If a file cannot be read.
+    """
+    sr = 2 * TOP_HZ
+    front = LogMel(sr, window_s, n_fft=256, hop_length=80, n_mels=BANDS, top_db=RANGE_DB)
+    n, found = round(window_s * sr), []
+    for path in tqdm(paths, "listen", mininterval=10, delay=2):
+        y = audio.read(path, sr, duration_s=window_s)[0][:n]
+        found.append(front(np.pad(y, (0, n - len(y)))))
+    return front.model_input(np.stack(found))
+
+
+def seen(x: np.ndarray, transform: LogSTFT) -> np.ndarray:
+    """Look at spectrograms as a judge does: in mel bands up to 4 kHz, 60 dB deep.
+
+    Parameters
+    ----------
+    x
+        Spectrograms ``(B, F, T)`` in [0, 1] of the transform's full range.
+    transform
+        What made them.
+
+    Returns
+    -------
+    ndarray
+        Log-mel spectrograms (B, M, T) in [0, 1], each by its own range.
+    """
+    top_hz = min(TOP_HZ, transform.sr / 2)
+    bins = round(transform.n_fft * top_hz / transform.sr)
+    filters = mel_filters(round(2 * top_hz), 2 * bins, BANDS)[:, :bins].toarray()
+    power = 10 ** (np.asarray(x, np.float32)[:, :bins] * transform.top_db / 10)
+    bands = 10 * np.log10(np.maximum(np.einsum("mf,bft->bmt", filters, power), 1e-3))
+    loudest = bands.max((1, 2), keepdims=True)
+    found = scale(np.maximum(bands, loudest - RANGE_DB))[0]
+    return found * (np.ptp(x, axis=(1, 2)) > 0)[:, None, None]  # silence shows no band
+
+
+def train(
+    name: str,
+    x: np.ndarray,
+    labels: np.ndarray,
+    transform: LogSTFT,
+    folder: Path,
+    *,
+    epochs: int,
+    seed: int = SEED,
+) -> Judge:
+    """Train a judge on recordings, go on where it was killed, or reuse it.
+
+    Parameters
+    ----------
+    name
+        Name of the judge, such as ``ear``.
+    x
+        Log-mel spectrograms ``(B, M, T)`` in [0, 1] of recordings: of training files only.
+    labels
+        What they say (B,).
+    transform
+        See `Judge`.
+    folder
+        Folder of its checkpoint.
+    epochs
+        Length of the training.
+    seed
+        Seed of weights, order and augmentation.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two labels, or not one for each spectrogram.
+    """
+    if len(x) != len(labels):
+        raise ValueError(f"there are {len(x)} spectrograms and {len(labels)} labels; give as many")
+    names, codes = np.unique(np.asarray(labels, str), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"the labels are {list(names)}; a judge needs two or more to tell apart")
+    experiment = Experiment(
+        f"judge-{name}", name, "Judge", {"classes": len(names)}, "An independent judge.", TRAINING
+    )
+    found = Judge(folder / "best.ckpt", experiment, tuple(names.tolist()), transform)
+    plan = {"experiment": asdict(experiment), "labels": list(names), "epochs": epochs, "seed": seed}
+    plan |= {"format": FORMAT, "data": hashlib.sha256(x.tobytes() + codes.tobytes()).hexdigest()}
+    identity = trainers.hashed(plan)
+    if trainers.ended(folder, identity):
+        return found
+    resumed = trainers.prepare(experiment, folder, identity)
+    pl.seed_everything(seed, verbose=False)
+    data = TensorDataset(torch.from_numpy(x)[:, None], torch.from_numpy(codes))
+    batches = DataLoader(data, TRAINING.batch_size, sampler=EpochSampler(len(data), seed))
+    model = runs.MODELS["Judge"](
+        **experiment.options,
+        learning_rate=TRAINING.learning_rate,
+        total_steps=epochs * len(batches),
+    )
+    trainer = trainers.make_trainer(experiment, folder, epochs)
+    trainers.fit_quietly(trainer, model, batches, folder / "last.ckpt" if resumed else None)
+    known = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    runs.write_json(folder / "metrics.json", known)  # last: with it the training counts as ended
+    return found
+
+
+def ear(
+    known: Spectrograms, folder: Path, *, epochs: int, of: str = "label", seed: int = SEED
+) -> Judge:
+    """Train the judge that hears files on recordings, or reuse it.
+
+    Parameters
+    ----------
+    known
+        Spectrograms of the training recordings, each from the beginning of its file.
+    folder
+        Folder of the judges.
+    of
+        What it tells apart: ``label``, or ``speaker`` where the corpus names them.
+    epochs, seed
+        As in `train`.
+    """
+    way, labels = known.transform, known.items[of].to_numpy(str)
+    x, place = heard(known.items["path"], way.window_s), folder / f"ear-{of}"
+    return train("ear", x, labels, way, place, epochs=epochs, seed=seed)
+
+
+def eye(known: Spectrograms, folder: Path, *, epochs: int, seed: int = SEED) -> Judge:
+    """Train the judge that sees spectrograms on recordings, or reuse it; as `ear`."""
+    way, labels = known.transform, known.items["label"].to_numpy(str)
+    return train("eye", seen(known.x, way), labels, way, folder / "eye", epochs=epochs, seed=seed)
