@@ -160,7 +160,6 @@ def _digits(kind: str, changes: dict, about: str, epoch_factor: float = 1.0) -> 
         _SPECTRUM | {"components": 256} | changes,
         about,
         Training(2e-3, 32, select="last", epoch_factor=epoch_factor),
-        source=COURI,
         full=_WIDE,
         full_training=Training(5e-4, 64, select="last"),
     )
@@ -172,12 +171,11 @@ def _jazz(kind: str, model: str, changes: dict, about: str) -> Experiment:
     options |= {"time_strides": [2, 2, 2, 2, 2], "shift": True}
     return Experiment(
         f"jazz-{kind}",
-        kind,
+        "conv" if kind == "vae" else kind,
         model,
         options | changes,
         about,
         Training(1e-3, 8),
-        source=COURI,
         full=_WIDE,
         full_training=Training(5e-4, 1, select="last"),
     )

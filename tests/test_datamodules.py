@@ -131,7 +131,7 @@ def test_a_study_names_its_corpora(tmp_path):
     assert demo.names == ("demo-music",)
     space = Workspace("real", "jazz", results=str(tmp_path))
     real = CorpusDataModule.of_study(study("jazz"), space)
-    assert real.names == ("gtzan", "music_speech/music") and real.keep == {"gtzan": ("jazz",)}
+    assert real.names == ("gtzan", "music_speech/music") and real.keep["gtzan"] == ("jazz",)
     own = Workspace("real", "jazz", "/my/music", str(tmp_path))
     assert CorpusDataModule.of_study(study("jazz"), own).names == ("/my/music",)
 

@@ -1,7 +1,10 @@
 import json
+from dataclasses import replace
 
+import joblib
 import pytest
 
+from musiclatent import config
 from musiclatent import reproduce as module
 from musiclatent.config import Workspace
 from musiclatent.corpora import CorpusError
@@ -25,11 +28,27 @@ def ran(monkeypatch, tmp_path):
 def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
     page = reproduce(profile="tiny", results=str(tmp_path))
     assert page == tmp_path / "tiny" / "index.html" and page.exists()
-    assert [(p["study"], name) for name, p in ran] == [
-        *(("waveform", name) for name in module.NOTEBOOKS),
-        *(("mel", name) for name in (*module.NOTEBOOKS, "09_mel_evaluation")),
-        *((name, "01_preprocess") for name in list(STUDIES)[2:]),
+    assert [(p["study"], name) for name, p in ran] == _all()
+
+
+def _all() -> list[tuple[str, str]]:
+    """Each study with its notebooks, in their order."""
+    return [
+        (study.name, name)
+        for study in STUDIES.values()
+        for name in (*(module.NOTEBOOKS if study.experiments else ("01_preprocess",)), *study.own)
     ]
+
+
+def test_studies_side_by_side_run_the_same_notebooks(ran, tmp_path, monkeypatch):
+    assert config.profile("demo").at_once == 2 and config.profile("real").at_once == 1
+    monkeypatch.setitem(config.PROFILES, "tiny", replace(config.profile("tiny"), at_once=2))
+    with joblib.parallel_config("threading"):  # which sees what the fixture put in place
+        reproduce(profile="tiny", results=str(tmp_path))
+    done = [(p["study"], name) for name, p in ran]
+    assert sorted(done) == sorted(_all())
+    for study in STUDIES:  # each keeps its order
+        assert [pair for pair in done if pair[0] == study] == [p for p in _all() if p[0] == study]
 
 
 def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tmp_path):
