@@ -74,7 +74,7 @@ PROFILES = {
     "demo": Profile(
         "demo",
         _DEMO,
-        {"waveform": 5, "mel": 2, "mel-folds": 4, "digits": 10, "jazz": 4, "judge": 12},
+        {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6},
         at_once=2,
     ),
     "real": Profile(
