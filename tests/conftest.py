@@ -8,13 +8,14 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported
 CHECKOUT = Path(__file__).resolve().parents[1]
+DATA = os.environ.get("MUSICLATENT_DATA")  # running a notebook sets it for the kernel
 
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
-    if not os.environ.get("MUSICLATENT_DATA"):
+    if not DATA:
         pytest.skip("set MUSICLATENT_DATA to the folder of the real datasets to run this test")
-    return (CHECKOUT / os.environ["MUSICLATENT_DATA"]).resolve()
+    return (CHECKOUT / DATA).resolve()
 
 
 @pytest.fixture
