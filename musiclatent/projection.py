@@ -11,7 +11,7 @@ from sklearn import manifold
 from sklearn.decomposition import PCA
 
 from musiclatent.config import SEED
-from musiclatent.spectrograms import scale
+from musiclatent.stfts import scale
 
 SAMPLE = 2_000  # rows that trustworthiness is taken of: its cost grows with the square
 FIRST = 50  # principal components that UMAP is given

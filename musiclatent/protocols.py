@@ -16,7 +16,7 @@ from musiclatent.clustering import against, evaluate, kmeans
 from musiclatent.config import SEED
 from musiclatent.fingerprint import groups as connected
 from musiclatent.neighbours import interval, knn, predictions, standardise, summarise
-from musiclatent.spectrograms import scale
+from musiclatent.stfts import scale
 
 C = 5.0  # of the support vector machine, as in the figures that the data's README names
 COMPONENTS = 128

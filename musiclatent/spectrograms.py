@@ -16,10 +16,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR, Study, pick
 from musiclatent.excerpts import Waveform
-from musiclatent.stfts import LogSTFT, scale, unscale
+from musiclatent.stfts import LogSTFT, Scaled
 
 AMIN = 1e-10  # power below which all is silence: -100 dB
-TYPICAL_DB = (-52.0, 28.0)  # median lowest and highest value of 3 s excerpts of GTZAN
 _BLOCK = 64  # frames at once: their spectra fit into the cache
 _LOUDEST_DB = 100.0  # far above what samples in [-1, 1] can give
 _TINY = 1e-20
@@ -164,7 +163,7 @@ def _inverse_mel(power: np.ndarray, filters: scipy.sparse.csr_array) -> np.ndarr
 
 
 @dataclass(frozen=True)
-class LogMel:
+class LogMel(Scaled):
     """Turn a window into a log-mel spectrogram.
 
     Parameters
@@ -221,61 +220,9 @@ class LogMel:
         """
         return log_mel(self._window(y), *self.parameters)
 
-    def model_input(self, x: np.ndarray) -> np.ndarray:
-        """Scale spectrograms to what a model takes.
-
-        Parameters
-        ----------
-        x
-            Decibels ``(..., M, T)``.
-
-        Returns
-        -------
-        ndarray
-            The same in [0, 1], each by its own minimum and maximum.
-        """
-        return scale(x)[0]
-
-    def pair(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return lowest and highest value (...) of spectrograms `x` ``(..., M, T)`` in dB."""
-        return scale(x)[1:]
-
-    def sound(
-        self,
-        x: np.ndarray,
-        low: np.ndarray | float | None = None,
-        high: np.ndarray | float | None = None,
-    ) -> np.ndarray:
-        """Make scaled spectrograms audible.
-
-        Parameters
-        ----------
-        x
-            Spectrograms ``(B, M, T)`` in [0, 1], as a model gives them.
-        low, high
-            Their minimum and maximum in dB, ``(B,)`` or one for all; None takes a typical one.
-
-        Returns
-        -------
-        ndarray
-            Samples ``(B, N)`` float32 in [-1, 1], N = (T - 1) * hop_length.
-
-        Raises
-        ------
-        ValueError
-            As `mel_to_sound`, or if `x` has another number of axes or bands.
-        """
-        if np.ndim(x) != 3 or np.shape(x)[1] != self.n_mels:
-            raise ValueError(f"spectrograms have shape {np.shape(x)}; give (B, {self.n_mels}, T)")
-        low = TYPICAL_DB[0] if low is None else low
-        high = TYPICAL_DB[1] if high is None else high
-        kind = (self.sr, self.n_fft, self.hop_length)
-        return np.stack([mel_to_sound(x_db, *kind) for x_db in unscale(x, low, high)])
-
-    @property
-    def _window(self) -> Waveform:
-        """The window itself, which knows its length and refuses another."""
-        return Waveform(self.sr, self.window_s)
+    def _sound_of(self, x_db: np.ndarray) -> np.ndarray:
+        """Return the sound (N,) of decibels (M, T), N = (T - 1) * hop_length."""
+        return mel_to_sound(x_db, self.sr, self.n_fft, self.hop_length)
 
     @property
     def parameters(self) -> tuple[int, int, int, int, float]:
