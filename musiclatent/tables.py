@@ -196,6 +196,11 @@ def _shaped(name: str, array: np.ndarray, count: int) -> np.ndarray:
     return array
 
 
+def attributes_path(root: Path) -> Path:
+    """Return where the table of attributes lies under the folder `root` of the datasets."""
+    return Path(root) / "gtzan" / "features_30_sec.csv"
+
+
 def attributes(root: Path) -> pd.DataFrame:
     """Read the table of numeric attributes of GTZAN's clips.
 
@@ -215,7 +220,7 @@ def attributes(root: Path) -> pd.DataFrame:
     CorpusError
         If the file is missing or broken.
     """
-    path = Path(root) / "gtzan" / "features_30_sec.csv"
+    path = attributes_path(root)
     if not path.is_file():
         raise CorpusError(f"{str(path)!r}: there is no table of attributes; {_BY_HAND}")
     try:

@@ -10,10 +10,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
     "config experiments studies decoders audio fingerprint demo archives fetch splits tables "
-    "datasets corpora excerpts phases stfts spectrograms attributes shards cache neighbours "
-    "datamodules models runs trainers training latents resynthesis rebuilt judges clustering "
-    "projection protocols probes heldout repetitions explain generation playlists plots "
-    "newmusic listening voices explorer report stamps reproduce colab cli"
+    "datasets corpora excerpts phases stfts spectrograms attributes mel_attributes shards cache "
+    "sections neighbours datamodules models runs trainers supervised training latents "
+    "resynthesis rebuilt judges clustering music_types cleaning calibration classifiers "
+    "attribute_protocols projection protocols probes heldout networks saliency repetitions "
+    "explain generation playlists plots genre_plots newmusic classify listening voices explorer "
+    "report stamps reproduce colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -60,7 +62,7 @@ def test_imports_point_left(path):
 def test_only_the_models_side_knows_torch_and_only_the_explorer_widgets(path):
     torch_side = {
         *("datamodules", "models", "runs", "training", "judges", "latents", "resynthesis"),
-        *("rebuilt", "trainers"),
+        *("rebuilt", "trainers", "supervised", "networks", "saliency"),
     }
     if _layer(path) not in torch_side:
         assert not _external(path) & {"torch", "pytorch_lightning", "captum"}
