@@ -4,26 +4,20 @@ The *ear* hears a wav file with a front end of its own: 8 kHz, 40 mel bands, a f
 10 ms. The *eye* sees spectrograms that have no sound yet, in 40 mel bands up to 4 kHz.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from musiclatent import audio, runs, trainers
+from musiclatent import audio, supervised
 from musiclatent.config import SEED, Experiment, Training
-from musiclatent.datamodules import EpochSampler
 from musiclatent.rebuilt import Spectrograms
 from musiclatent.spectrograms import LogMel, mel_filters
 from musiclatent.stfts import LogSTFT, scale
 
 TOP_HZ, BANDS, RANGE_DB = 4000, 40, 60.0
-FORMAT = 1  # raise by hand when a change of code makes older judges wrong
 TRAINING = Training(learning_rate=4e-3, batch_size=32, select="last")
 
 
@@ -56,12 +50,9 @@ class Judge:
         """Return what is said (B,) in spectrograms `x` ``(B, F, T)`` in [0, 1], see `seen`."""
         return self.name(seen(x, self.transform))
 
-    @torch.no_grad()
     def scores(self, x: np.ndarray) -> np.ndarray:
         """Return the probability of each label (B, classes) for log-mel spectrograms (B, M, T)."""
-        model = runs.load(self.checkpoint, self.experiment)
-        parts = torch.from_numpy(np.ascontiguousarray(x))[:, None].split(64)  # B x 1 x M x T
-        return torch.cat([model(part).softmax(1) for part in parts]).numpy()
+        return supervised.scores(self.checkpoint, self.experiment, [x])
 
     def name(self, x: np.ndarray) -> np.ndarray:
         """Return the most probable label (B,) of log-mel spectrograms ``(B, M, T)`` in [0, 1]."""
@@ -165,24 +156,7 @@ def train(
         f"judge-{name}", name, "Judge", {"classes": len(names)}, "An independent judge.", TRAINING
     )
     found = Judge(folder / "best.ckpt", experiment, tuple(names.tolist()), transform)
-    plan = {"experiment": asdict(experiment), "labels": list(names), "epochs": epochs, "seed": seed}
-    plan |= {"format": FORMAT, "data": hashlib.sha256(x.tobytes() + codes.tobytes()).hexdigest()}
-    identity = trainers.hashed(plan)
-    if trainers.ended(folder, identity):
-        return found
-    resumed = trainers.prepare(experiment, folder, identity)
-    pl.seed_everything(seed, verbose=False)
-    data = TensorDataset(torch.from_numpy(x)[:, None], torch.from_numpy(codes))
-    batches = DataLoader(data, TRAINING.batch_size, sampler=EpochSampler(len(data), seed))
-    model = runs.MODELS["Judge"](
-        **experiment.options,
-        learning_rate=TRAINING.learning_rate,
-        total_steps=epochs * len(batches),
-    )
-    trainer = trainers.make_trainer(experiment, folder, epochs)
-    trainers.fit_quietly(trainer, model, batches, folder / "last.ckpt" if resumed else None)
-    known = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    runs.write_json(folder / "metrics.json", known)  # last: with it the training counts as ended
+    supervised.fit(experiment, [x], codes, folder, epochs=epochs, seed=seed)
     return found
 
 

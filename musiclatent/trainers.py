@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -167,8 +168,18 @@ def fit_quietly(
         raise KeyboardInterrupt("training was stopped; run the same command to go on")
 
 
-def precision(model: Trained, data: CorpusDataModule, folder: Path) -> str:
-    """Choose bfloat16 where the model may take it and it is faster here; a resumed run keeps it."""
+def precision(model: Trained, inputs: Callable[[], Sequence[torch.Tensor]], folder: Path) -> str:
+    """Choose bfloat16 where the model may take it and it is faster here; a resumed run keeps it.
+
+    Parameters
+    ----------
+    model
+        What shall be trained; one that may take 16 bits gets its channels last.
+    inputs
+        Gives what the model takes of one batch, to time it on.
+    folder
+        Where the choice is noted.
+    """
     if not model.mixed:
         return "32-true"
     model.to(memory_format=torch.channels_last)
@@ -180,22 +191,22 @@ def precision(model: Trained, data: CorpusDataModule, folder: Path) -> str:
         return "32-true"  # over before the timing would have paid
     path = folder / "precision.json"
     if not path.exists():
-        x = next(iter(data.loader("train")))[0]
-        seconds = [_step_s(model, x, mixed) for mixed in (False, True)]
+        batch = inputs()
+        seconds = [_step_s(model, batch, mixed) for mixed in (False, True)]
         write_json(path, "bf16-mixed" if seconds[1] < seconds[0] / 1.2 else "32-true")
         log.info("step in 32 and 16 bits: %.3f and %.3f s", *seconds)
     return json.loads(path.read_text())
 
 
-def _step_s(model: Trained, x: torch.Tensor, mixed: bool) -> float:
+def _step_s(model: Trained, inputs: Sequence[torch.Tensor], mixed: bool) -> float:
     """Time a pass forward and backward in seconds: the best of three, after one that warms up."""
     model = copy.deepcopy(model)  # normalisation counts what it sees
     seconds = []
     for _ in range(4):
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            x_hat = model(x).x_hat
-        x_hat.float().mean().backward()
+            out = model(*inputs)
+        getattr(out, "x_hat", out).float().mean().backward()
         seconds.append(time.perf_counter() - began)
     return min(seconds[1:])
 

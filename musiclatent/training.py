@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,8 @@ def fit(
         total_steps=data.steps(epochs),
     )
     if "precision" not in trainer_options:
-        trainer_options["precision"] = precision(model, data, folder)
+        batch = partial(_first, data)
+        trainer_options["precision"] = precision(model, batch, folder)
     trainer = make_trainer(experiment, folder, stop_after or epochs, **trainer_options)
     log.info("%s: %s", experiment.name, "resumed" if resumed else "training")
     fit_quietly(trainer, model, data, folder / "last.ckpt" if resumed else None)
@@ -86,6 +88,11 @@ def fit(
         return None
     _finish(experiment, data, folder, trainer, identity)
     return replace(read_run(experiment, folder), status="resumed" if resumed else "trained")
+
+
+def _first(data: CorpusDataModule) -> list[torch.Tensor]:
+    """Return what a model takes of the first training batch."""
+    return [next(iter(data.loader("train")))[0]]
 
 
 def _set_up(data: CorpusDataModule, experiment: Experiment) -> None:
