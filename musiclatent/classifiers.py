@@ -1,0 +1,174 @@
+"""Classifiers of tables of numbers by name: plain baselines, and those that attributes need.
+
+Means and variances of spectra spread over decades and move together when a recording is louder or
+duller. So the tuned ones take logarithms, and turn the numbers so that what varies inside a genre
+varies alike in every direction.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from musiclatent.config import SEED, pick
+
+SHRINKAGE = 0.1  # of the scatter inside genres towards that of independent numbers
+TREES = 600
+
+
+class Logs(TransformerMixin, BaseEstimator):
+    """Take the logarithm of the columns that are above zero in every training row."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> "Logs":
+        """Look which columns of `x` (B, D) those are."""
+        least = np.min(x, axis=0)
+        self.least_ = np.where(least > 0, least, np.nan)
+        return self
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Return `x` (B, D) with logarithms; what lies below the training rows is lifted there."""
+        return np.where(np.isnan(self.least_), x, np.log(np.fmax(x, self.least_).clip(1e-300)))
+
+
+class Whiten(TransformerMixin, BaseEstimator):
+    """Turn and scale numbers so that rows of one label spread alike in every direction.
+
+    Parameters
+    ----------
+    shrinkage
+        Share of independent numbers in the scatter inside labels, in (0, 1].
+
+    Notes
+    -----
+    Hatch, Kajarekar and Stolcke (2006), Within-class covariance normalization.
+    """
+
+    def __init__(self, shrinkage: float = SHRINKAGE):
+        self.shrinkage = shrinkage
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> "Whiten":
+        """Measure the scatter of `x` (B, D) inside the labels `y` (B,)."""
+        centres = {label: x[y == label].mean(axis=0) for label in np.unique(y)}
+        inner = x - np.stack([centres[label] for label in y])
+        scatter = inner.T @ inner / len(x)  # D x D
+        even = np.trace(scatter) / len(scatter) or 1.0  # one row a label: nothing to measure
+        scatter = (1 - self.shrinkage) * scatter + self.shrinkage * even * np.eye(len(scatter))
+        powers, directions = np.linalg.eigh(scatter)
+        self.mean_, self.turn_ = x.mean(axis=0), directions / np.sqrt(powers)
+        return self
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Return `x` (B, D) turned."""
+        return (x - self.mean_) @ self.turn_
+
+
+def _discriminant() -> LinearDiscriminantAnalysis:
+    """Make linear discriminants with a shrunken scatter."""
+    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
+
+
+def _process(power: float, scale: float) -> GaussianProcessClassifier:
+    """Make a Gaussian process of a fixed kernel: finding one by likelihood takes minutes."""
+    return GaussianProcessClassifier(power * RBF(scale), optimizer=None)
+
+
+def _vote(seed: int) -> VotingClassifier:
+    """Take the mean of the probabilities of three that err differently."""
+    # A small table has fewer columns than a fixed number that the trees would look at.
+    trees = ExtraTreesClassifier(TREES, max_features=0.36, random_state=seed)
+    members = {"lda": _discriminant(), "gp": make_pipeline(Whiten(), _process(10, 6.0))}
+    members["trees"] = make_pipeline(Whiten(), trees)
+    return VotingClassifier(list(members.items()), voting="soft")
+
+
+def _near() -> VotingClassifier:
+    """Look at neighbours near and far, turned and as they are, where copies are among them."""
+    members = {"far": make_pipeline(Whiten(), _process(10, 6.0))}
+    members |= {"near": make_pipeline(Whiten(), _process(10, 4.0)), "plain": _process(100, 4.0)}
+    return VotingClassifier(list(members.items()), voting="soft")
+
+
+def _plain(model: BaseEstimator) -> Pipeline:
+    """Standardise, then classify."""
+    return make_pipeline(StandardScaler(), model)
+
+
+def _logs(model: BaseEstimator) -> Pipeline:
+    """Take logarithms, standardise, then classify."""
+    return make_pipeline(Logs(), StandardScaler(), model)
+
+
+MODELS: dict[str, Callable[[int], Pipeline]] = {
+    "logistic": lambda seed: _plain(LogisticRegression(max_iter=2000)),
+    "svm": lambda seed: _plain(SVC(C=5.0)),
+    "forest": lambda seed: _plain(RandomForestClassifier(TREES, random_state=seed)),
+    "boosting": lambda seed: _plain(
+        HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=seed)
+    ),
+    "mlp": lambda seed: _plain(MLPClassifier((110, 110), max_iter=400, random_state=seed)),
+    "svm_logs": lambda seed: _logs(SVC(C=5.0)),
+    "lda": lambda seed: _logs(_discriminant()),
+    "gp": lambda seed: _logs(make_pipeline(Whiten(), _process(10, 6.0))),
+    "vote": lambda seed: _logs(_vote(seed)),
+    "vote_near": lambda seed: _logs(_near()),
+}
+SEEDED = ("forest", "boosting", "mlp", "vote")  # the others do not depend on a seed
+
+
+def make(name: str, seed: int = SEED) -> Pipeline:
+    """Return an unfitted classifier by its name.
+
+    Parameters
+    ----------
+    name
+        ``logistic``, ``svm`` (C = 5), ``forest``, ``boosting``, ``mlp`` (two layers of 110), all of
+        them on standardised numbers; ``svm_logs``, ``lda``, ``gp`` (Gaussian process), ``vote``
+        (of the latter two and of trees), ``vote_near`` (of three Gaussian processes), on
+        standardised logarithms.
+    seed
+        Seed of those that draw numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is no such classifier.
+    """
+    return pick(MODELS, name, "classifier")(seed)
+
+
+def probabilities(model: Pipeline, x: np.ndarray) -> np.ndarray:
+    """Return the probability of each class.
+
+    Parameters
+    ----------
+    model
+        A fitted classifier.
+    x
+        Rows (B, D).
+
+    Returns
+    -------
+    ndarray
+        (B, classes), rows of sum 1, in the order of ``model.classes_``. A support vector machine
+        has none: its decision values pass through a softmax and must be calibrated.
+    """
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba(x)
+    values = model.decision_function(x)
+    values = values if values.ndim == 2 else np.stack([-values, values], axis=1)  # two classes
+    return softmax(values, axis=1)
