@@ -65,7 +65,7 @@ def _trained(commands, name: str, about: str) -> argparse.ArgumentParser:
 
 
 def _listen(commands) -> None:
-    """Add ``encode``, ``similar``, ``explore`` and ``say``."""
+    """Add ``encode``, ``similar``, ``explore``, ``classify`` and ``say``."""
     sub = _trained(commands, "encode", "encode audio files, rebuild them, place them")
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder of what is made")
@@ -79,6 +79,12 @@ def _listen(commands) -> None:
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca"))
     sub.set_defaults(run=_run_explore)
+    sub = commands.add_parser("classify", help="name the genre of audio files along their length")
+    sub.add_argument("files", nargs="+", type=Path)
+    sub.add_argument("--profile", default="demo", help=", ".join(PROFILES))
+    sub.add_argument("--results", default="results", help="folder (default: %(default)s)")
+    sub.add_argument("--out", type=Path, default=Path("classified"), help="folder of what is made")
+    sub.set_defaults(run=_run_classify)
     sub = _trained(commands, "say", "say digits that nobody recorded")
     sub.add_argument("labels", nargs="+", metavar="digit")
     sub.add_argument("--speaker", default="", help="as whom, such as theo; else anyone")
@@ -119,8 +125,8 @@ def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run
     """Find the trained experiment that a command works with."""
     config.profile(arguments.profile)
     plan = study(arguments.study, arguments.profile)
-    if not plan.experiments:
-        raise ValueError(f"the study {plan.name} has no models in this version; take waveform")
+    if "02_train" not in plan.shared:
+        raise ValueError(f"the study {plan.name} has no model that encodes; take waveform")
     experiment = plan.main(arguments.experiment)
     from musiclatent.runs import read_run  # torch takes seconds: after what can go wrong
 
@@ -159,6 +165,19 @@ def _run_similar(arguments: argparse.Namespace) -> None:
     _set_aside(quarantine)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
     print(f"to listen: {arguments.out / 'similar.html'}")
+
+
+def _run_classify(arguments: argparse.Namespace) -> None:
+    config.profile(arguments.profile)
+    plan = study("genre", arguments.profile)
+    from musiclatent import classify, networks
+
+    space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
+    network = networks.read(space.base / plan.name / networks.FINAL, arguments.profile)
+    table, quarantine = classify.classify(network, plan, arguments.files, arguments.out)
+    _set_aside(quarantine)
+    print(table.drop(columns="path").round(2).to_string(index=False))
+    print(f"pictures and tables of the sections: {arguments.out}")
 
 
 def _run_say(arguments: argparse.Namespace) -> None:

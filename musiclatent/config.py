@@ -67,25 +67,50 @@ class Profile:
 
 _DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
+SHARED = (
+    "01_preprocess",
+    "02_train",
+    "03_analyse",
+    "04_new_music",
+    "05_interpolate_generate",
+)
 PROFILES = {
     "tiny": Profile(
-        "tiny", _TINY, {"waveform": 2, "mel": 1, "mel-folds": 1, "digits": 1, "jazz": 1, "judge": 2}
+        "tiny",
+        _TINY,
+        {"waveform": 2, "mel": 1, "mel-folds": 1, "digits": 1, "jazz": 1, "judge": 2, "genre": 1},
     ),
     "demo": Profile(
         "demo",
         _DEMO,
-        {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6},
+        {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6, "genre": 6},
         at_once=2,
     ),
     "real": Profile(
         "real",
         None,
-        {"waveform": 40, "mel": 24, "mel-folds": 60, "digits": 25, "jazz": 15, "judge": 15},
+        {
+            "waveform": 40,
+            "mel": 24,
+            "mel-folds": 60,
+            "digits": 25,
+            "jazz": 15,
+            "judge": 15,
+            "genre": 50,
+        },
     ),
     "paper": Profile(
         "paper",
         None,
-        {"waveform": 200, "mel": 200, "mel-folds": 200, "digits": 150, "jazz": 6, "judge": 15},
+        {
+            "waveform": 200,
+            "mel": 200,
+            "mel-folds": 200,
+            "digits": 150,
+            "jazz": 6,
+            "judge": 15,
+            "genre": 100,
+        },
     ),
 }
 
@@ -279,9 +304,11 @@ class Study:
         Names of those whose latents are analysed side by side.
     chosen
         Name of the one that makes new music.
+    shared
+        Notebooks that it shares with others; studies without an autoencoder prepare their data
+        only.
     own
-        Notebooks that it runs beyond those that all studies share; they need labels, so none of
-        them runs on a folder of one's own music.
+        Notebooks of its own; they need labels, so none of them runs on a folder of one's own music.
     shrink
         Factor by which the embedded profiles thin out the channels of its models.
     """
@@ -303,6 +330,7 @@ class Study:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     chosen: str = ""
+    shared: tuple[str, ...] = SHARED
     own: tuple[str, ...] = ()
     shrink: int = 1
 

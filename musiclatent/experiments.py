@@ -213,3 +213,41 @@ JAZZ = (
         "eight latent frames, which share one linear map. So it differs by that map too.",
     ),
 )
+
+FREITAS = "Sousa Freitas: music classification with attributes and spectrograms"
+_NETWORK = {"channels": [16, 32, 64, 64], "dropout": 0.4, "masks": 2}
+
+
+def _genre(
+    kind: str, key: str, changes: dict, about: str, paper: dict[str, float] | None = None
+) -> Experiment:
+    """Make a network of system C."""
+    return Experiment(
+        f"genre-{kind}",
+        key,
+        "GenreNetwork",
+        _NETWORK | changes,
+        f"{about} The paper names no layers; widths, epochs and augmentation were chosen on folds "
+        "3 and 4 of the excerpts, without fold 0.",
+        Training(learning_rate=3e-3, batch_size=32, select="last"),
+        paper or {},
+        f"{FREITAS}, results" if paper else "",
+    )
+
+
+GENRE = (
+    _genre(
+        "cnn",
+        "cnn",
+        {},
+        "Four convolutions; mean and deviation over time of each channel in each range of bands.",
+        {"accuracy": 0.49},
+    ),
+    _genre("crnn", "recurrent", {"recurrent": 192}, "The same with a recurrent layer over time."),
+    _genre(
+        "joint",
+        "joint",
+        {"attributes": 1, "hidden": 128},
+        "The same convolutions, joined by attributes of the same excerpt: what the paper wished.",
+    ),
+)

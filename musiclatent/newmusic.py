@@ -107,16 +107,16 @@ def encode(
     encoded, reasons = latents.encode_files(run, study, files, folder)
     model = runs.load(run.checkpoint, run.experiment)
     known = [file for file in files if str(file) not in reasons]
-    names = _names(known, folder)
+    bases = names(known, folder, ENDINGS)
     table = pd.DataFrame(
-        [_rebuild(model, study, file, folder / names[file]) for file in _progress(known, "rebuild")]
+        [_rebuild(model, study, file, folder / bases[file]) for file in progress(known, "rebuild")]
     )
     if training is not None:
         vectors = _vectors(encoded, encoded.items["path"]).loc[table["path"]].to_numpy()
         table = pd.concat([table, _place(vectors, training)], axis=1)
     quarantine = pd.DataFrame(reasons.items(), columns=["path", "reason"])
-    _save(folder / "files.csv", table.to_csv(index=False))
-    _save(folder / "quarantine.csv", quarantine.to_csv(index=False))
+    save(folder / "files.csv", table.to_csv(index=False))
+    save(folder / "quarantine.csv", quarantine.to_csv(index=False))
     return table, quarantine
 
 
@@ -144,18 +144,29 @@ def examples(space: Workspace) -> list[Path]:
     return [Path(path) for path in tracks["path"].iloc[:2]]
 
 
-def _names(files: Sequence[Path], folder: Path) -> dict[Path, str]:
-    """Name what each file becomes, with a number where that would be another file's place."""
+def names(files: Sequence[Path], folder: Path, endings: Sequence[str]) -> dict[Path, str]:
+    """Name what files become, with a number where that would be another file's place.
+
+    Parameters
+    ----------
+    files
+        Audio files.
+    folder
+        Where it goes.
+    endings
+        What is added to the name of a file, for each thing that it becomes.
+    """
     taken = {str(file.resolve()).casefold() for file in files}
-    names = {}
+    found = {}
     for file in files:
         for number in count(1):
             name = file.stem[:60] + (f"-{number}" if number > 1 else "")
-            made = {str(path.resolve()).casefold() for path in _products(folder / name)}
+            paths = [folder / f"{name}{end}" for end in endings]
+            made = {str(path.resolve()).casefold() for path in paths}
             if not made & taken:
                 break
-        names[file], taken = name, taken | made
-    return names
+        found[file], taken = name, taken | made
+    return found
 
 
 def _products(base: Path) -> list[Path]:
@@ -295,7 +306,7 @@ def similar(
     query = _known_vector(model, study, store, Path(file))
     named = found["reason"].eq("")  # else the name itself is no text
     rows, quarantine = [], list(found.loc[~named, ["path", "reason"]].itertuples(index=False))
-    for title, path in _progress(found.loc[named, ["item_id", "path"]].to_numpy(), "similar"):
+    for title, path in progress(found.loc[named, ["item_id", "path"]].to_numpy(), "similar"):
         try:
             rows.append((title, path, _known_vector(model, study, store, Path(path))))
         except AudioError as error:
@@ -303,8 +314,8 @@ def similar(
     if not rows:
         raise ValueError(f"{music}: none of its {len(found)} files can be read; {quarantine[0][1]}")
     tracks = _ranked(query, rows)
-    _save(out / "similar.csv", tracks.to_csv(index=False))
-    _save(out / "similar.html", _page(run, Path(file), Path(music), tracks))
+    save(out / "similar.csv", tracks.to_csv(index=False))
+    save(out / "similar.html", _page(run, Path(file), Path(music), tracks))
     return tracks, pd.DataFrame(quarantine, columns=["path", "reason"])
 
 
@@ -329,7 +340,7 @@ def _known_vector(model, study: Study, store: Path, path: Path) -> np.ndarray:
     found = _VECTOR[what.kind](z.reshape(len(z), -1, frames) for _, z in batches)
     data = io.BytesIO()
     np.save(data, found)
-    _save(stored, data.getvalue())
+    save(stored, data.getvalue())
     return found
 
 
@@ -369,12 +380,12 @@ def _player(path: Path) -> str:
     return ""
 
 
-def _progress(rows: Iterable, label: str) -> Iterator:
+def progress(rows: Iterable, label: str) -> Iterator:
     """Show a bar on stderr, seldom where nobody watches."""
     return tqdm(rows, label, unit="file", mininterval=0.1 if sys.stderr.isatty() else 10)
 
 
-def _save(path: Path, content: str | bytes) -> None:
+def save(path: Path, content: str | bytes) -> None:
     """Write a file, whole or not at all."""
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")

@@ -21,6 +21,7 @@ FIGURES = {
     "test_sisdr": "test SI-SDR (dB)",
     "test_mrstft": "test STFT distance",
     "test_knn": "test accuracy of 10 neighbours",
+    "accuracy": "accuracy on held-out excerpts",
 }
 
 
@@ -40,8 +41,9 @@ def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
         name, about, source, and values: for each of `FIGURES` that any experiment has, ours, the
         paper's where it has one, and the difference in per cent.
     """
-    known = [row for row in study.experiments.values() if f"test_mse_{row.key}" in metrics]
-    shown = [name for name in FIGURES if any(f"{name}_{row.key}" in metrics for row in known)]
+    rows = study.experiments.values()
+    shown = [name for name in FIGURES if any(f"{name}_{row.key}" in metrics for row in rows)]
+    known = [row for row in rows if any(f"{name}_{row.key}" in metrics for name in shown)]
     return [_row(experiment, metrics, shown) for experiment in known]
 
 

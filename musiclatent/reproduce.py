@@ -15,14 +15,6 @@ from musiclatent import config, corpora, report, stamps
 from musiclatent.config import Study, Workspace
 from musiclatent.studies import STUDIES, study
 
-NOTEBOOKS = (
-    "01_preprocess",
-    "02_train",
-    "03_analyse",
-    "04_new_music",
-    "05_interpolate_generate",
-)
-
 # Local sockets: a kernel on TCP warns that its traffic is in plain text.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
 
@@ -116,9 +108,7 @@ def _corpora(plan: Study, space: Workspace) -> list[str]:
 def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
     """Run a study's notebooks; return what went wrong, or nothing."""
     identity = ""
-    for name in (*NOTEBOOKS, *(() if space.corpus else plan.own)):
-        if name != "01_preprocess" and not plan.experiments:
-            continue  # its models come with a later version
+    for name in (*plan.shared, *(() if space.corpus else plan.own)):
         parameters = _parameters(plan, space, experiment)
         parameters |= {"scheduler": scheduler} if name == "01_preprocess" else {}
         source = config.home() / "notebooks" / f"{name}.ipynb"

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from musiclatent.config import Experiment, pick
-from musiclatent.models import blocks, judge, mel, vae, waveform
+from musiclatent.models import blocks, genre, judge, mel, vae, waveform
 from musiclatent.spectrograms import Transform
 
 MODELS = {
@@ -26,6 +26,7 @@ MODELS = {
         vae.VAE,
         vae.RecurrentVAE,
         judge.Judge,
+        genre.GenreNetwork,
     )
 }
 

@@ -5,6 +5,9 @@ from dataclasses import replace
 from musiclatent import experiments
 from musiclatent.config import PROFILES, Experiment, Study, pick
 
+# Of `classifiers`, frozen before a test list was read for it: the best on the filtered validation
+# list, and the best in ten folds of the random training and validation lists together.
+ATTRIBUTE_CLASSIFIERS = {"filtered": "vote", "random": "vote_near"}
 STUDIES = {
     study.name: study
     for study in (
@@ -80,16 +83,29 @@ STUDIES = {
             demo=("demo-dance",),
             real=("edm",),
             window_s=15.0,
+            shared=("01_preprocess",),
         ),
         Study(
             "genre",
             "Genre from attributes and spectrograms",
             "How well do attributes and spectrograms tell genre on artists never heard?",
-            "Sousa Freitas: project report on music genre classification",
+            experiments.FREITAS,
             demo=("demo-music",),
             real=("gtzan",),
-            window_s=30.0,
+            window_s=3.0,
+            input="logmel",
+            ready="gtzan_excerpts",
             split="filtered",
+            experiments={row.name: row for row in experiments.GENRE},
+            compared=("genre-cnn", "genre-crnn", "genre-joint"),
+            chosen="genre-joint",
+            shared=("01_preprocess",),
+            own=(
+                "07_genre",
+                "13_genre_attributes",
+                "14_genre_networks",
+                "15_genre_explained",
+            ),
         ),
     )
 }

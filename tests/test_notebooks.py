@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from musiclatent import reproduce
-from musiclatent.config import Workspace
+from musiclatent.config import SHARED, Workspace
 from musiclatent.studies import STUDIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -36,7 +36,7 @@ def _parameters(path: Path) -> dict:
 
 def test_every_notebook_that_reproduce_runs_is_there():
     own = {name for study in STUDIES.values() for name in study.own}
-    assert {path.stem for path in BOOKS} == {*reproduce.NOTEBOOKS, *own}
+    assert {path.stem for path in BOOKS} == {*SHARED, *own}
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

@@ -34,9 +34,7 @@ def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
 def _all() -> list[tuple[str, str]]:
     """Each study with its notebooks, in their order."""
     return [
-        (study.name, name)
-        for study in STUDIES.values()
-        for name in (*(module.NOTEBOOKS if study.experiments else ("01_preprocess",)), *study.own)
+        (study.name, name) for study in STUDIES.values() for name in (*study.shared, *study.own)
     ]
 
 
@@ -55,16 +53,16 @@ def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tm
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     reproduce("mel", profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
-    assert [name for name, _ in ran] == list(module.NOTEBOOKS)
+    assert [name for name, _ in ran] == list(config.SHARED)
 
 
 def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):
     for _ in range(2):
         reproduce("waveform", profile="tiny", results=str(tmp_path))
-    assert len(ran) == len(module.NOTEBOOKS)
-    assert capsys.readouterr().out.count("reused, nothing changed") == len(module.NOTEBOOKS)
+    assert len(ran) == len(config.SHARED)
+    assert capsys.readouterr().out.count("reused, nothing changed") == len(config.SHARED)
     reproduce("waveform", experiment="waveform-64", profile="tiny", results=str(tmp_path))
-    assert len(ran) == 2 * len(module.NOTEBOOKS)
+    assert len(ran) == 2 * len(config.SHARED)
 
 
 def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeypatch):
@@ -72,7 +70,7 @@ def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeyp
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     (tmp_path / "notebooks").mkdir()
-    for name in module.NOTEBOOKS:
+    for name in config.SHARED:
         (tmp_path / "notebooks" / f"{name}.ipynb").touch()
     reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
     _, parameters = ran[-1]

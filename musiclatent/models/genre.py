@@ -1,0 +1,143 @@
+"""System C: networks that tell genre from spectrograms, from attributes, or from both."""
+
+import torch
+from torch import Tensor, nn
+
+from musiclatent.models.augment import augment
+from musiclatent.models.blocks import Trained
+
+
+class GenreNetwork(Trained):
+    """Convolutions over a log-mel spectrogram, what they see over time, and a dense layer.
+
+    Mean and deviation over time are taken of each channel in each range of bands: where a sound
+    lies tells its genre. With `recurrent` a recurrent layer reads the frames first; with
+    `attributes` numbers of the same excerpt are joined to what the convolutions see.
+
+    Parameters
+    ----------
+    classes
+        How many genres there are.
+    channels
+        Output channels of the convolutions; each halves bands and frames.
+    recurrent
+        Numbers a frame out of a GRU in both directions, even; 0 for none.
+    attributes
+        How many numbers come with each spectrogram; 0 for none.
+    hidden
+        Numbers that the attributes are brought down to.
+    n_mels
+        M, mel bands of the input, a multiple of ``2 ** len(channels)``.
+    dropout
+        Share of the features that training leaves out, in [0, 1).
+    masks
+        How many ranges of bands, and of frames, training hides.
+    learning_rate, total_steps
+        Training, see `Trained`.
+
+    Raises
+    ------
+    ValueError
+        If a number does not fit the others.
+
+    Notes
+    -----
+    Sousa Freitas names no layers, so all of them are our choice. Choi, Fazekas, Sandler and Cho
+    (2017), Convolutional recurrent neural networks for music classification; Park et al. (2019),
+    SpecAugment.
+    """
+
+    mixed = True
+
+    def __init__(
+        self,
+        classes: int = 10,
+        channels: list[int] = [16, 32, 64, 64],  # noqa: B006, plain lists go to the checkpoint
+        recurrent: int = 0,
+        attributes: int = 0,
+        hidden: int = 128,
+        n_mels: int = 128,
+        dropout: float = 0.4,
+        masks: int = 2,
+        learning_rate: float = 3e-3,
+        total_steps: int = 1,
+    ):
+        super().__init__(learning_rate, total_steps)
+        _check(classes, channels, recurrent, n_mels, dropout)
+        self.save_hyperparameters()
+        self.features = _convolutions(channels)
+        width = channels[-1] * (n_mels // 2 ** len(channels))
+        self.recurrent = None
+        if recurrent:
+            self.recurrent = nn.GRU(width, recurrent // 2, batch_first=True, bidirectional=True)
+            width = recurrent
+        self.numbers = _dense(attributes, hidden) if attributes else None
+        self.out = nn.Linear(2 * width + (hidden if attributes else 0), classes)
+
+    def forward(
+        self, x: Tensor, numbers: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return a score for each genre (B, classes).
+
+        Parameters
+        ----------
+        x
+            Spectrograms (B, 1, M, T) in [0, 1].
+        numbers
+            Their attributes (B, D), for a network that takes them.
+        generator
+            Draws the features that are left out; None leaves out none.
+        """
+        h = self.features(x).flatten(1, 2).float()  # B x (C M') x T'
+        if self.recurrent is not None:
+            with torch.autocast(h.device.type, enabled=False):
+                h = self.recurrent(h.transpose(1, 2))[0].transpose(1, 2)
+        h = torch.cat([h.mean(2), h.std(2, correction=0)], dim=1)
+        if self.numbers is not None:
+            h = torch.cat([h, self.numbers(numbers)], dim=1)
+        if generator is not None:
+            kept = torch.rand(h.shape, generator=generator) >= self.hparams.dropout
+            h = h * kept.to(h) / (1 - self.hparams.dropout)
+        return self.out(h)
+
+    def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
+        """Log cross entropy and accuracy, and return the former."""
+        *numbers, label = batch[1:]
+        x, generator = batch[0], None
+        if stage == "train":
+            generator = self.step_generator(index)
+            x, _ = augment(x, seed=self.step_seed(index), masks=self.hparams.masks)
+        scores = self(x, *numbers, generator=generator).float()
+        loss = nn.functional.cross_entropy(scores, label, label_smoothing=0.1)
+        accuracy = (scores.argmax(1) == label).float().mean()
+        for name, value in {"loss": loss, "accuracy": accuracy}.items():
+            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
+        return loss
+
+
+def _convolutions(channels: list[int]) -> nn.Sequential:
+    """Convolutions, the first of which skips every second place and the others pool."""
+    layers, left = [nn.Conv2d(1, channels[0], 5, 2, 2, bias=False)], channels[0]
+    for right in channels[1:]:
+        layers += [nn.BatchNorm2d(left), nn.ReLU(), nn.Conv2d(left, right, 3, 1, 1, bias=False)]
+        layers += [nn.MaxPool2d(2, ceil_mode=True)]  # first: then there is less to normalise
+        left = right
+    return nn.Sequential(*layers, nn.BatchNorm2d(left), nn.ReLU())
+
+
+def _dense(attributes: int, hidden: int) -> nn.Sequential:
+    """Standardise attributes by what training sees, and bring them down."""
+    return nn.Sequential(nn.BatchNorm1d(attributes), nn.Linear(attributes, hidden), nn.ReLU())
+
+
+def _check(classes: int, channels: list[int], recurrent: int, n_mels: int, dropout: float) -> None:
+    """Refuse numbers that do not fit each other."""
+    if classes < 2 or not 0 <= dropout < 1:
+        raise ValueError(f"{classes} classes, dropout {dropout}; give two classes, 0 to below 1")
+    if n_mels % 2 ** len(channels) or not channels:
+        raise ValueError(
+            f"{n_mels} bands cannot be halved {len(channels)} times; give a multiple of "
+            f"{2 ** len(channels)} and one layer or more"
+        )
+    if recurrent % 2:
+        raise ValueError(f"recurrent is {recurrent}; give an even number, half for each direction")
