@@ -173,7 +173,8 @@ def _run_classify(arguments: argparse.Namespace) -> None:
     from musiclatent import classify, networks
 
     space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
-    network = networks.read(space.base / plan.name / networks.FINAL, arguments.profile)
+    folder = space.base / plan.name / networks.FINAL / plan.main().name
+    network = networks.read(folder, arguments.profile)
     table, quarantine = classify.classify(network, plan, arguments.files, arguments.out)
     _set_aside(quarantine)
     print(table.drop(columns="path").round(2).to_string(index=False))

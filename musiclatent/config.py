@@ -83,7 +83,7 @@ PROFILES = {
     "demo": Profile(
         "demo",
         _DEMO,
-        {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6, "genre": 6},
+        {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6, "genre": 3},
         at_once=2,
     ),
     "real": Profile(

@@ -247,7 +247,7 @@ GENRE = (
     _genre(
         "joint",
         "joint",
-        {"attributes": 1, "hidden": 128},
-        "The same convolutions, joined by attributes of the same excerpt: what the paper wished.",
+        {"recurrent": 192, "attributes": 1, "hidden": 128},
+        "The recurrent one and a head on attributes of the same excerpt: what the paper wished.",
     ),
 )

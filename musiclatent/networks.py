@@ -15,6 +15,7 @@ import pandas as pd
 from musiclatent import (
     attribute_protocols,
     calibration,
+    config,
     heldout,
     mel_attributes,
     music_types,
@@ -40,6 +41,8 @@ class Excerpts:
         Log-mel spectrograms (B, M, T) in [0, 1], each by its own range.
     numbers
         Attributes (B, D) of the same spectrograms, see `mel_attributes`.
+    bands
+        Mean and deviation of each band (B, 2M) before scaling, see `neighbours.summarise`.
     items
         One row each: item_id, label, group, split, start_s.
     about
@@ -48,6 +51,7 @@ class Excerpts:
 
     x: np.ndarray
     numbers: np.ndarray
+    bands: np.ndarray
     items: pd.DataFrame
     about: dict
 
@@ -128,10 +132,11 @@ def excerpts(study: Study, space: Workspace, split: str = "") -> Excerpts:
     if items.loc[kept, "label"].nunique() < 2:
         raise ValueError(f"{', '.join(data.names)}: no two labels are known; genre needs labels")
     items = items[kept]
-    x = data.transform.model_input(np.array(data.cached.x[items["row"].to_numpy()]))
+    raw = np.array(data.cached.x[items["row"].to_numpy()])
+    x, bands = data.transform.model_input(raw), neighbours.summarise(raw)
     columns = ["item_id", "label", "group", "split", "start_s"]
     items = items[columns].reset_index(drop=True)
-    return Excerpts(x, mel_attributes.extract(x), items, data.summary())
+    return Excerpts(x, mel_attributes.extract(x), bands, items, data.summary())
 
 
 def train(
@@ -232,8 +237,7 @@ def over_folds(
         for name in plain:
             said = attribute_protocols.judge(name, data.numbers, data.labels, *parts, seeds=1)
             found.setdefault(f"{name}_attributes", []).append(said)
-        bands = neighbours.summarise(data.x)
-        said = attribute_protocols.judge("svm", bands, data.labels, *parts, seeds=1)
+        said = attribute_protocols.judge("svm", data.bands, data.labels, *parts, seeds=1)
         found.setdefault("svm_band_stats", []).append(said)
     return found
 
@@ -290,7 +294,8 @@ def on_latents(space: Workspace, split: str, name: str = "svm") -> Verdict:
     study, home = studies.study("mel", space.profile), replace(space, study="mel")
     row = study.main()
     trained = home.base / "mel" / "folds" / f"{row.name}-{split}" / "latents" / "provenance.json"
-    _, encoded = heldout.train(row, study, home if trained.exists() else space, split)
+    alone = config.profile(space.profile).at_once == 1  # else mel may be at work there
+    _, encoded = heldout.train(row, study, home if trained.exists() and alone else space, split)
     items = encoded.items
     heard = items["label"].ne("").to_numpy() & ~items["silent"].to_numpy(bool)
     z, labels = neighbours.vectors(encoded)[heard], items["label"].to_numpy(str)[heard]
@@ -361,6 +366,31 @@ def calibrate(
     heat = calibration.temperature(*parts["validation"])
     curves, errors = calibration.compare(*parts["test"], heat)
     return replace(network, temperature=network.temperature * heat), curves, errors
+
+
+def final(
+    experiment: Experiment, study: Study, space: Workspace, *, epochs: int
+) -> tuple[Classifier, dict[str, pd.DataFrame], dict[str, float]]:
+    """Make the network that names the genre of any file, or reuse it, and calibrate it.
+
+    Parameters
+    ----------
+    experiment
+        What to train, on ``fold-0``: its validation part gives the temperature.
+    study, space
+        What is studied, and where its results go.
+    epochs
+        Length of the training.
+
+    Returns
+    -------
+    Classifier, dict, dict
+        As `calibrate`.
+    """
+    folder, data = space.folder(FINAL, experiment.name), excerpts(study, space, "fold-0")
+    network, curves, errors = calibrate(train(experiment, data, folder, epochs=epochs), data)
+    write(network, folder)
+    return network, curves, errors
 
 
 def write(network: Classifier, folder: Path) -> Path:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from musiclatent import mel_attributes, networks, supervised, trainers
+from musiclatent import mel_attributes, neighbours, networks, supervised, trainers
 from musiclatent.attribute_protocols import Verdict
 from musiclatent.cache import Cached
 from musiclatent.config import Experiment, Training, Workspace
@@ -50,7 +50,9 @@ def _excerpts(n: int = 48, seed: int = 0) -> Excerpts:
     items = pd.DataFrame({"item_id": [f"i{i}" for i in range(n)], "label": labels, "split": split})
     items = items.assign(group=items["item_id"], start_s=0.0)
     x = _sounds(labels, seed)
-    return Excerpts(x, mel_attributes.extract(x), items, {"split": "outer-0"})
+    return Excerpts(
+        x, mel_attributes.extract(x), neighbours.summarise(x), items, {"split": "outer-0"}
+    )
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def _trained(folder, kind: str, epochs: int) -> Classifier:
     items = networks.pd.DataFrame({"label": labels, "split": "train"})
     numbers = networks.mel_attributes.extract(x)
     experiment = replace(CNN, options=OPTIONS | KINDS[kind])
-    data = networks.Excerpts(x, numbers, items, {})
+    data = networks.Excerpts(x, numbers, numbers, items, {})
     return networks.train(experiment, data, folder / "run", epochs=epochs)
 
 

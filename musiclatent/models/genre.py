@@ -11,8 +11,9 @@ class GenreNetwork(Trained):
     """Convolutions over a log-mel spectrogram, what they see over time, and a dense layer.
 
     Mean and deviation over time are taken of each channel in each range of bands: where a sound
-    lies tells its genre. With `recurrent` a recurrent layer reads the frames first; with
-    `attributes` numbers of the same excerpt are joined to what the convolutions see.
+    lies tells its genre. With `recurrent` a recurrent layer reads the frames first. With
+    `attributes` a second head reads numbers of the same excerpt: the scores of both are added, and
+    each must also be right alone, so that neither leaves the work to the other.
 
     Parameters
     ----------
@@ -71,8 +72,8 @@ class GenreNetwork(Trained):
         if recurrent:
             self.recurrent = nn.GRU(width, recurrent // 2, batch_first=True, bidirectional=True)
             width = recurrent
-        self.numbers = _dense(attributes, hidden) if attributes else None
-        self.out = nn.Linear(2 * width + (hidden if attributes else 0), classes)
+        self.out = nn.Linear(2 * width, classes)
+        self.numbers = _dense(attributes, hidden, classes) if attributes else None
 
     def forward(
         self, x: Tensor, numbers: Tensor | None = None, generator: torch.Generator | None = None
@@ -88,17 +89,30 @@ class GenreNetwork(Trained):
         generator
             Draws the features that are left out; None leaves out none.
         """
+        return sum(self.heads(x, numbers, generator))
+
+    def heads(
+        self, x: Tensor, numbers: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
+        """Return the scores (B, classes) of each head; arguments as in `forward`."""
         h = self.features(x).flatten(1, 2).float()  # B x (C M') x T'
-        if self.recurrent is not None:
-            with torch.autocast(h.device.type, enabled=False):
+        with torch.autocast(h.device.type, enabled=False):
+            if self.recurrent is not None:
                 h = self.recurrent(h.transpose(1, 2))[0].transpose(1, 2)
-        h = torch.cat([h.mean(2), h.std(2, correction=0)], dim=1)
-        if self.numbers is not None:
-            h = torch.cat([h, self.numbers(numbers)], dim=1)
-        if generator is not None:
-            kept = torch.rand(h.shape, generator=generator) >= self.hparams.dropout
-            h = h * kept.to(h) / (1 - self.hparams.dropout)
-        return self.out(h)
+            h = torch.cat([h.mean(2), h.std(2, correction=0)], dim=1)
+            found = [self.out(self._dropped(h, generator))]
+            if self.numbers is not None:
+                scaled, hidden, out = self.numbers
+                seen = torch.relu(hidden(self._dropped(scaled(numbers), generator)))
+                found.append(out(self._dropped(seen, generator)))
+        return found
+
+    def _dropped(self, h: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Leave out some of the features (B, D) and make up for it."""
+        if generator is None:
+            return h
+        kept = torch.rand(h.shape, generator=generator) >= self.hparams.dropout
+        return h * kept.to(h) / (1 - self.hparams.dropout)
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log cross entropy and accuracy, and return the former."""
@@ -107,8 +121,13 @@ class GenreNetwork(Trained):
         if stage == "train":
             generator = self.step_generator(index)
             x, _ = augment(x, seed=self.step_seed(index), masks=self.hparams.masks)
-        scores = self(x, *numbers, generator=generator).float()
-        loss = nn.functional.cross_entropy(scores, label, label_smoothing=0.1)
+        heads = self.heads(x, *numbers, generator=generator)
+        scores = sum(heads)
+        alone = heads if len(heads) > 1 else []
+        losses = [
+            nn.functional.cross_entropy(h, label, label_smoothing=0.1) for h in (scores, *alone)
+        ]
+        loss = sum(losses) / len(losses)
         accuracy = (scores.argmax(1) == label).float().mean()
         for name, value in {"loss": loss, "accuracy": accuracy}.items():
             self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
@@ -125,9 +144,10 @@ def _convolutions(channels: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers, nn.BatchNorm2d(left), nn.ReLU())
 
 
-def _dense(attributes: int, hidden: int) -> nn.Sequential:
-    """Standardise attributes by what training sees, and bring them down."""
-    return nn.Sequential(nn.BatchNorm1d(attributes), nn.Linear(attributes, hidden), nn.ReLU())
+def _dense(attributes: int, hidden: int, classes: int) -> nn.ModuleList:
+    """Make the head of the attributes: standardise by what training sees, then two layers."""
+    layers = nn.BatchNorm1d(attributes), nn.Linear(attributes, hidden), nn.Linear(hidden, classes)
+    return nn.ModuleList(layers)
 
 
 def _check(classes: int, channels: list[int], recurrent: int, n_mels: int, dropout: float) -> None:
