@@ -279,29 +279,37 @@ def fused(name: str, verdicts: Sequence[Verdict]) -> Verdict:
     )
 
 
-def on_latents(space: Workspace, split: str, name: str = "svm") -> Verdict:
+def on_latents(space: Workspace, split: str, name: str = "svm") -> Verdict | None:
     """Ask a classifier of the latents of the study ``mel``, whose encoder saw the same split.
 
     Parameters
     ----------
     space
-        Where the results of genre go; an encoder that ``mel`` has trained beside it is reused.
+        Where the results of genre go. On real data the encoder must have been trained by the study
+        ``mel`` beside it; an embedded one is trained here.
     split
         Such as ``outer-0``.
     name
         The classifier, see `classifiers.make`.
+
+    Returns
+    -------
+    Verdict or None
+        None where there is no such encoder.
     """
     study, home = studies.study("mel", space.profile), replace(space, study="mel")
-    row = study.main()
+    row, embedded = study.main(), config.profile(space.profile).demo is not None
     trained = home.base / "mel" / "folds" / f"{row.name}-{split}" / "latents" / "provenance.json"
-    alone = config.profile(space.profile).at_once == 1  # else mel may be at work there
-    _, encoded = heldout.train(row, study, home if trained.exists() and alone else space, split)
+    if not (embedded or trained.exists()):
+        return None
+    # Beside an embedded study mel may be at work in its folder.
+    _, encoded = heldout.train(row, study, space if embedded else home, split)
     items = encoded.items
     heard = items["label"].ne("").to_numpy() & ~items["silent"].to_numpy(bool)
     z, labels = neighbours.vectors(encoded)[heard], items["label"].to_numpy(str)[heard]
     part = items["split"].to_numpy(str)[heard]
     said = attribute_protocols.judge(name, z, labels, part == "train", part == "test", seeds=1)
-    return replace(said, name="mel_latents")
+    return replace(said, name=f"mel_latents_{split}")
 
 
 def types_accuracy(
