@@ -411,7 +411,7 @@ def test_waveforms_are_never_trained_in_16_bits(data, tmp_path, monkeypatch):
 def test_measuring_the_speed_leaves_the_model_as_it_is():
     model = runs.MODELS[MEL.model](**MEL.options).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    x = torch.rand(6, 1, 16, 32)
+    x = [torch.rand(6, 1, 16, 32)]
     assert trainers._step_s(model, x, False) > 0 and trainers._step_s(model, x, True) > 0
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
