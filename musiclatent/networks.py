@@ -146,7 +146,6 @@ def train(
     *,
     epochs: int,
     seed: int = SEED,
-    labels: np.ndarray | None = None,
 ) -> Classifier:
     """Train a network on the training part, or reuse it.
 
@@ -162,12 +161,9 @@ def train(
         Length of the training.
     seed
         Seed of weights, order and augmentation.
-    labels
-        Other labels (B,) than those of the items, such as music types.
     """
     rows = data.part("train")
-    labels = data.labels if labels is None else np.asarray(labels, str)
-    classes, codes = np.unique(labels[rows], return_inverse=True)
+    classes, codes = np.unique(data.labels[rows], return_inverse=True)
     options = experiment.options | {"classes": len(classes)}
     if takes_numbers(experiment):
         options["attributes"] = data.numbers.shape[1]

@@ -1,10 +1,9 @@
-"""Judges: what they hear and see, what they learn, and how training goes on or is reused."""
+"""Judges: what they hear and see, what they learn, and how training is reused."""
 
 import librosa
 import numpy as np
 import pandas as pd
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from musiclatent import audio, judges, trainers
@@ -203,38 +202,6 @@ def test_the_same_seed_gives_the_same_weights(tones, tmp_path):
         for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
     assert _equal(first, again) and not _equal(first, other)
-
-
-class KilledError(Exception):
-    """As if the process was gone."""
-
-
-class Kill(pl.Callback):
-    """Break a training off in the middle of its third epoch."""
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.current_epoch == 2:
-            raise KilledError
-
-
-def test_a_training_that_is_killed_goes_on_to_the_same_weights(tones, tmp_path, monkeypatch):
-    whole = _train(tones, tmp_path / "whole", epochs=4)
-    with monkeypatch.context() as patch:
-        make = trainers.make_trainer
-
-        def trainer(*args, **options):
-            made = make(*args, **options)
-            made.callbacks.append(Kill())
-            return made
-
-        patch.setattr(trainers, "make_trainer", trainer)
-        with pytest.raises(KilledError):
-            _train(tones, tmp_path / "killed", epochs=4)
-    assert not (tmp_path / "killed" / "metrics.json").exists()
-    torch.rand(7)  # another process has other random numbers behind it
-    resumed = _train(tones, tmp_path / "killed", epochs=4)
-    assert torch.load(resumed.checkpoint, weights_only=True)["epoch"] == 3
-    assert _equal(resumed, whole)
 
 
 def test_a_checkpoint_that_is_cut_short_is_said(tones, tmp_path):

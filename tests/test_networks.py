@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from musiclatent import mel_attributes, neighbours, networks, supervised, trainers
+from musiclatent import mel_attributes, neighbours, networks, supervised
 from musiclatent.attribute_protocols import Verdict
 from musiclatent.cache import Cached
 from musiclatent.config import Experiment, Training, Workspace
@@ -153,13 +153,6 @@ def test_judging_trains_on_the_training_part_alone(data, tmp_path, monkeypatch):
     assert np.array_equal(verdict.rows, np.flatnonzero(data.part("test")))
     assert np.array_equal(verdict.labels, data.labels[verdict.rows])
     assert verdict.summary()["accuracy"] == 1
-
-
-def test_other_labels_can_be_learned(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainers, "fit_quietly", lambda *_: None)
-    types = np.where(data.labels == "blues", "low", "high")
-    found = train(CNN, data, tmp_path / "run", epochs=1, labels=types)
-    assert found.classes == ("high", "low") and found.experiment.options["classes"] == 2
 
 
 def _verdict(rows, labels, probabilities, name="one", classes=GENRES) -> Verdict:
