@@ -165,7 +165,7 @@ def _feed(path: Path, head: bytes) -> int:
     source, sink = os.pipe()
 
     def send() -> None:
-        with path.open("rb") as f, os.fdopen(sink, "wb") as pipe, suppress(BrokenPipeError):
+        with suppress(BrokenPipeError), os.fdopen(sink, "wb") as pipe, path.open("rb") as f:
             f.seek(len(head))
             pipe.write(head)
             shutil.copyfileobj(f, pipe)

@@ -9,14 +9,10 @@ from pathlib import Path
 import papermill
 from joblib import Parallel, delayed
 from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
-from musiclatent import config, corpora, report, stamps
+from musiclatent import config, corpora, kernels, report, stamps
 from musiclatent.config import Study, Workspace
 from musiclatent.studies import STUDIES, study
-
-# Local sockets: a kernel on TCP warns that its traffic is in plain text.
-_LOCAL = Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
 
 
 class ReproduceError(RuntimeError):
@@ -175,7 +171,7 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
     try:
         papermill.execute_notebook(
             source, running, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
-            config=_LOCAL,
+            config=kernels.options(),
         )  # fmt: skip
     except PapermillExecutionError as error:
         failed = folder / f"failed-{source.name}"
