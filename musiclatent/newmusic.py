@@ -10,9 +10,7 @@ similarity function based on signal analysis.
 
 import hashlib
 import io
-import os
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
@@ -29,6 +27,7 @@ from musiclatent.audio import AudioError
 from musiclatent.config import Study, Workspace
 from musiclatent.datasets import plain
 from musiclatent.latents import Latents
+from musiclatent.playlists import save
 from musiclatent.runs import Run
 from musiclatent.spectrograms import transform
 
@@ -383,15 +382,3 @@ def _player(path: Path) -> str:
 def progress(rows: Iterable, label: str) -> Iterator:
     """Show a bar on stderr, seldom where nobody watches."""
     return tqdm(rows, label, unit="file", mininterval=0.1 if sys.stderr.isatty() else 10)
-
-
-def save(path: Path, content: str | bytes) -> None:
-    """Write a file, whole or not at all."""
-    if isinstance(content, str):
-        content = content.encode("utf-8", "backslashreplace")
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
