@@ -23,7 +23,7 @@ LIMIT_MB = 60.0  # browsers on phones open pages of this size; 1 MB is a million
 COLUMNS = ("title", "start_s", "end_s")
 Sounds = Sequence[bytes] | Callable[[int], bytes]
 
-_POLICY = (
+POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "media-src blob:; connect-src blob:; img-src data:"
 )
@@ -97,14 +97,14 @@ def page(
         the page would pass the limit.
     """
     points = _checked(points, table, sounds)
-    text = _json(_table(table, title))
+    text = inline_json(_table(table, title))
     room = limit_mb * 1e6 - len(text) - 16 * len(points) - 20_000  # points, offsets, script
-    sound, offsets = _joined(sounds, len(points), room, limit_mb)
+    sound, offsets = joined(sounds, len(points), room, limit_mb)
     return _PAGE.format(
-        policy=_POLICY,
+        policy=POLICY,
         table=text,
-        points=_base64(points),
-        offsets=_base64(offsets),
+        points=as_base64(points),
+        offsets=as_base64(offsets),
         sound=sound,
         script=resources.files("musiclatent").joinpath("explorer.js").read_text("utf-8"),
     )
@@ -276,7 +276,7 @@ def _progress(n: int) -> tqdm.tqdm:
     return tqdm.trange(n, desc="sound", unit="segment", mininterval=interval)
 
 
-def _joined(sounds: Sounds, n: int, room: float, limit_mb: float) -> tuple[str, np.ndarray]:
+def joined(sounds: Sounds, n: int, room: float, limit_mb: float) -> tuple[str, np.ndarray]:
     """Write the sounds one after the other as base64; and where each begins and the last ends."""
     make = sounds if callable(sounds) else sounds.__getitem__
     parts, offsets = [], [0]
@@ -295,11 +295,11 @@ def _joined(sounds: Sounds, n: int, room: float, limit_mb: float) -> tuple[str, 
     return "".join(parts), np.array(offsets, "<u4")
 
 
-def _base64(array: np.ndarray) -> str:
+def as_base64(array: np.ndarray) -> str:
     """Write the bytes of an array as text."""
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def _json(table: dict) -> str:
+def inline_json(table: dict) -> str:
     """Write strict ASCII json that no html parser can mistake for a tag."""
     return json.dumps(table, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
