@@ -14,6 +14,7 @@ from musiclatent.studies import STUDIES, study
 if TYPE_CHECKING:
     import pandas as pd
 
+    from musiclatent.dance import Collection
     from musiclatent.runs import Run
 
 
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     _data(commands)
     _reproduce(commands)
     _listen(commands)
+    _dance(commands)
     colab = commands.add_parser("colab", help="write notebooks that run in Colab after upload")
     colab.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
     colab.set_defaults(run=_run_colab)
@@ -91,6 +93,30 @@ def _listen(commands) -> None:
     sub.add_argument("--seed", type=int, default=config.SEED, help="another seed, another sound")
     sub.add_argument("--out", type=Path, default=Path("said.wav"), help="file to write")
     sub.set_defaults(run=_run_say, study="digits")
+
+
+def _dance(commands) -> None:
+    """Add ``playlist`` and ``mix``."""
+    sub = commands.add_parser("playlist", help="write a playlist of sections of a folder of music")
+    kinds = "central, cluster, border, anomalies or neighbours"
+    sub.add_argument("--of", default="central", help=f"{kinds} (default: %(default)s)")
+    sub.add_argument("--k", type=int, default=4, help="number of clusters (default: %(default)s)")
+    sub.add_argument("--cluster", type=int, default=0, help="which of them, for central, cluster")
+    sub.add_argument("--track", default="", help="whose neighbours, a file of the folder")
+    sub.add_argument("--at", type=float, default=0.0, help="at which second of it")
+    sub.add_argument("--n", type=int, default=20, help="sections at most (default: %(default)s)")
+    sub.set_defaults(run=_run_playlist, out="playlist.xspf")
+    mix = commands.add_parser("mix", help="render a folder of music as one mix, beat on beat")
+    mix.add_argument("--beats", type=int, default=32, help="of a crossfade (default: %(default)s)")
+    mix.set_defaults(run=_run_mix, out="mix.flac")
+    for one in (sub, mix):
+        one.add_argument("folder", help="a folder of music")
+        name = one.get_default("out")
+        one.add_argument("--out", type=Path, default=Path(name), help=f"file (default: {name})")
+        numbers = "classical, mel-crnn, mel-cae or vggish; else the best that is there"
+        one.add_argument("--numbers", default="", help=numbers)
+        one.add_argument("--profile", default="", help="whose networks; else real, then demo")
+        one.add_argument("--results", default="results", help="folder (default: %(default)s)")
 
 
 def _run_fetch(arguments: argparse.Namespace) -> None:
@@ -179,6 +205,50 @@ def _run_classify(arguments: argparse.Namespace) -> None:
     _set_aside(quarantine)
     print(table.drop(columns="path").round(2).to_string(index=False))
     print(f"pictures and tables of the sections: {arguments.out}")
+
+
+def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
+    """Cut the tracks of a folder into sections; choose which numbers stand for them."""
+    folder = Path(arguments.folder).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder; name a folder of music")
+    from musiclatent import dance, embeddings
+
+    def space(profile: str) -> config.Workspace:
+        return config.Workspace(profile, "edm", str(folder), arguments.results)
+
+    trained = embeddings.trained("mel-crnn", space("real"))
+    chosen = space(arguments.profile or ("real" if trained else "demo"))
+    config.profile(chosen.profile)
+    found = dance.collect(study("edm", chosen.profile), chosen)
+    _set_aside(found.quarantine)
+    for copy, first in found.copies.items():
+        print(f"left out: {copy} holds the same samples as {first}", file=sys.stderr)
+    name = arguments.numbers or dance.usual(chosen)
+    print(f"sections are compared by {name}", file=sys.stderr)
+    return found, name
+
+
+def _run_playlist(arguments: argparse.Namespace) -> None:
+    found, name = _collection(arguments)
+    from musiclatent import dance
+
+    choice = {"k": arguments.k, "cluster": arguments.cluster}
+    choice |= {"track": arguments.track, "at_s": arguments.at}
+    rows = dance.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
+    print(rows[["item_id", "start_s", "why"]].to_string(index=False))
+    print(f"{len(rows)} sections in {arguments.out}")
+
+
+def _run_mix(arguments: argparse.Namespace) -> None:
+    found, name = _collection(arguments)
+    from musiclatent import dance
+
+    _, made = dance.mix(found, name, arguments.out, arguments.beats)
+    _set_aside(made.quarantine)
+    columns = ["track", "start_s", "fade_s", "rate", "note"]
+    print(made.tracks[columns].round(3).to_string(index=False))
+    print(f"{made.seconds / 60:.1f} minutes in {made.path}; its cue sheet lies beside it")
 
 
 def _run_say(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_score
+from sklearn.metrics import (
+    adjusted_rand_score,
+    normalized_mutual_info_score,
+    silhouette_score,
+    v_measure_score,
+)
 
 from musiclatent.config import SEED
 
@@ -185,6 +190,60 @@ def against(labels_true: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
         "v_measure": float(v_measure_score(labels[known], clusters[known])),
         "adjusted_rand": float(adjusted_rand_score(labels[known], clusters[known])),
     }
+
+
+def compare(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Say how far two clusterings of the same rows agree.
+
+    Parameters
+    ----------
+    first, second
+        Cluster of each row (B,), under any numbers; rows that either leaves out, -1, do not count.
+
+    Returns
+    -------
+    dict
+        ``adjusted_rand``, about 0 for chance, and ``normalised_mutual_information`` from 0 to 1: 1
+        where both are the same sets.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or no row is in clusters of both.
+
+    Notes
+    -----
+    Hubert and Arabie (1985), Comparing partitions; Strehl and Ghosh (2002), Cluster ensembles, with
+    the arithmetic mean of both entropies.
+    """
+    first, second = _both(first, second)
+    return {
+        "adjusted_rand": float(adjusted_rand_score(first, second)),
+        "normalised_mutual_information": float(normalized_mutual_info_score(first, second)),
+    }
+
+
+def crossed(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """Count how many rows are in each pair of clusters: those of `first` by those of `second`.
+
+    Raises
+    ------
+    ValueError
+        As `compare`.
+    """
+    first, second = _both(first, second)
+    return pd.crosstab(pd.Series(first, name="first"), pd.Series(second, name="second"))
+
+
+def _both(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are in clusters of both."""
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape:
+        raise ValueError(f"one clustering has {first.size} rows, the other {second.size}")
+    known = (first != -1) & (second != -1)
+    if not known.any():
+        raise ValueError("no row is in clusters of both; cluster the same rows")
+    return first[known], second[known]
 
 
 def sizes(labels: np.ndarray) -> pd.DataFrame:

@@ -305,8 +305,7 @@ class Study:
     chosen
         Name of the one that makes new music.
     shared
-        Notebooks that it shares with others; studies without an autoencoder prepare their data
-        only.
+        Notebooks that run on any corpus, a folder of one's own too; most studies share them.
     own
         Notebooks of its own; they need labels, so none of them runs on a folder of one's own music.
     shrink

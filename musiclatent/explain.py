@@ -189,6 +189,56 @@ def why(
     return table.iloc[order].reset_index(drop=True)
 
 
+def clusters(
+    x: np.ndarray, labels: np.ndarray, columns: Sequence[str], seed: int = SEED
+) -> tuple[pd.DataFrame, float]:
+    """Say which columns set clusters apart, by a forest that learns to tell them.
+
+    Parameters
+    ----------
+    x
+        Standardised numbers (B, D).
+    labels
+        Cluster of each row (B,).
+    columns
+        Names of the numbers (D,).
+    seed
+        Seed of the forest.
+
+    Returns
+    -------
+    DataFrame
+        One row a column, the most important first: column, importance (mean decrease of impurity),
+        and for each cluster ``cluster K``: the mean SHAP value of its own rows, the part of their
+        probability that the column gives.
+    float
+        Share of rows that trees which did not see them put into their cluster.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ or there are fewer than two clusters.
+
+    Notes
+    -----
+    Breiman (2001), Random forests; Lundberg et al. (2020), TreeSHAP.
+    """
+    labels = np.asarray(labels)
+    if x.shape != (len(labels), len(columns)) or len(np.unique(labels)) < 2:
+        raise ValueError(
+            f"numbers {x.shape}, {len(labels)} labels, {len(columns)} names; give one label a row, "
+            "one name a column, and two clusters or more"
+        )
+    forest = RandomForestClassifier(300, oob_score=True, random_state=seed, n_jobs=1)
+    forest.fit(x, labels)
+    values = shap_values(forest, x)  # B x D x K
+    table = pd.DataFrame({"column": columns, "importance": forest.feature_importances_})
+    for code, label in enumerate(forest.classes_):
+        table[f"cluster {label}"] = values[labels == label, :, code].mean(axis=0)
+    table = table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+    return table, float(forest.oob_score_)
+
+
 def _table(x: np.ndarray, columns: Sequence) -> np.ndarray:
     """Refuse what is no table with these columns."""
     x = np.asarray(x)

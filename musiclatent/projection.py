@@ -104,6 +104,50 @@ def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> P
     )
 
 
+def tsne(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> Projection:
+    """Lay latents out on a plane by t-SNE, which keeps neighbours and gives up distances.
+
+    Of wide latents the first 50 principal components are taken.
+
+    Parameters
+    ----------
+    z
+        Latents (B, D).
+    seed
+        Seed; one thread works, and the same seed gives the same plane.
+    fit_on
+        (B,) bool: rows that decide the plane; the rest is placed on it. None takes all.
+
+    Raises
+    ------
+    ValueError
+        As `pca`; the plane needs four rows at least.
+
+    Notes
+    -----
+    van der Maaten and Hinton (2008), Visualizing data using t-SNE; openTSNE (Policar et al. 2019).
+    """
+    from openTSNE import TSNE  # a second to import
+
+    rows, first = _rows(z, fit_on, 4), None
+    if z.shape[1] > FIRST:
+        first = pca(z, min(FIRST, len(rows)), fit_on)
+        z = first.points
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    model = TSNE(perplexity=perplexity, random_state=seed, n_jobs=1).fit(np.asarray(z[rows], float))
+    points = np.empty((len(z), 2), np.float32)
+    points[rows] = model
+    rest = np.setdiff1d(np.arange(len(z)), rows)
+
+    def place(z: np.ndarray) -> np.ndarray:
+        """Place new rows, each by itself."""
+        return np.asarray(model.transform(np.asarray(z, float)), np.float32)
+
+    if len(rest):
+        points[rest] = place(z[rest])
+    return Projection(points, None, "t-SNE", lambda z: place(first.place(z) if first else z))
+
+
 def trustworthiness(z: np.ndarray, points: np.ndarray, k: int = 15) -> float:
     """Say how far neighbours on the plane are neighbours among the latents.
 

@@ -1,11 +1,14 @@
 """Where in a spectrogram a network looks: Grad-CAM, handed over as arrays."""
 
 import numpy as np
+import torch
 from captum.attr import LayerAttribution, LayerGradCam
-from torch import nn
+from torch import Tensor, nn
 
 from musiclatent import runs, supervised
+from musiclatent.models.vggish import VGGish
 from musiclatent.networks import Classifier
+from musiclatent.runs import Run
 
 
 def grad_cam(network: Classifier, x: np.ndarray, numbers: np.ndarray, label: str) -> np.ndarray:
@@ -45,8 +48,79 @@ def grad_cam(network: Classifier, x: np.ndarray, numbers: np.ndarray, label: str
     inputs = supervised.tensors([x, numbers])
     image, others = inputs[0], inputs[1:] if model.numbers is not None else []
     code = network.classes.index(label)
-    found = LayerGradCam(model, layer).attribute(
-        image, target=code, additional_forward_args=tuple(others) or None, relu_attributions=True
+    return _map(model, layer, image, code, *others)
+
+
+def toward_clusters(
+    network: Run | VGGish,
+    x: np.ndarray,
+    seconds: np.ndarray,
+    centres: np.ndarray,
+    codes: np.ndarray,
+    *,
+    window_s: float = 3.0,
+) -> np.ndarray:
+    """Map what in spectrograms brings a part near the middle of its cluster.
+
+    Parameters
+    ----------
+    network
+        What embedded the parts: a trained autoencoder of mel spectrograms, or VGGish.
+    x
+        What the network takes (B, M, T), see `embeddings.inputs`.
+    seconds
+        Which second of the window the part is (B,), int from 0; 0 for VGGish.
+    centres
+        Middles of the clusters (K, D), in numbers of the embedding.
+    codes
+        Cluster of each part (B,).
+    window_s
+        Length of a spectrogram in seconds, of which each is a part.
+
+    Returns
+    -------
+    ndarray
+        (B, M, T) in [0, 1], each by its own highest value.
+
+    Raises
+    ------
+    ValueError
+        If there is no such cluster.
+
+    Notes
+    -----
+    Selvaraju et al. (2017), Grad-CAM; the score of a cluster is the negative squared distance to
+    its middle, on the last convolution.
+    """
+    codes = np.asarray(codes)
+    if codes.min() < 0 or codes.max() >= len(centres):
+        raise ValueError(f"clusters {np.unique(codes)} are asked about; there are {len(centres)}")
+    middles = torch.from_numpy(np.asarray(centres, np.float32))
+    second = torch.from_numpy(np.asarray(seconds, np.int64))
+    image = torch.from_numpy(np.asarray(x, np.float32))[:, None]  # B x 1 x M x T
+    if isinstance(network, VGGish):
+        image, convolutions = image.transpose(2, 3), network.features  # it takes time first
+
+        def score(image: Tensor, second: Tensor) -> Tensor:
+            return -torch.cdist(network(image), middles).square()
+    else:
+        model = runs.load(network.checkpoint, network.experiment)
+        convolutions = model.down
+
+        def score(image: Tensor, second: Tensor) -> Tensor:
+            parts = model.encode(image).tensor_split(round(window_s), dim=2)
+            means = torch.stack([part.mean(dim=2) for part in parts], dim=1)  # B x seconds x K
+            return -torch.cdist(means[torch.arange(len(means)), second], middles).square()
+
+    layer = [part for part in convolutions if isinstance(part, nn.Conv2d)][-1]
+    cam = _map(score, layer, image, torch.from_numpy(codes.astype(np.int64)), second)
+    return cam.transpose(0, 2, 1) if isinstance(network, VGGish) else cam
+
+
+def _map(forward, layer: nn.Module, image: Tensor, target: int | Tensor, *others) -> np.ndarray:
+    """Grad-CAM of a layer, as wide as the image (B, F, T), each by its own highest value."""
+    found = LayerGradCam(forward, layer).attribute(
+        image, target=target, additional_forward_args=others or None, relu_attributions=True
     )
     wide = LayerAttribution.interpolate(found, image.shape[2:], "bilinear")
     cam = wide.detach()[:, 0].numpy().astype(np.float32)

@@ -83,7 +83,13 @@ STUDIES = {
             demo=("demo-dance",),
             real=("edm",),
             window_s=15.0,
-            shared=("01_preprocess",),
+            shared=(
+                "01_preprocess",
+                "06_edm_segments",
+                "16_edm_network",
+                "17_edm_versions",
+                "18_edm_mix",
+            ),
         ),
         Study(
             "genre",

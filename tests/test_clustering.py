@@ -120,3 +120,41 @@ def test_labels_and_clusters_that_cannot_be_compared_are_refused():
         clustering.against(["a", "b"], [0, 1, 1])
     with pytest.raises(ValueError, match="no row has a label"):
         clustering.against(["", ""], [0, 1])
+
+
+def test_the_same_sets_under_other_numbers_agree_fully(rng):
+    first = rng.integers(0, 4, 60)
+    second = np.array([7, 2, 9, 0])[first]
+    full = {"adjusted_rand": 1.0, "normalised_mutual_information": 1.0}
+    assert clustering.compare(first, second) == pytest.approx(full)
+    chance = clustering.compare(first, rng.permutation(first))
+    assert abs(chance["adjusted_rand"]) < 0.1 and chance["normalised_mutual_information"] < 0.2
+    assert clustering.compare(second, first) == pytest.approx(clustering.compare(first, second))
+    frozen = clustering.compare([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2])
+    assert frozen["adjusted_rand"] == pytest.approx(0.2424, abs=1e-4)
+    assert frozen["normalised_mutual_information"] == pytest.approx(0.5158, abs=1e-4)
+
+
+def test_rows_that_either_leaves_out_do_not_count():
+    first, second = [0, 0, 1, 1, -1, 2], [5, 5, 3, 3, 3, -1]
+    assert clustering.compare(first, second)["adjusted_rand"] == 1
+    table = clustering.crossed(first, second)
+    assert table.index.tolist() == [0, 1] and table.columns.tolist() == [3, 5]
+    assert table.to_numpy().tolist() == [[0, 2], [2, 0]]
+    assert (table.index.name, table.columns.name) == ("first", "second")
+
+
+def test_every_row_is_counted_once(rng):
+    first, second = rng.integers(0, 3, 50), rng.integers(0, 5, 50)
+    table = clustering.crossed(first, second)
+    assert table.to_numpy().sum() == 50
+    assert table.sum(axis=1).tolist() == np.bincount(first).tolist()
+    assert (clustering.crossed(second, first).T.to_numpy() == table.to_numpy()).all()
+
+
+@pytest.mark.parametrize("function", [clustering.compare, clustering.crossed])
+def test_clusterings_that_cannot_be_compared_are_refused(function):
+    with pytest.raises(ValueError, match="one clustering has 3 rows, the other 2"):
+        function([0, 1, 1], [0, 1])
+    with pytest.raises(ValueError, match="no row is in clusters of both; cluster the same rows"):
+        function([0, -1], [-1, 0])

@@ -147,3 +147,41 @@ def test_a_forest_of_genres_is_explained(data_root):
     assert reasons["attribute"].is_unique and len(reasons) == explain.STRONGEST
     answers = forest.predict_proba(x[:5]).argmax(axis=1)
     assert (values.sum(axis=1)[range(5), answers] > 0).all()  # an answer is above the mean
+
+
+def test_the_columns_that_set_clusters_apart_are_found(rng):
+    labels = np.repeat([0, 1, 2], 30)
+    x = rng.normal(size=(90, 4))
+    x[:, 0] += 8 * (labels == 1)
+    x[:, 2] += 8 * (labels == 2)
+    table, right = explain.clusters(x, labels, COLUMNS)
+    assert right > 0.95
+    assert set(table["column"][:2]) == {"loud_mean", "tempo"}
+    assert table["importance"].is_monotonic_decreasing
+    assert table["importance"].sum() == pytest.approx(1)
+    rows = table.set_index("column")
+    assert list(rows.columns) == ["importance", "cluster 0", "cluster 1", "cluster 2"]
+    assert rows["cluster 1"].idxmax() == "loud_mean" and rows["cluster 2"].idxmax() == "tempo"
+    assert (rows.loc[["loud_mean", "tempo"], "cluster 0"] > 0.1).all()
+    # all columns together lift a cluster from its share to nearly certain
+    np.testing.assert_allclose(rows.filter(like="cluster").sum(), 2 / 3, atol=0.05)
+    assert explain.clusters(x, labels, COLUMNS)[0].equals(table)
+
+
+def test_clusters_of_noise_are_told_by_chance_alone(rng):
+    x, labels = rng.normal(size=(120, 4)), np.arange(120) % 3
+    table, right = explain.clusters(x, labels, COLUMNS)
+    assert right < 0.5 and table["importance"].max() < 0.35
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "columns"),
+    [
+        (6, np.zeros(6, int), COLUMNS),
+        (6, np.arange(5), COLUMNS),
+        (6, np.arange(6) % 2, COLUMNS[:3]),
+    ],
+)
+def test_clusters_that_cannot_be_told_apart_are_refused(rows, labels, columns):
+    with pytest.raises(ValueError, match="give one label a row, one name a column, and two clus"):
+        explain.clusters(np.zeros((rows, 4)), labels, columns)

@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
     "config experiments studies decoders audio fingerprint demo archives fetch splits tables "
     "datasets corpora excerpts phases stfts spectrograms attributes mel_attributes shards cache "
-    "sections neighbours datamodules models runs trainers supervised training latents "
-    "resynthesis rebuilt judges clustering music_types cleaning calibration classifiers "
-    "attribute_protocols projection protocols probes heldout networks saliency repetitions "
-    "explain generation playlists plots genre_plots newmusic classify listening voices explorer "
-    "report stamps reproduce colab cli"
+    "harmony sections keys rhythm structure neighbours versions datamodules models runs "
+    "pretrained trainers supervised training latents resynthesis rebuilt judges clustering soft "
+    "music_types views cleaning calibration classifiers attribute_protocols projection protocols "
+    "probes heldout networks saliency repetitions embeddings explain generation playlists mixing "
+    "mixdown projector dance plots genre_plots dance_plots newmusic classify listening voices "
+    "explorer raters report stamps kernels reproduce colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -62,7 +63,7 @@ def test_imports_point_left(path):
 def test_only_the_models_side_knows_torch_and_only_the_explorer_widgets(path):
     torch_side = {
         *("datamodules", "models", "runs", "training", "judges", "latents", "resynthesis"),
-        *("rebuilt", "trainers", "supervised", "networks", "saliency"),
+        *("rebuilt", "trainers", "supervised", "networks", "saliency", "pretrained"),
     }
     if _layer(path) not in torch_side:
         assert not _external(path) & {"torch", "pytorch_lightning", "captum"}

@@ -147,3 +147,30 @@ def test_further_latents_are_placed_as_if_they_had_been_there(rng):
     plane = projection.pca(z, fit_on=fitted)
     np.testing.assert_allclose(plane.place(z[40:]), plane.points[40:], atol=1e-5)
     assert plane.place(z[:1]).shape == (1, 2)
+
+
+def test_tsne_keeps_neighbours_and_places_the_rest(rng):
+    truth = np.repeat([0, 1], 20)
+    z = (rng.standard_normal((40, 60)) + 20 * truth[:, None]).astype(np.float32)
+    fit_on = np.arange(40) % 5 > 0
+    flat = projection.tsne(z, 0, fit_on)
+    assert flat.name == "t-SNE" and flat.explained is None and flat.points.shape == (40, 2)
+    centres = np.array([np.median(flat.points[fit_on & (truth == c)], axis=0) for c in (0, 1)])
+    nearer = np.linalg.norm(flat.points[:, None] - centres, axis=2).argmin(axis=1)
+    assert (nearer == truth).all()
+    np.testing.assert_array_equal(projection.tsne(z, 0, fit_on).points, flat.points)
+    np.testing.assert_allclose(flat.place(z[~fit_on]), flat.points[~fit_on], atol=1e-4)
+    np.testing.assert_allclose(flat.place(z[:1]), flat.place(z[:3])[:1], atol=1e-3)
+
+
+def test_tsne_of_a_plane_is_trusted_and_needs_four_rows(rng):
+    z = np.pad(rng.standard_normal((60, 2)), ((0, 0), (0, 4)))
+    assert projection.trustworthiness(z, projection.tsne(z).points) > 0.9
+    few = projection.tsne(z[:5], fit_on=np.arange(5) < 4)
+    assert few.points.shape == (5, 2) and np.isfinite(few.points).all()
+    with pytest.raises(ValueError, match="3 rows of 6 numbers are too few"):
+        projection.tsne(z[:3])
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        projection.tsne(np.full((6, 3), np.nan))
+    with pytest.raises(ValueError, match="for each of the 60 rows"):
+        projection.tsne(z, fit_on=np.ones(3, bool))

@@ -1,0 +1,363 @@
+"""A collection of dance tracks as one table of sections: where notebooks and commands start."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from musiclatent import (
+    cache,
+    clustering,
+    corpora,
+    embeddings,
+    mixdown,
+    mixing,
+    playlists,
+    rhythm,
+    structure,
+    versions,
+    views,
+)
+from musiclatent.config import Study, Workspace, pick
+from musiclatent.datamodules import CorpusDataModule
+from musiclatent.harmony import Harmony
+from musiclatent.mixdown import Mix
+from musiclatent.mixing import Route
+from musiclatent.rhythm import Rhythm
+from musiclatent.sections import attribute_table
+
+CLASSICAL = "classical"
+LEAST_S = 1.0  # of a section: the networks take no less
+FULL_SCALE = 0.999  # from which a sample counts as clipped
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Measure the share of clipped samples of a section, for the cache.
+
+    Parameters
+    ----------
+    sr
+        Sampling rate in Hz; that of most tracks, for another rate blurs the peaks.
+    window_s
+        Length of a section in seconds.
+    """
+
+    kind: ClassVar[str] = "clipping"
+    version: ClassVar[int] = 1
+    first_only: ClassVar[bool] = False
+
+    sr: int = 44_100
+    window_s: float = 15.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one output: ``(1,)``."""
+        return (1,)
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Return the share (1,) of samples (N,) at full scale."""
+        return np.array([np.mean(np.abs(y) >= FULL_SCALE)], np.float32)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Sections of a folder of tracks on a fixed grid.
+
+    Parameters
+    ----------
+    study, space
+        Whose corpora, and where the results go.
+    items
+        One row a track, with what its corpus knows of it.
+    everything
+        One row a section, silent ones and copies too: item_id, path, label, group (the tune),
+        split, start_s, end_s, silent, attributes, clipped (share of samples).
+    copies
+        item_id of each track that holds the same samples as another -> item_id of that.
+    quarantine
+        Files set aside: path, reason.
+    """
+
+    study: Study
+    space: Workspace
+    items: pd.DataFrame
+    everything: pd.DataFrame
+    copies: dict[str, str]
+    quarantine: pd.DataFrame
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Which rows of `everything` are heard, a second long, and no copies (B,), bool."""
+        rows = self.everything
+        long = (rows["end_s"] - rows["start_s"]).to_numpy() >= LEAST_S
+        copy = rows["item_id"].isin(self.copies).to_numpy()
+        return ~rows["silent"].to_numpy(bool) & long & ~copy
+
+    @cached_property
+    def sections(self) -> pd.DataFrame:
+        """The sections that are heard and no copies."""
+        return self.everything[self.kept].reset_index(drop=True)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Place of each of `sections` in its track, from 0."""
+        return (self.sections["start_s"] / self.study.window_s).round().astype(int).to_numpy()
+
+    @cached_property
+    def loud(self) -> pd.DataFrame:
+        """The `sections` that are not quiet, with `structure.central`; `row` is their place."""
+        rows = structure.central(self.sections)
+        rows = rows.assign(row=np.arange(len(rows)))
+        return rows[rows["role"] != "quiet"].reset_index(drop=True)
+
+    def harmony(self) -> np.ndarray:
+        """Pitch classes over time (B, 12, T) of `sections`, from the cache."""
+        return _values(_cached(self.study, self.space, Harmony), self.sections)
+
+    def aligned(self) -> np.ndarray:
+        """How the harmony of `sections` agrees (B, B), see `versions.alignment`."""
+        return versions.alignment(self.harmony(), self.sections["item_id"], self.places)
+
+    def vectors(self, name: str) -> np.ndarray:
+        """Return `sections` as numbers (B, D).
+
+        Parameters
+        ----------
+        name
+            ``classical``, 17 standardised attributes, or one of `embeddings.NAMES`.
+        """
+        if name == CLASSICAL:
+            columns = views.SEVENTEEN
+            x = self.sections[list(columns)].to_numpy(np.float64)
+            return ((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)).astype(np.float32)
+        found = embeddings.parts(name, self.study, self.space)
+        return embeddings.of_sections(found, self.sections)
+
+    def parts(self) -> pd.DataFrame:
+        """Cut every track where its music changes, on its beats, see `structure.sections`."""
+        beats, tables = self.rhythms(), []
+        for item_id, path in self.sections.groupby("item_id")["path"].first().items():
+            found = beats[path]
+            cut = structure.sections(path, found.beats_s, downbeat=found.downbeat)
+            tables.append(cut.assign(item_id=item_id, path=path))
+        return pd.concat(tables, ignore_index=True)
+
+    def labels(self, name: str, k: int) -> np.ndarray:
+        """Cluster `sections` (B,) by k-means of `vectors`."""
+        return clustering.kmeans(self.vectors(name), k)
+
+    def rhythms(self) -> dict[str, Rhythm]:
+        """Return the beats of every readable track, by its path."""
+        tracks, _ = rhythm.tracks(list(self.sections["path"].unique()), self.space.folder("rhythm"))
+        return {path: track.rhythm for path, track in tracks.items()}
+
+    def rhythm(self) -> pd.DataFrame:
+        """Return the sections with tempo, key and loudness, see `rhythm.table`."""
+        return rhythm.table(self.sections, self.space.folder("rhythm"))[0]
+
+
+def collect(study: Study, space: Workspace, scheduler: str = "") -> Collection:
+    """Cut a corpus into sections, or reuse what was cut before.
+
+    Parameters
+    ----------
+    study
+        Its window is the length of a section.
+    space
+        Where the results go; a folder of one's own takes the place of the corpora.
+    scheduler
+        Address of a Dask scheduler for the work over files; empty for this machine.
+
+    Raises
+    ------
+    ValueError
+        If no track can be read, or all are silent.
+    """
+    index = _index(study, space)
+    options = {"window_s": study.window_s, "scheduler": scheduler or None}
+    table, quarantine = attribute_table(index.items, space.folder("cache"), **options)
+    clipped = _values(_cached(study, space, Clipping, scheduler), table)[:, 0]
+    copies = versions.copies(table)
+    bad = [part for part in (index.quarantine, quarantine) if len(part)]
+    bad = pd.concat(bad, ignore_index=True) if bad else quarantine
+    found = Collection(study, space, index.items, table.assign(clipped=clipped), copies, bad)
+    if not found.kept.any():
+        raise ValueError("all tracks are silent; name a folder with sound in it")
+    return found
+
+
+def known_beats(found: Collection) -> dict[str, np.ndarray]:
+    """Return the known times of beats in seconds, by path; none where the corpus knows none."""
+    if "beat_times" not in found.items:
+        return {}
+    return {row.path: np.asarray(row.beat_times) for row in found.items.itertuples()}
+
+
+def hits(found: Collection, parts: pd.DataFrame, window_s: float = 3.0) -> dict[str, float]:
+    """Compare where tracks were cut with where they are known to change.
+
+    Parameters
+    ----------
+    found
+        The collection.
+    parts
+        item_id, start_s, of one way to cut them.
+    window_s
+        How far a boundary may lie from the known one.
+
+    Returns
+    -------
+    dict
+        Mean ``precision``, ``recall`` and ``f`` over tracks; empty where the corpus knows nothing.
+    """
+    if "sections" not in found.items:
+        return {}
+    known = found.items.set_index("item_id")["sections"].map(json.loads)
+    rows = [
+        structure.hit_rate(
+            _edges(cut["start_s"]), _edges([s["start_s"] for s in known[name]]), window_s
+        )
+        for name, cut in parts.groupby("item_id")
+    ]
+    return pd.DataFrame(rows).mean().to_dict()
+
+
+def _edges(starts_s: Iterable[float]) -> np.ndarray:
+    """Return where a track changes: the beginnings of its sections, but the first."""
+    return np.sort(np.asarray(list(starts_s), float))[1:]
+
+
+def playlist(
+    found: Collection, name: str, path: Path, what: str = "central", n: int = 20, **choice
+) -> pd.DataFrame:
+    """Write a playlist of sections of one kind.
+
+    Parameters
+    ----------
+    found
+        The collection.
+    name
+        Which numbers count, see `Collection.vectors`.
+    path
+        ``.xspf`` or ``.m3u8``.
+    what
+        ``central`` or ``cluster`` sections of a cluster, those at the ``border`` of two,
+        ``anomalies``, or the ``neighbours`` of a section.
+    n
+        How many at most.
+    choice
+        ``k``, number of clusters (4); ``cluster``, which one (0); ``track`` and ``at_s``, the
+        section whose neighbours are asked for.
+
+    Returns
+    -------
+    DataFrame
+        The sections that were written, each with its reason in ``why``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, cluster, track or moment.
+    """
+    k, cluster = choice.get("k", 4), choice.get("cluster", 0)
+    sections, z = found.sections, found.vectors(name)
+    make = {
+        "central": lambda: playlists.central(z, sections, found.labels(name, k), cluster, n),
+        "cluster": lambda: playlists.cluster(sections, found.labels(name, k), cluster).head(n),
+        "border": lambda: playlists.border(z, sections, found.labels(name, k), n),
+        "anomalies": lambda: playlists.anomalies(z, sections, n),
+        "neighbours": lambda: playlists.neighbours(z, sections, _at(sections, choice), n),
+    }
+    rows = pick(make, what, "kind of playlist")()
+    if rows.empty:
+        raise ValueError(f"no section is one of {what}; choose another kind of playlist")
+    playlists.write(path, rows, f"{what} sections")
+    return rows
+
+
+def _at(sections: pd.DataFrame, choice: dict) -> int:
+    """Find the section of a track at a moment."""
+    track, at_s = choice.get("track", ""), choice.get("at_s", 0.0)
+    if track not in set(sections["item_id"]):
+        raise ValueError(
+            f"there is no track {track!r} with sound; name one as it stands in the folder"
+        )
+    inside = (
+        sections["item_id"].eq(track) & sections["start_s"].le(at_s) & sections["end_s"].gt(at_s)
+    )
+    if not inside.any():
+        raise ValueError(f"{track} has no section with sound at {at_s:g} s; name another moment")
+    return int(np.flatnonzero(inside)[0])
+
+
+def mix(found: Collection, name: str, path: Path, beats: int = mixdown.BEATS) -> tuple[Route, Mix]:
+    """Put all tracks in an order in which each goes well into the next, and render it.
+
+    Parameters
+    ----------
+    found
+        The collection; copies are left out.
+    name
+        Which numbers say how near sections are, see `Collection.vectors`.
+    path
+        The mix, ``.flac`` or ``.wav``; its cue sheet goes beside it.
+    beats
+        Length of a crossfade.
+
+    Returns
+    -------
+    Route
+        The order, with the cost of every passage.
+    Mix
+        Where everything lies in the mix.
+
+    Raises
+    ------
+    ValueError
+        As `mixing.costs` and `mixdown.render`.
+    """
+    table = found.rhythm()
+    heard = found.sections["path"].isin(table["path"]).to_numpy()
+    route = mixing.order(table, mixing.costs(table, found.vectors(name)[heard]))
+    made = mixdown.render(route, found.rhythms(), path, beats=beats)
+    mixdown.cue(made, path.with_suffix(".cue"))
+    return route, made
+
+
+def usual(space: Workspace) -> str:
+    """Name the numbers to take where nothing has to be trained for it.
+
+    VGGish where its weights are, our network where it was trained, else classical attributes.
+    """
+    if embeddings.usual() == "vggish":
+        return "vggish"
+    return "mel-crnn" if embeddings.trained("mel-crnn", space) else CLASSICAL
+
+
+def _index(study: Study, space: Workspace) -> corpora.Corpus:
+    """Index the tracks; versions of a tune share a group."""
+    return CorpusDataModule.of_study(study, space).index()
+
+
+def _cached(study: Study, space: Workspace, kind: type, scheduler: str = "") -> cache.Cached:
+    """Compute a transform of every section, or read it."""
+    take = kind(window_s=study.window_s)
+    folder = space.folder("cache") / f"{take.kind}-{take.window_s:g}s-{take.sr}hz"
+    return cache.build(
+        _index(study, space).items, take, folder, n_jobs=2, scheduler=scheduler or None
+    )
+
+
+def _values(cached: cache.Cached, sections: pd.DataFrame) -> np.ndarray:
+    """Values of the same sections, in their order; zeros where a file broke off earlier."""
+    names = ["item_id", "start_s"]
+    rows = sections[names].merge(cached.items[[*names, "row"]], "left", names)["row"]
+    x = np.asarray(cached.x)[rows.fillna(0).astype(int)]
+    x[rows.isna().to_numpy()] = 0
+    return x
