@@ -223,16 +223,18 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     found = dance.collect(study("edm", chosen.profile), chosen)
     _set_aside(found.quarantine)
     for copy, first in found.copies.items():
-        print(f"left out: {copy} holds the same samples as {first}", file=sys.stderr)
+        print(f"left out: {copy} is the same as {first} in every section", file=sys.stderr)
     name = arguments.numbers or dance.usual(chosen)
     print(f"sections are compared by {name}", file=sys.stderr)
     return found, name
 
 
 def _run_playlist(arguments: argparse.Namespace) -> None:
-    found, name = _collection(arguments)
-    from musiclatent import dance
+    from musiclatent import dance, playlists
 
+    playlists.check(arguments.out)
+    config.pick(dict.fromkeys(dance.KINDS), arguments.of, "kind of playlist")
+    found, name = _collection(arguments)
     choice = {"k": arguments.k, "cluster": arguments.cluster}
     choice |= {"track": arguments.track, "at_s": arguments.at}
     rows = dance.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
@@ -241,9 +243,10 @@ def _run_playlist(arguments: argparse.Namespace) -> None:
 
 
 def _run_mix(arguments: argparse.Namespace) -> None:
-    found, name = _collection(arguments)
-    from musiclatent import dance
+    from musiclatent import dance, mixdown
 
+    mixdown.check(arguments.out, arguments.beats)
+    found, name = _collection(arguments)
     _, made = dance.mix(found, name, arguments.out, arguments.beats)
     _set_aside(made.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "note"]

@@ -29,7 +29,7 @@ def elbow(z: np.ndarray, ks: Sequence[int] = range(1, 13), seed: int = SEED) -> 
     z
         Latents (B, D).
     ks
-        Numbers of clusters.
+        Numbers of clusters; those above the number of rows are left out.
     seed
         Seed of the first centres.
 
@@ -44,7 +44,7 @@ def elbow(z: np.ndarray, ks: Sequence[int] = range(1, 13), seed: int = SEED) -> 
         As `kmeans`.
     """
     z = _turned(z)
-    rows = [(k, _fit(z, k, seed).inertia_) for k in ks]
+    rows = [(k, _fit(z, k, seed).inertia_) for k in ks if k <= len(z)]
     return pd.DataFrame(rows, columns=["k", "inertia"])
 
 

@@ -1,11 +1,11 @@
 """A collection of dance tracks as one table of sections: where notebooks and commands start."""
 
 import json
+import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,46 +23,21 @@ from musiclatent import (
     versions,
     views,
 )
+from musiclatent.clipping import Clipping
 from musiclatent.config import Study, Workspace, pick
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.embeddings import Parts
 from musiclatent.harmony import Harmony
 from musiclatent.mixdown import Mix
 from musiclatent.mixing import Route
 from musiclatent.rhythm import Rhythm
 from musiclatent.sections import attribute_table
 
+log = logging.getLogger("musiclatent")
 CLASSICAL = "classical"
-LEAST_S = 1.0  # of a section: the networks take no less
-FULL_SCALE = 0.999  # from which a sample counts as clipped
-
-
-@dataclass(frozen=True)
-class Clipping:
-    """Measure the share of clipped samples of a section, for the cache.
-
-    Parameters
-    ----------
-    sr
-        Sampling rate in Hz; that of most tracks, for another rate blurs the peaks.
-    window_s
-        Length of a section in seconds.
-    """
-
-    kind: ClassVar[str] = "clipping"
-    version: ClassVar[int] = 1
-    first_only: ClassVar[bool] = False
-
-    sr: int = 44_100
-    window_s: float = 15.0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one output: ``(1,)``."""
-        return (1,)
-
-    def __call__(self, y: np.ndarray) -> np.ndarray:
-        """Return the share (1,) of samples (N,) at full scale."""
-        return np.array([np.mean(np.abs(y) >= FULL_SCALE)], np.float32)
+LEAST_S = 1.5  # of a section: the networks take no less
+FEWEST = 6  # sections that can be clustered
+KINDS = ("central", "cluster", "border", "anomalies", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -93,7 +68,7 @@ class Collection:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Which rows of `everything` are heard, a second long, and no copies (B,), bool."""
+        """Which rows of `everything` are heard, `LEAST_S` long, and no copies (B,), bool."""
         rows = self.everything
         long = (rows["end_s"] - rows["start_s"]).to_numpy() >= LEAST_S
         copy = rows["item_id"].isin(self.copies).to_numpy()
@@ -136,13 +111,13 @@ class Collection:
             columns = views.SEVENTEEN
             x = self.sections[list(columns)].to_numpy(np.float64)
             return ((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)).astype(np.float32)
-        found = embeddings.parts(name, self.study, self.space)
-        return embeddings.of_sections(found, self.sections)
+        return embeddings.of_sections(self.seconds(name), self.sections)
 
     def parts(self) -> pd.DataFrame:
         """Cut every track where its music changes, on its beats, see `structure.sections`."""
         beats, tables = self.rhythms(), []
-        for item_id, path in self.sections.groupby("item_id")["path"].first().items():
+        readable = self.sections[self.sections["path"].isin(beats)]
+        for item_id, path in readable.groupby("item_id")["path"].first().items():
             found = beats[path]
             cut = structure.sections(path, found.beats_s, downbeat=found.downbeat)
             tables.append(cut.assign(item_id=item_id, path=path))
@@ -150,11 +125,36 @@ class Collection:
 
     def labels(self, name: str, k: int) -> np.ndarray:
         """Cluster `sections` (B,) by k-means of `vectors`."""
-        return clustering.kmeans(self.vectors(name), k)
+        return clustering.kmeans(self.vectors(name), self.clusters(k))
+
+    def clusters(self, k: int) -> int:
+        """Return how many clusters the loud sections bear: `k`, or fewer.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than `FEWEST` sections.
+        """
+        if len(self.loud) < FEWEST:
+            raise ValueError(
+                f"{len(self.loud)} sections of {self.study.window_s:g} s are too few to cluster; "
+                f"give tracks with {FEWEST} or more in all"
+            )
+        return min(k, len(self.loud) // 2)
+
+    def seconds(self, name: str) -> Parts:
+        """Return the parts of `sections` of about a second, see `embeddings.parts`."""
+        found = embeddings.parts(name, self.study, self.space)
+        rows = views.owners(found.items, self.sections) >= 0
+        items = found.items[rows].reset_index(drop=True)
+        return replace(found, z=found.z[rows], items=items)
 
     def rhythms(self) -> dict[str, Rhythm]:
         """Return the beats of every readable track, by its path."""
-        tracks, _ = rhythm.tracks(list(self.sections["path"].unique()), self.space.folder("rhythm"))
+        paths = list(self.sections["path"].unique())
+        tracks, bad = rhythm.tracks(paths, self.space.folder("rhythm"))
+        for path, reason in bad.itertuples(index=False):
+            log.warning("no beats of %s: %s", path, reason)
         return {path: track.rhythm for path, track in tracks.items()}
 
     def rhythm(self) -> pd.DataFrame:
@@ -265,20 +265,28 @@ def playlist(
     ValueError
         If there is no such kind, cluster, track or moment.
     """
+    pick(dict.fromkeys(KINDS), what, "kind of playlist")
     k, cluster = choice.get("k", 4), choice.get("cluster", 0)
     sections, z = found.sections, found.vectors(name)
     make = {
         "central": lambda: playlists.central(z, sections, found.labels(name, k), cluster, n),
         "cluster": lambda: playlists.cluster(sections, found.labels(name, k), cluster).head(n),
         "border": lambda: playlists.border(z, sections, found.labels(name, k), n),
-        "anomalies": lambda: playlists.anomalies(z, sections, n),
+        "anomalies": lambda: _anomalies(found, z, n),
         "neighbours": lambda: playlists.neighbours(z, sections, _at(sections, choice), n),
     }
-    rows = pick(make, what, "kind of playlist")()
+    rows = make[what]()
     if rows.empty:
         raise ValueError(f"no section is one of {what}; choose another kind of playlist")
     playlists.write(path, rows, f"{what} sections")
     return rows
+
+
+def _anomalies(found: Collection, z: np.ndarray, n: int) -> pd.DataFrame:
+    """Sections unlike all others, the silent ones first."""
+    silent = found.everything[found.everything["silent"].astype(bool)].head(n)
+    others = playlists.anomalies(z, found.sections, n)
+    return pd.concat([silent.assign(why="silence"), others], ignore_index=True).head(n)
 
 
 def _at(sections: pd.DataFrame, choice: dict) -> int:
@@ -322,6 +330,10 @@ def mix(found: Collection, name: str, path: Path, beats: int = mixdown.BEATS) ->
     ValueError
         As `mixing.costs` and `mixdown.render`.
     """
+    if len(found.sections) > mixing.MOST:
+        raise ValueError(
+            f"{len(found.sections)} sections are more than {mixing.MOST}; mix fewer tracks at once"
+        )
     table = found.rhythm()
     heard = found.sections["path"].isin(table["path"]).to_numpy()
     route = mixing.order(table, mixing.costs(table, found.vectors(name)[heard]))

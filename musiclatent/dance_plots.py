@@ -287,8 +287,7 @@ def path(
     """Draw the way of a mix through the map of sections.
 
     Dotted lines lead through a track, from its entry to its exit; arrows to the next. Numbers stand
-    at the entries, and in the list of the tracks with the time at which they are entered, without
-    fades.
+    at the entries, and in the list of the tracks with the time at which they come in.
 
     Parameters
     ----------
@@ -297,7 +296,7 @@ def path(
     sections
         item_id and start_s of each (B rows), the table that was ordered.
     route
-        As `mixing.Route.tracks`.
+        As `mixing.Route.tracks`, with start_s: where each comes in, in seconds of the mix.
     labels
         Cluster of each section (B,), -1 for none; None draws all grey.
 
@@ -309,7 +308,7 @@ def path(
     figure, (axis, side) = plt.subplots(1, 2, figsize=(13, 7.5), width_ratios=[2.2, 1])
     _cloud(axis, points, np.full(len(points), -1) if labels is None else labels, s=16, alpha=0.35)
     legs = _legs(np.asarray(points), sections, route)  # tracks x 2 x 2
-    start_s = (route["exit_s"] - route["entry_s"]).cumsum().shift(fill_value=0.0).to_numpy()
+    start_s = route["start_s"].to_numpy(float)
     hues = plt.get_cmap("plasma")(0.8 * start_s / max(start_s.max(), 1e-9))
     style = {"color": "w", "fontsize": 8, "fontweight": "bold", "ha": "center", "va": "center"}
     for i, name in enumerate(route["track"]):

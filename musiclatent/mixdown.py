@@ -159,7 +159,8 @@ def render(
         If the file cannot be written.
     """
     path = Path(path)
-    _check(route.tracks, path, beats)
+    check(path, beats)
+    _check(route.tracks, path)
     lengths, quarantine = _lengths(route.tracks["path"])
     legs = route.tracks.assign(end_s=route.tracks["path"].map(lengths)).dropna(subset=["end_s"])
     if legs.empty:
@@ -171,12 +172,22 @@ def render(
     return Mix(path, sr, round(tracks["end_s"].iloc[-1] * sr) / sr, tracks, quarantine)
 
 
-def _check(legs: pd.DataFrame, path: Path, beats: int) -> None:
-    """Look at what `render` takes, at the door."""
+def check(path: Path, beats: int) -> None:
+    """Refuse, before anything is computed, what `render` cannot make.
+
+    Raises
+    ------
+    ValueError
+        If `beats` or the suffix is another.
+    """
     if beats not in (4, 8, 16, 32, 64):
         raise ValueError(f"a fade of {beats} beats does not fill bars; take 4, 8, 16, 32 or 64")
     if path.suffix.lower() not in (".flac", ".wav"):
         raise ValueError(f"{path}: cannot write a mix with this suffix; use .flac or .wav")
+
+
+def _check(legs: pd.DataFrame, path: Path) -> None:
+    """Look at the tracks that `render` takes, at the door."""
     if (again := legs["path"][legs["path"].duplicated()]).size:
         raise ValueError(f"{again.iloc[0]} comes twice in the route; list each track once")
     if path.resolve() in {Path(track).resolve() for track in legs["path"]}:

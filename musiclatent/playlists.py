@@ -62,11 +62,22 @@ def write(path: str | Path, sections: pd.DataFrame, title: str) -> Path:
     XSPF version 1, https://www.xspf.org/spec. Characters that XML 1.0 cannot hold become U+FFFD.
     """
     path = Path(path)
-    formats = {".xspf": _xspf, ".m3u8": _m3u8}
-    if path.suffix.lower() not in formats:
-        raise ValueError(f"{path.name!r} is no playlist; let its name end in .xspf or .m3u8")
+    check(path)
     _check(sections)
-    return save(path, formats[path.suffix.lower()](path, sections, title))
+    make = {".xspf": _xspf, ".m3u8": _m3u8}[path.suffix.lower()]
+    return save(path, make(path, sections, title))
+
+
+def check(path: Path) -> None:
+    """Refuse a name that no playlist has.
+
+    Raises
+    ------
+    ValueError
+        If its suffix is another than ``.xspf`` and ``.m3u8``.
+    """
+    if path.suffix.lower() not in (".xspf", ".m3u8"):
+        raise ValueError(f"{path.name!r} is no playlist; let its name end in .xspf or .m3u8")
 
 
 def save(path: Path, content: str | bytes) -> Path:

@@ -86,7 +86,7 @@ def questions(
         Row numbers of `sections`: `first`, and `second`, which was proposed after it. Pairs of one
         tune are left out, for everybody would know them.
     n_per_cluster, n_pairs
-        Number of questions, even; 0 for none.
+        Number of questions, even; fewer where there are not as many sections or pairs.
     seed
         Of choice and order.
 
@@ -100,7 +100,7 @@ def questions(
     Raises
     ------
     ValueError
-        If a number is odd, or there are too few sections or pairs to ask so much.
+        If a number is odd, or there is nothing to ask.
     """
     for name, n in (("n_per_cluster", n_per_cluster), ("n_pairs", n_pairs)):
         if n < 0 or n % 2:
@@ -312,12 +312,7 @@ def _fits(
     examples = members[[0, other[0] if len(other) else min(1, len(members) - 1)]]
     candidates = {True: np.setdiff1d(members, examples)}
     candidates[False] = np.flatnonzero((labels >= 0) & (labels != k))
-    if min(map(len, candidates.values())) < half:
-        raise ValueError(
-            f"cluster {k} has {len(members)} sections and the others {len(candidates[False])}; "
-            f"{2 * half} questions take {half + 2} and {half}: ask fewer or take fewer clusters"
-        )
-    rows = []
+    half, rows = min(half, *map(len, candidates.values())), []
     for truth, pool in candidates.items():
         pool = rng.permutation(pool)
         heard = np.isin(group[pool], group[examples])
@@ -334,9 +329,7 @@ def _mixes(
     if ((pairs < 0) | (pairs >= len(group))).any():
         raise ValueError(f"a pair names a section that is not among 0 to {len(group) - 1}")
     pairs = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
-    if len(pairs) < 2 * half:
-        raise ValueError(f"there are {len(pairs)} pairs of two tunes, not {2 * half}; ask fewer")
-    rows = []
+    half, rows = min(half, len(pairs) // 2), []
     for i, (first, second) in enumerate(rng.permutation(pairs)[: 2 * half]):
         others = np.flatnonzero(group != group[first])
         others = others[others != second]

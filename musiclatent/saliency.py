@@ -95,9 +95,9 @@ def toward_clusters(
     codes = np.asarray(codes)
     if codes.min() < 0 or codes.max() >= len(centres):
         raise ValueError(f"clusters {np.unique(codes)} are asked about; there are {len(centres)}")
-    middles = torch.from_numpy(np.asarray(centres, np.float32))
-    second = torch.from_numpy(np.asarray(seconds, np.int64))
-    image = torch.from_numpy(np.asarray(x, np.float32))[:, None]  # B x 1 x M x T
+    middles = torch.from_numpy(np.array(centres, np.float32))
+    second = torch.tensor(np.array(seconds, np.int64))
+    image = torch.from_numpy(np.array(x, np.float32))[:, None]  # B x 1 x M x T
     if isinstance(network, VGGish):
         image, convolutions = image.transpose(2, 3), network.features  # it takes time first
 

@@ -19,6 +19,7 @@ from musiclatent.neighbours import interval
 TIMBRE_SHARE, TRACK_SHARE = 0.4, 2.0
 SHARES = (0.0, 0.1, 0.2, 0.4, 0.8)
 TRACK_SHARES = (0.0, 0.25, 0.5, 1.0, 2.0)
+MOST = 4_000  # sections: every one is compared with every other
 FAINT = 1e-3  # of the mean energy: what is fainter has no harmony to agree with
 TIMBRE = (
     *(f"mfcc{i}_mean" for i in range(1, 21)),
@@ -51,7 +52,7 @@ def alignment(harmony: np.ndarray, items: Sequence[str], places: Sequence[int]) 
     Raises
     ------
     ValueError
-        If shapes do not fit together, or numbers are not finite.
+        If shapes do not fit together, numbers are not finite, or there are more than `MOST`.
     """
     harmony, items, places = np.asarray(harmony, np.float32), np.asarray(items), np.asarray(places)
     if harmony.ndim != 3 or not harmony.size or not np.isfinite(harmony).all():
@@ -60,6 +61,8 @@ def alignment(harmony: np.ndarray, items: Sequence[str], places: Sequence[int]) 
         raise ValueError(
             f"there are {len(harmony)} sections but {len(items)} tracks and {len(places)} places"
         )
+    if len(harmony) > MOST:
+        raise ValueError(f"{len(harmony)} sections are more than {MOST}; compare fewer tracks")
     query = harmony - harmony.mean(axis=2, keepdims=True)
     energy = np.square(query).sum(axis=(1, 2))
     query /= np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))[:, None, None]

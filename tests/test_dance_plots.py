@@ -35,6 +35,7 @@ def _route(tracks: list[str]) -> pd.DataFrame:
     n = len(tracks)
     columns = {"track": tracks, "path": [f"/{name}" for name in tracks], "tempo": 124.6}
     columns |= {"entry_s": 15.0, "exit_s": 45.0, "cost": [*np.arange(1.0, n), np.nan]}
+    columns["start_s"] = 30.0 * np.arange(n)
     entry = 3 * np.arange(n)
     return pd.DataFrame(columns | {"entry": [-1, *entry[1:]], "exit": [*entry[:-1] + 1, -1]})
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
     "config experiments studies decoders audio fingerprint demo archives fetch splits tables "
     "datasets corpora excerpts phases stfts spectrograms attributes mel_attributes shards cache "
-    "harmony sections keys rhythm structure neighbours versions datamodules models runs "
+    "harmony clipping sections keys rhythm structure neighbours versions datamodules models runs "
     "pretrained trainers supervised training latents resynthesis rebuilt judges clustering soft "
     "music_types views cleaning calibration classifiers attribute_protocols projection protocols "
     "probes heldout networks saliency repetitions embeddings explain generation playlists mixing "
