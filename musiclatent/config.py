@@ -306,6 +306,8 @@ class Study:
         Name of the one that makes new music.
     shared
         Notebooks that run on any corpus, a folder of one's own too; most studies share them.
+    paper
+        The paper's figures by metric, for a study without experiments.
     own
         Notebooks of its own; they need labels, so none of them runs on a folder of one's own music.
     shrink
@@ -330,6 +332,7 @@ class Study:
     compared: tuple[str, ...] = ()
     chosen: str = ""
     shared: tuple[str, ...] = SHARED
+    paper: dict[str, float] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     shrink: int = 1
 

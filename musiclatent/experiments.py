@@ -251,3 +251,16 @@ GENRE = (
         "The recurrent one and a head on attributes of the same excerpt: what the paper wished.",
     ),
 )
+
+# System E trains nothing of its own; its figures are of 53 licensed tracks (papers.md, E2 and E3).
+MURILLO = {
+    "silhouette_classical": 0.178,
+    "pca_classical_1": 0.489,
+    "pca_classical_2": 0.129,
+    "pca_centres_1": 0.959,
+    "pca_centres_2": 0.034,
+    "pca_network_1": 0.209,
+    "pca_network_2": 0.088,
+    "centres_network_1": 0.694,
+    "centres_network_2": 0.174,
+}

@@ -51,15 +51,29 @@ def _row(experiment: Experiment, metrics: dict, shown: list[str]) -> dict:
     """One experiment's line."""
     values = {}
     for name in shown:
-        ours, paper = metrics.get(f"{name}_{experiment.key}"), experiment.paper.get(name)
-        difference = 100 * (ours / paper - 1) if ours and paper else None
-        values[name] = {"ours": ours, "paper": paper, "difference": difference}
+        ours = metrics.get(f"{name}_{experiment.key}")
+        values[name] = _beside(ours, experiment.paper.get(name))
     return {
         "name": experiment.name,
         "about": experiment.about,
         "source": experiment.source,
         "values": values,
     }
+
+
+def compared(study: Study, metrics: dict) -> dict[str, dict]:
+    """Lay the figures of a study without experiments beside the paper's: name -> ours, paper."""
+    return {
+        name: _beside(metrics[name], paper)
+        for name, paper in study.paper.items()
+        if metrics.get(name) is not None
+    }
+
+
+def _beside(ours: float | None, paper: float | None) -> dict[str, float | None]:
+    """Return ours, the paper's, and the difference in per cent where there are both."""
+    difference = 100 * (ours / paper - 1) if ours and paper else None
+    return {"ours": ours, "paper": paper, "difference": difference}
 
 
 def _pictures(folder: Path) -> list[dict]:
@@ -92,6 +106,7 @@ def _section(study: Study, folder: Path) -> dict:
     return {
         "study": study,
         "rows": rows(study, metrics),
+        "compared": compared(study, metrics),
         "metrics": dict(sorted(metrics.items())),
         "pictures": _pictures(folder),
         "sounds": _sounds(folder),

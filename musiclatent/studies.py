@@ -79,7 +79,7 @@ STUDIES = {
             "edm",
             "Clusters of electronic dance music",
             "Which sections of dance tracks belong together, and what can follow what?",
-            "Murillo Martinez, EAFIT (2022): clustering electronic dance music",
+            "Murillo Martinez, EAFIT (2022): electronic dance music (system E)",
             demo=("demo-dance",),
             real=("edm",),
             window_s=15.0,
@@ -90,6 +90,7 @@ STUDIES = {
                 "17_edm_versions",
                 "18_edm_mix",
             ),
+            paper=experiments.MURILLO,
         ),
         Study(
             "genre",

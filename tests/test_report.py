@@ -82,3 +82,14 @@ def test_only_figures_that_a_study_has_are_columns(base):
     assert rows[0]["values"]["test_knn"]["paper"] == 0.81
     page = report.write(base, "demo").read_text()
     assert "<th>test SI-SDR (dB)</th>" in page and "neighbours</th>" not in page
+
+
+def test_a_study_without_experiments_has_its_figures_beside_the_papers(tmp_path):
+    found = report.compared(STUDIES["edm"], {"silhouette_classical": 0.356, "other": 1.0})
+    assert list(found) == ["silhouette_classical"]
+    assert found["silhouette_classical"] == {"ours": 0.356, "paper": 0.178, "difference": 100.0}
+    folder = tmp_path / "demo" / "edm" / "metrics"
+    folder.mkdir(parents=True)
+    (folder / "06.json").write_text('{"silhouette_classical": 0.356}')
+    page = report.write(tmp_path / "demo", "demo").read_text()
+    assert "silhouette_classical" in page and "paper 0.178" in page and "not built" not in page
