@@ -128,7 +128,7 @@ class Collection:
         return clustering.kmeans(self.vectors(name), self.clusters(k))
 
     def clusters(self, k: int) -> int:
-        """Return how many clusters the loud sections bear: `k`, or fewer.
+        """Return how many clusters the loud sections bear: `k`, or half as many as sections.
 
         Raises
         ------
@@ -140,6 +140,8 @@ class Collection:
                 f"{len(self.loud)} sections of {self.study.window_s:g} s are too few to cluster; "
                 f"give tracks with {FEWEST} or more in all"
             )
+        if k > len(self.loud) // 2:
+            log.warning("%d sections bear %d clusters", len(self.loud), len(self.loud) // 2)
         return min(k, len(self.loud) // 2)
 
     def seconds(self, name: str) -> Parts:

@@ -150,7 +150,6 @@ def test_mix_plays_every_track_and_names_what_it_leaves_out(dancing, capsys, tmp
         ("playlist", ["--of", "neighbours", "--track", "z.flac"], "there is no track 'z.flac'"),
         ("playlist", ["--of", "neighbours", "--track", "a.flac", "--at", "99"], "at 99 s"),
         ("playlist", ["--of", "cluster", "--k", "2", "--cluster", "7"], "cluster 7"),
-        ("playlist", ["--k", "99"], "99"),
         ("playlist", ["--out", "list.txt"], "list.txt"),
         ("playlist", ["--numbers", "tea"], "'tea'"),
         ("mix", ["--beats", "5"], "a fade of 5 beats"),

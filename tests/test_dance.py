@@ -1,5 +1,6 @@
 """A collection of dance tracks: cut once, asked in every way, mixed beat on beat."""
 
+import dataclasses
 import json
 import os
 import re
@@ -237,7 +238,6 @@ def test_neighbours_leave_out_the_section_itself(found, tmp_path):
     [
         ("best", {}, "no kind of playlist named 'best'"),
         ("cluster", {"cluster": 9}, "cluster 9"),
-        ("central", {"k": 99}, "99"),
         ("neighbours", {}, "there is no track ''"),
         ("neighbours", {"track": "tune9"}, "there is no track 'tune9' with sound"),
         ("neighbours", {"track": TRACKS[0], "at_s": 40.0}, "no section with sound at 40 s"),
@@ -304,3 +304,13 @@ def test_the_usual_numbers_are_the_best_that_are_there(monkeypatch, space, weigh
     monkeypatch.setattr(pretrained, "available", lambda root: weights)
     monkeypatch.setattr(dance.embeddings, "trained", lambda name, space: trained)
     assert dance.usual(space) == name
+
+
+def test_few_sections_bear_few_clusters(found, caplog):
+    most = len(found.loud) // 2
+    assert found.clusters(4) == 4 and found.clusters(99) == most
+    assert f"bear {most} clusters" in caplog.text
+    assert len(set(found.labels("classical", 99))) == most
+    few = dataclasses.replace(found, everything=found.everything.head(3))
+    with pytest.raises(ValueError, match="3 sections of 15 s are too few to cluster; give tracks"):
+        few.clusters(2)
