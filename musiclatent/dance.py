@@ -105,12 +105,15 @@ class Collection:
         Parameters
         ----------
         name
-            ``classical``, 17 standardised attributes, or one of `embeddings.NAMES`.
+            ``classical``, 17 attributes standardised over the loud sections, or one of
+            `embeddings.NAMES`.
         """
         if name == CLASSICAL:
             columns = views.SEVENTEEN
             x = self.sections[list(columns)].to_numpy(np.float64)
-            return ((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)).astype(np.float32)
+            loud = x[self.loud["row"]]
+            spread = np.maximum(loud.std(axis=0), 1e-9)
+            return ((x - loud.mean(axis=0)) / spread).astype(np.float32)
         return embeddings.of_sections(self.seconds(name), self.sections)
 
     def parts(self) -> pd.DataFrame:
@@ -124,8 +127,10 @@ class Collection:
         return pd.concat(tables, ignore_index=True)
 
     def labels(self, name: str, k: int) -> np.ndarray:
-        """Cluster `sections` (B,) by k-means of `vectors`."""
-        return clustering.kmeans(self.vectors(name), self.clusters(k))
+        """Cluster `sections` (B,) by k-means of `vectors`; quiet ones are in none, -1."""
+        rows, found = self.loud["row"].to_numpy(), np.full(len(self.sections), -1)
+        found[rows] = clustering.kmeans(self.vectors(name)[rows], self.clusters(k))
+        return found
 
     def clusters(self, k: int) -> int:
         """Return how many clusters the loud sections bear: `k`, or half as many as sections.

@@ -89,19 +89,14 @@ def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> P
     """
     from umap import UMAP  # seconds to import, and its first use compiles for twelve
 
-    rows, first = _rows(z, fit_on, 4), None
-    if z.shape[1] > FIRST:
-        first = pca(z, min(FIRST, len(rows)), fit_on)
-        z = first.points
+    rows, z, narrow = _narrowed(z, fit_on)
     model = UMAP(n_neighbors=min(15, len(rows) - 1), random_state=seed, n_jobs=1)
     points = np.empty((len(z), 2), np.float32)
     points[rows] = model.fit_transform(z[rows])
     rest = np.setdiff1d(np.arange(len(z)), rows)
     if len(rest):
         points[rest] = model.transform(z[rest])
-    return Projection(
-        points, None, "UMAP", lambda z: model.transform(first.place(z) if first else z)
-    )
+    return Projection(points, None, "UMAP", lambda z: model.transform(narrow(z)))
 
 
 def tsne(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> Projection:
@@ -129,10 +124,7 @@ def tsne(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> P
     """
     from openTSNE import TSNE  # a second to import
 
-    rows, first = _rows(z, fit_on, 4), None
-    if z.shape[1] > FIRST:
-        first = pca(z, min(FIRST, len(rows)), fit_on)
-        z = first.points
+    rows, z, narrow = _narrowed(z, fit_on)
     perplexity = min(30.0, (len(rows) - 1) / 3)
     model = TSNE(perplexity=perplexity, random_state=seed, n_jobs=1).fit(np.asarray(z[rows], float))
     points = np.empty((len(z), 2), np.float32)
@@ -145,7 +137,18 @@ def tsne(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> P
 
     if len(rest):
         points[rest] = place(z[rest])
-    return Projection(points, None, "t-SNE", lambda z: place(first.place(z) if first else z))
+    return Projection(points, None, "t-SNE", lambda z: place(narrow(z)))
+
+
+def _narrowed(
+    z: np.ndarray, fit_on: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Rows that decide a plane, latents of `FIRST` numbers at most, and what narrows others."""
+    rows = _rows(z, fit_on, 4)
+    if z.shape[1] <= FIRST:
+        return rows, z, lambda z: z
+    first = pca(z, min(FIRST, len(rows)), fit_on)
+    return rows, first.points, first.place
 
 
 def trustworthiness(z: np.ndarray, points: np.ndarray, k: int = 15) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from musiclatent import audio, cache, dance, mixdown, rhythm, studies, views
+from musiclatent import audio, cache, clustering, dance, mixdown, rhythm, studies, views
 from musiclatent.attributes import Attributes
 from musiclatent.clipping import Clipping
 from musiclatent.config import Workspace
@@ -145,8 +145,17 @@ def test_numbers_that_do_not_exist_are_refused(found):
 
 def test_labels_are_clusters_and_the_same_again(found):
     labels = found.labels("classical", 3)
-    assert labels.shape == (18,) and set(labels) == {0, 1, 2}
+    assert labels.shape == (18,) and set(labels) - {-1} == {0, 1, 2}
     np.testing.assert_array_equal(labels, found.labels("classical", 3))
+    quiet = np.setdiff1d(np.arange(18), found.loud["row"])
+    np.testing.assert_array_equal(np.flatnonzero(labels == -1), quiet)
+
+
+def test_labels_are_those_of_the_view_of_the_loud_sections(found):
+    view, labels = views.classical(found.loud), found.labels("classical", 3)
+    rows = found.loud["row"].to_numpy()[view.rows]
+    np.testing.assert_allclose(found.vectors("classical")[rows], view.z, atol=1e-5)
+    assert clustering.compare(labels[rows], clustering.kmeans(view.z, 3))["adjusted_rand"] == 1
 
 
 def test_versions_of_a_tune_agree_most(found):
@@ -310,7 +319,7 @@ def test_few_sections_bear_few_clusters(found, caplog):
     most = len(found.loud) // 2
     assert found.clusters(4) == 4 and found.clusters(99) == most
     assert f"bear {most} clusters" in caplog.text
-    assert len(set(found.labels("classical", 99))) == most
+    assert len(set(found.labels("classical", 99)) - {-1}) == most
     few = dataclasses.replace(found, everything=found.everything.head(3))
     with pytest.raises(ValueError, match="3 sections of 15 s are too few to cluster; give tracks"):
         few.clusters(2)
