@@ -244,7 +244,7 @@ def encode(y: np.ndarray, sr: int, format: str = "mp3") -> bytes:
     sr
         Their sampling rate in Hz; mp3 is resampled to 16,000 or 22,050 Hz.
     format
-        ``mp3`` (56 kbit/s), ``wav`` or ``flac``.
+        ``mp3`` (48 kbit/s), ``wav`` or ``flac``.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def encode(y: np.ndarray, sr: int, format: str = "mp3") -> bytes:
     if format != "mp3":
         return _encode(y, sr, format.upper(), None)
     rate = 16_000 if sr <= 16_000 else 22_050
-    return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", None, kbit_s=56)
+    return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", None, kbit_s=48)
 
 
 def _blocks(

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from musiclatent import audio
 
 PALETTE = sns.color_palette("colorblind")
+RAMP = sns.color_palette("viridis", 9)  # for numbers
 sns.set_theme(context="notebook", style="ticks", palette="colorblind")
 plt.rcParams |= {"figure.constrained_layout.use": True, "figure.dpi": 90, "savefig.dpi": 110}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent import explorer, playlists
+from musiclatent import explorer, pages, playlists
 from musiclatent.config import SEED
 from musiclatent.neighbours import interval
 
@@ -25,36 +25,7 @@ ONE_RATER = "one rater: there is no agreement to measure"
 NONE_SHARED = "no question was answered by all raters"
 ONE_ANSWER = "all answers are the same: chance alone would agree as well"
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<link rel="icon" href="data:,">
-<title>musiclatent</title>
-<style>html, body {{ height: 100%; margin: 0; }}</style>
-</head>
-<body>
-<noscript>This page needs JavaScript.</noscript>
-<script type="application/json" id="table">{table}</script>
-<script type="application/octet-stream;base64" id="offsets">{offsets}</script>
-<script type="application/octet-stream;base64" id="sound">{sound}</script>
-<script type="module">
-{script}
-const text = (id) => document.getElementById(id).textContent;
-const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-const table = JSON.parse(text("table"));
-const offsets = new Uint32Array(bytes(text("offsets")).buffer);
-const letters = text("sound");
-const sound = (i) =>
-  new Blob([bytes(letters.slice(offsets[i], offsets[i + 1]))], {{ type: "audio/mpeg" }});
-document.title = table.title;
-document.body.raters = mount(document.body, {{ table, sound }});
-</script>
-</body>
-</html>
-"""
+_MOUNT = "document.body.raters = mount(document.body, { table, sound });"
 
 
 def questions(
@@ -128,7 +99,7 @@ def page(
     sr: int,
     title: str,
     *,
-    limit_mb: float = explorer.LIMIT_MB,
+    limit_mb: float = pages.LIMIT_MB,
 ) -> Path:
     """Write the page that asks, whole or not at all; it names no track, cluster or right answer.
 
@@ -162,20 +133,15 @@ def page(
         for name, kind, played in zip(questions["question"], questions["kind"], order, strict=True)
     ]
     name = questions["question"].iloc[0].rpartition("-")[0]
-    table = explorer.inline_json({"title": title, "page": name, "questions": asked})
-    room = limit_mb * 1e6 - len(table) - 6 * len(rows) - 30_000  # offsets, script
+    table = {"title": title, "page": name, "questions": asked}
+    room = limit_mb * 1e6 - len(pages.inline_json(table)) - 6 * len(rows) - 30_000  # and the script
 
     def sound(i: int) -> bytes:
         return explorer.segment(sections.iloc[rows[i]], sr)
 
-    sounds, offsets = explorer.joined(sound, len(rows), room, limit_mb)
-    html = _PAGE.format(
-        policy=explorer.POLICY,
-        table=table,
-        offsets=explorer.as_base64(offsets),
-        sound=sounds,
-        script=resources.files("musiclatent").joinpath("raters.js").read_text("utf-8"),
-    )
+    script = resources.files("musiclatent").joinpath("raters.js").read_text("utf-8")
+    parts = pages.joined(sound, len(rows), room, limit_mb)
+    html = pages.html(script, table, parts, _MOUNT)
     return playlists.save(Path(path), html)
 
 

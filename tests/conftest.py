@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 
@@ -21,3 +22,12 @@ def data_root() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    """Headless Chromium, one for all tests; each test opens its own page."""
+    if reason := browser.lacking():
+        pytest.skip(reason)
+    with browser.chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver

@@ -2,48 +2,27 @@
 
 import base64
 import io
+import json
 import re
-import shutil
-import time
 from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import browser
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from browser import EVIL, SR, N
 
 from musiclatent import audio, explorer, plots
-
-SR = 22050
-N = 20
-EVIL = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 2'> \ud800 é"
-
-
-def _sine(hz: float, seconds: float = 0.6) -> np.ndarray:
-    return 0.5 * np.sin(2 * np.pi * hz * np.arange(round(SR * seconds)) / SR)
-
-
-def _corpus() -> tuple[np.ndarray, pd.DataFrame, list[bytes]]:
-    """Point k - 1 is a sine of k x 55 Hz; the points stand on a jittered grid of 5 x 4."""
-    k = np.arange(1, N + 1)
-    points = np.stack([(k - 1) % 5, (k - 1) // 5], 1) * [1.0, 0.6] + 3
-    points += np.random.default_rng(0).uniform(-0.1, 0.1, points.shape)
-    titles = [EVIL if i == 3 else f"sine of {55 * i} Hz" for i in k]
-    table = pd.DataFrame({"title": pd.Series(titles, dtype=object), "start_s": 5.0 * k - 5})
-    table["end_s"] = table["start_s"] + 1.96
-    table["label"] = np.where(k == 20, "", np.array(["low", "middle", "<i>high"])[(k - 1) // 7])
-    return points, table, [audio.encode(_sine(55 * i, 2.0), SR) for i in k]
+from musiclatent.explorer import onepage
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    return _corpus()
-
-
-def _pitch_hz(sound: bytes) -> float:
-    y, sr = sf.read(io.BytesIO(sound))
-    magnitude = np.abs(np.fft.rfft(y * np.hanning(len(y)), 8 * len(y)))
-    return magnitude.argmax() * sr / (8 * len(y))
+    return browser.twenty_sines()
 
 
 # The text
@@ -56,7 +35,7 @@ def test_page_is_one_file_that_asks_for_nothing(corpus):
     assert re.findall(r"<(?:link|script|img|iframe)[^>]*(?:src|href)=\S*", html) == [
         '<link rel="icon" href="data:,">'
     ]
-    assert html.count("<script") == html.count("</script>") == 5
+    assert html.count("<script") == html.count("</script>") == 6
     assert "default-src 'none'" in html
 
 
@@ -77,6 +56,38 @@ def test_page_holds_exactly_the_sounds(corpus):
 def test_sounds_may_be_made_one_by_one(corpus):
     points, table, sounds = corpus
     assert explorer.page(points, table, sounds.__getitem__, "t") == explorer.page(*corpus, "t")
+
+
+def test_columns_are_numbers_or_labels(corpus):
+    points, table, sounds = corpus
+    table = table.assign(hz=np.where(np.arange(N) == 2, np.nan, 55.123456 * np.arange(N)))
+    table = table.assign(cluster=np.arange(N) % 3, quiet=np.arange(N) > 4, late=np.float32(0.5))
+    columns = ("hz", "cluster", "quiet", "late", "absent")
+    html = explorer.page(points, table, sounds, "t", columns=columns)
+    found = json.loads(re.search(r'id="table">([^<]*)<', html)[1])["columns"]
+    assert [column["name"] for column in found] == ["hz", "cluster", "quiet", "late"]
+    assert found[0]["values"][:4] == [0, 55.123, None, 165.37]
+    assert found[1]["labels"] == ["0", "1", "2"]
+    assert found[1]["codes"][:4] == [0, 1, 2, 0]
+    assert found[2]["labels"] == ["False", "True"]
+    assert found[3]["values"] == [0.5] * N
+
+
+def test_neighbours_are_the_nearest_others_copies_too():
+    z = np.array([[0.0], [1.0], [10.0], [10.0], [10.0]])
+    near = onepage.nearby(z, 2)
+    assert near[:2].tolist() == [[1, 2], [0, 2]]
+    assert [set(row) for row in near[2:].tolist()] == [{3, 4}, {2, 4}, {2, 3}]
+    assert onepage.nearby(z[:1]).shape == (1, 0)
+    assert onepage.nearby(np.zeros((20, 3)), 4).shape == (20, 4)
+    with pytest.raises(ValueError, match="row 0 has a neighbour that is no row"):
+        explorer.page(z.repeat(2, 1), _rows(5), [b"0"] * 5, "t", near=np.full((5, 1), 5))
+    with pytest.raises(ValueError, match=r"neighbours have shape \(3, 2\); give one row a point"):
+        explorer.page(z.repeat(2, 1), _rows(5), [b"0"] * 5, "t", near=near[:3])
+
+
+def _rows(n: int) -> pd.DataFrame:
+    return pd.DataFrame({"title": ["a"] * n, "start_s": 0.0, "end_s": 1.0})
 
 
 def test_what_does_not_fit_together_is_refused(corpus):
@@ -119,7 +130,7 @@ def test_write_leaves_the_whole_page_or_nothing(corpus, tmp_path):
 
 def test_segments_are_cut_where_the_items_say(tmp_path):
     for name, hz in (("a.wav", 220), ("b.flac", 440)):
-        y = np.concatenate([_sine(hz), _sine(3 * hz), np.zeros(SR)])
+        y = np.concatenate([browser.sine(hz), browser.sine(3 * hz), np.zeros(SR)])
         audio.write(tmp_path / name, y, SR)
     items = pd.DataFrame(
         {
@@ -131,115 +142,48 @@ def test_segments_are_cut_where_the_items_say(tmp_path):
         }
     )
     sounds = explorer.segments(items, SR)
-    np.testing.assert_allclose([_pitch_hz(sound) for sound in sounds[:3]], [220, 660, 1320], atol=2)
+    np.testing.assert_allclose(
+        [browser.pitch_hz(sound) for sound in sounds[:3]], [220, 660, 1320], atol=2
+    )
     silence, sr = sf.read(io.BytesIO(sounds[3]))
     assert np.abs(silence).max() < 1e-3
     assert len(silence) / sr == pytest.approx(0.6, abs=0.06)
     points = np.arange(8.0).reshape(4, 2)
     html = explorer.from_items(tmp_path / "map.html", points, items, SR, "Mine").read_text()
     assert '"about":"4 segments"' in html
-    assert '"labels":["1.0","2.0","10.0"],"codes":[0,1,2,-1]' in html
+    assert '{"name":"label","labels":["1","2","10"],"codes":[0,1,2,-1]}' in html
 
 
-def test_a_sample_is_taken_where_not_all_fit(tmp_path):
-    audio.write(tmp_path / "a.wav", _sine(220, 3.0), SR)
-    items = pd.DataFrame({"start_s": np.arange(300) / 100, "label": ""})
-    items = items.assign(item_id="a", path=str(tmp_path / "a.wav"), end_s=items["start_s"] + 0.5)
-    points = np.arange(600.0).reshape(300, 2)
-    small = explorer.from_items(tmp_path / "s.html", points, items, SR, "Mine", limit_mb=0.5)
-    assert re.search(r'"title":"Mine: 8\d of 300 segments"', small.read_text())
-    assert 0.4e6 < small.stat().st_size <= 0.5e6
+def test_sound_that_does_not_fit_in_stands_beside_the_page(tmp_path):
+    audio.write(tmp_path / "a.wav", browser.sine(220, 3.0), SR)
+    items = pd.DataFrame({"start_s": np.arange(30) / 10, "label": ""}).assign(item_id="</script>")
+    items = items.assign(path=str(tmp_path / "a.wav"), end_s=items["start_s"] + 0.1)
+    points, target = np.arange(60.0).reshape(30, 2), tmp_path / "my map.html"
+    small = explorer.from_items(target, points, items, SR, "Mine", limit_mb=0.07).read_text()
+    folder = tmp_path / "my map_sound"
+    files = json.loads(re.search(r'"files":(\[[^]]*\])', small)[1])
+    assert len(files) == 30
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{kind}" for name in files for kind in ("mp3", "png")
+    }
+    assert '"folder":"my%20map_sound"' in small
+    assert 'id="sound"></script>' in small
+    assert browser.pitch_hz((folder / f"{files[3]}.mp3").read_bytes()) == pytest.approx(220, abs=4)
+    made = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    (folder / f"{'0' * 20}.mp3").touch()  # of an earlier map
+    (folder / "my song.mp3").touch()
+    sorted(made)[0].unlink()
+    sorted(made)[-1].unlink()
+    explorer.from_items(target, points, items, SR, "Mine", limit_mb=0.07)
+    again = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert sum(again[path] == time_ns for path, time_ns in made.items()) == 56
+    assert again.keys() - made.keys() == {folder / "my song.mp3"}
+    (folder / "my song.mp3").unlink()
+    whole = explorer.from_items(target, points, items, SR, "Mine").read_text()
+    assert "folder" not in re.search(r'id="table">([^<]*)<', whole)[1]
 
 
 # The browser
-
-
-class Page:
-    """Chromium with the page open, driven by real input events alone.
-
-    Everything is asked by CDP with userGesture false, so that no question of the test's own
-    grants the page the right to play.
-    """
-
-    def __init__(self, driver):
-        self.driver = driver
-
-    def open(self, path):
-        self.driver.get(path.as_uri())
-        self.wait("!!document.body.explorer")
-        self.ask("new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)))")
-
-    def ask(self, expression: str):
-        arguments = {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        answer = self.driver.execute_cdp_cmd("Runtime.evaluate", arguments | {"userGesture": False})
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
-
-    def wait(self, expression: str, seconds: float = 5):
-        until = time.monotonic() + seconds
-        while not (value := self.ask(expression)):
-            assert time.monotonic() < until, f"not within {seconds} s: {expression}"
-            time.sleep(0.01)
-        return value
-
-    def place(self, i: int) -> tuple[float, float]:
-        """Where point i stands in the window."""
-        box = "document.querySelector('.points').getBoundingClientRect()"
-        x, y = self.ask(f"document.body.explorer.place({i})")
-        left, top = self.ask(f"(box => [box.left, box.top])({box})")
-        return left + x, top + y
-
-    def mouse(self, kind: str, x: float, y: float, **more):
-        event = {"type": kind, "x": x, "y": y, **more}
-        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
-
-    def click(self, x: float, y: float):
-        self.mouse("mousePressed", x, y, button="left", buttons=1, clickCount=1)
-        self.mouse("mouseReleased", x, y, button="left", clickCount=1)
-
-    def key(self, key: str, text: str = ""):
-        code = {" ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}[key]
-        event = {"key": key, "windowsVirtualKeyCode": code}
-        down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
-        self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", event | down)
-        self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", event | {"type": "keyUp"})
-
-    def chosen(self) -> int:
-        return int(self.ask("document.querySelector('audio').dataset.index ?? -1"))
-
-    def text(self, selector: str) -> str:
-        return self.ask(f"document.querySelector('{selector}').textContent")
-
-    def playing(self) -> tuple[int, bytes]:
-        """Wait until the sound advances; return its index and the bytes that the player holds."""
-        advanced = "(a => a.played.length && a.played.end(0) > 0.02)"
-        self.wait(f"{advanced}(document.querySelector('audio'))")
-        letters = self.ask(
-            "fetch(document.querySelector('audio').src).then(answer => answer.arrayBuffer())"
-            ".then(sound => btoa(String.fromCharCode(...new Uint8Array(sound))))"
-        )
-        return self.chosen(), base64.b64decode(letters)
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    chromium, service = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and service):
-        pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs pip install selenium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-sync "
-        "disable-background-networking disable-component-update disable-dev-shm-usage "
-        "window-size=1280,900"
-    ).split():
-        options.add_argument(f"--{argument}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(service))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -249,10 +193,10 @@ def path(corpus, tmp_path_factory):
 
 @pytest.fixture
 def opened(driver, path):
-    page = Page(driver)
+    page = browser.Page(driver)
     page.open(path)
     yield page
-    assert [line for line in driver.get_log("browser") if line["level"] != "DEBUG"] == []
+    assert page.complaints() == []
     assert page.ask("window.bad") is None
 
 
@@ -264,7 +208,7 @@ def test_the_first_click_plays_without_a_gesture_before_it(opened):
     opened.click(*opened.place(4))
     index, sound = opened.playing()
     assert index == 4
-    assert _pitch_hz(sound) == pytest.approx(275, abs=2)
+    assert browser.pitch_hz(sound) == pytest.approx(275, abs=2)
 
 
 def test_each_point_plays_its_own_segment(opened, corpus):
@@ -273,7 +217,7 @@ def test_each_point_plays_its_own_segment(opened, corpus):
         index, sound = opened.playing()
         assert index == k - 1
         assert sound == corpus[2][k - 1]
-        assert _pitch_hz(sound) == pytest.approx(55 * k, abs=2)
+        assert browser.pitch_hz(sound) == pytest.approx(55 * k, abs=2)
         assert opened.text(".said .title") == corpus[1]["title"][k - 1].replace("\ud800", "\ufffd")
     assert opened.text(".said .about") == "1:35\u20131:37"
 
@@ -420,7 +364,7 @@ def test_on_a_phone_a_tap_plays_and_two_fingers_zoom(opened):
 
 def test_copies_at_the_same_place_are_reached_by_the_arrows(driver, corpus, tmp_path):
     points = np.array([[0, 0], [1, 0], [1, 0], [1, 0], [2, 0]], float)
-    page = Page(driver)
+    page = browser.Page(driver)
     page.open(explorer.write(tmp_path / "map.html", points, corpus[1][:5], corpus[2][:5], "t"))
     page.click(*page.place(1))
     page.wait("document.querySelector('audio').dataset.index")
@@ -435,7 +379,25 @@ def test_copies_at_the_same_place_are_reached_by_the_arrows(driver, corpus, tmp_
 def test_a_map_of_few_points_plays(driver, corpus, tmp_path, points):
     n = len(points)
     table = corpus[1][:n].drop(columns="label")
-    page = Page(driver)
+    page = browser.Page(driver)
     page.open(explorer.write(tmp_path / "m.html", points, table, corpus[2][:n], "t"))
     page.click(*page.place(n - 1))
     assert page.playing()[0] == n - 1
+
+
+def test_sound_beside_the_page_plays_from_disk_with_its_picture(driver, tmp_path):
+    points, items = browser.sine_files(tmp_path)
+    target = tmp_path / "my map.html"
+    explorer.from_items(target, points, items, SR, "Beside", limit_mb=0.15)
+    page = browser.Page(driver)
+    page.open(target)
+    for i in (6, 0):
+        page.click(*page.place(i))
+        page.wait("document.querySelector('audio').played.length")
+        source = page.ask("document.querySelector('audio').src")
+        heard = Path(url2pathname(urlsplit(source).path))
+        assert heard.parent == tmp_path / "my map_sound"
+        assert browser.pitch_hz(heard.read_bytes()) == pytest.approx(55 * (i + 1), abs=2)
+        page.wait("document.querySelector('.picture').classList.contains('ready')")
+        page.wait("document.querySelector('.picture canvas').width === 87")  # frames of 2 s
+    assert page.complaints() == []

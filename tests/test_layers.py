@@ -16,7 +16,7 @@ ORDER = (
     "music_types views cleaning calibration classifiers attribute_protocols projection protocols "
     "probes heldout networks saliency repetitions embeddings explain generation playlists mixing "
     "mixdown projector dance plots genre_plots dance_plots newmusic classify listening voices "
-    "explorer raters report stamps kernels reproduce colab cli"
+    "pages explorer raters report stamps kernels reproduce serving colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

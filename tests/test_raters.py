@@ -7,11 +7,11 @@ import re
 import time
 from itertools import pairwise
 
+import browser
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-import test_explorer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,6 @@ from musiclatent import audio, raters
 
 SR = 22050
 EVIL = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 2'> é"
-driver = test_explorer.driver  # a fixture
 
 
 def _sections(n_tracks: int = 8, each: int = 4) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
@@ -186,7 +185,7 @@ def test_each_question_holds_its_own_sounds(corpus, path):
     for row, question in zip(key.itertuples(), table["questions"], strict=True):
         rows = [i for i in (row.first, row.second, row.candidate) if i >= 0]
         for i, place in zip(rows, question["sounds"], strict=True):
-            assert test_explorer._pitch_hz(sounds[place]) == pytest.approx(100 + 20 * i, abs=3)
+            assert browser.pitch_hz(sounds[place]) == pytest.approx(100 + 20 * i, abs=3)
     assert all(len(sf.read(io.BytesIO(sound))[0]) > 0.25 * SR for sound in sounds)
 
 
@@ -197,7 +196,7 @@ def test_a_page_above_the_limit_is_refused(corpus, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-class Page(test_explorer.Page):
+class Page(browser.Page):
     def open(self, path):
         self.driver.get(path.as_uri())
         self.wait("!!document.body.raters")
@@ -233,7 +232,7 @@ def opened(driver, path):
     page.ask("localStorage.clear()")
     page.open(path)
     yield page
-    assert [line for line in driver.get_log("browser") if line["level"] != "DEBUG"] == []
+    assert page.complaints() == []
     assert page.ask("window.bad") is None
 
 
