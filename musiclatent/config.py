@@ -73,6 +73,7 @@ SHARED = (
     "03_analyse",
     "04_new_music",
     "05_interpolate_generate",
+    "19_map",
 )
 PROFILES = {
     "tiny": Profile(

@@ -110,6 +110,7 @@ def _section(study: Study, folder: Path) -> dict:
         "metrics": dict(sorted(metrics.items())),
         "pictures": _pictures(folder),
         "sounds": _sounds(folder),
+        "map": f"{folder.name}/map.html" if (folder / "map.html").exists() else "",
         "figures": FIGURES,
         "skipped": json.loads(failed.read_text())["reason"] if failed.exists() else "",
     }

@@ -93,3 +93,9 @@ def test_a_study_without_experiments_has_its_figures_beside_the_papers(tmp_path)
     (folder / "06.json").write_text('{"silhouette_classical": 0.356}')
     page = report.write(tmp_path / "demo", "demo").read_text()
     assert "silhouette_classical" in page and "paper 0.178" in page and "not built" not in page
+
+
+def test_the_map_that_plays_is_linked_where_there_is_one(base):
+    assert "map.html" not in report.write(base, "demo").read_text()
+    (base / "waveform" / "map.html").touch()
+    assert '<a href="waveform/map.html">' in report.write(base, "demo").read_text()
