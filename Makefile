@@ -5,6 +5,8 @@ STUDY ?= all
 EXPERIMENT ?= all
 CORPUS ?=
 SCHEDULER ?=
+ADDRESS ?= 127.0.0.1
+PORT ?= 8866
 TORCH_INDEX ?=
 MUSICLATENT_DATA ?= data
 # Notebooks run in other folders, so the address becomes absolute here, once.
@@ -16,6 +18,9 @@ export OMP_WAIT_POLICY ?= passive
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 export MALLOC_TRIM_THRESHOLD_ ?= 4294967296
 
+# Files of up to 100 MB are dropped on a map: Jupyter takes messages of 10 MiB.
+LARGE := {"websocket_max_message_size": 120000000}
+
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -24,7 +29,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce lab colab bench clean
+.PHONY: help setup lint test reproduce lab dashboard colab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -58,7 +63,10 @@ reproduce: $(READY)  ## run every notebook of a study or of all, then write resu
 	@$(BIN)/musiclatent reproduce --profile "$(PROFILE)" --study "$(STUDY)" --experiment "$(EXPERIMENT)" --corpus "$(CORPUS)" --scheduler "$(SCHEDULER)"
 
 lab: $(READY)  ## open JupyterLab on the notebooks
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/jupyter lab notebooks --ServerApp.tornado_settings='$(LARGE)'
+
+dashboard: $(READY)  ## serve notebook 08 as a web page with a token (PROFILE= CORPUS= ADDRESS= PORT=)
+	@$(BIN)/musiclatent dashboard --profile "$(PROFILE)" --corpus "$(CORPUS)" --host "$(ADDRESS)" --port "$(PORT)"
 
 colab: $(READY)  ## write notebooks to results/colab that run in Colab after upload
 	@$(BIN)/musiclatent colab

@@ -27,6 +27,13 @@ def parser() -> argparse.ArgumentParser:
     _reproduce(commands)
     _listen(commands)
     _dance(commands)
+    board = commands.add_parser("dashboard", help="serve the dashboard of dance music as a page")
+    board.add_argument("--profile", default="demo", help=", ".join(PROFILES))
+    board.add_argument("--corpus", default="", help="a folder of your own music")
+    board.add_argument("--results", default="results", help="folder (default: %(default)s)")
+    board.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    board.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
+    board.set_defaults(run=_run_dashboard)
     colab = commands.add_parser("colab", help="write notebooks that run in Colab after upload")
     colab.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
     colab.set_defaults(run=_run_colab)
@@ -79,7 +86,7 @@ def _listen(commands) -> None:
     sub.set_defaults(run=_run_similar)
     sub = _trained(commands, "explore", "write a map of the latents that plays what you click")
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
-    sub.add_argument("--projection", default="umap", choices=("umap", "pca"))
+    sub.add_argument("--projection", default="umap", choices=("umap", "pca", "tsne"))
     sub.set_defaults(run=_run_explore)
     sub = commands.add_parser("classify", help="name the genre of audio files along their length")
     sub.add_argument("files", nargs="+", type=Path)
@@ -272,18 +279,24 @@ def _run_say(arguments: argparse.Namespace) -> None:
 
 def _run_explore(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
-    from musiclatent import explorer, latents, neighbours, projection
+    from musiclatent import explorer, latents
+    from musiclatent.explorer.chart import chart
 
     folder = space.base / plan.name / "latents"
     sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
     known = latents.read(sound if sound.exists() else folder / run.experiment.name, run=run)
-    known = latents.select(known, ~known.items["silent"].to_numpy())
-    fitted = known.items["split"].eq("train").to_numpy()
-    fitted = fitted if fitted.sum() > 3 else None  # hardly any music: all of it makes the map
-    plane = getattr(projection, arguments.projection)(neighbours.vectors(known), fit_on=fitted)
-    title = f"{plan.title}: {run.experiment.name}"
-    page = explorer.from_items(arguments.html, plane.points, known.items, plan.sr, title)
+    shown, title = chart(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
+    more = {"z": shown.vectors, "columns": shown.columns, "folder": folder.parent}
+    points, target = shown.plane.points, arguments.html
+    page = explorer.from_items(target, points, shown.items, plan.sr, title, **more)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+def _run_dashboard(arguments: argparse.Namespace) -> None:
+    from musiclatent import serving
+
+    place = {"host": arguments.host, "port": arguments.port}
+    serving.dashboard(arguments.profile, arguments.results, arguments.corpus, **place)
 
 
 def _run_colab(arguments: argparse.Namespace) -> None:

@@ -229,14 +229,19 @@ def clusters(
             f"numbers {x.shape}, {len(labels)} labels, {len(columns)} names; give one label a row, "
             "one name a column, and two clusters or more"
         )
-    forest = RandomForestClassifier(300, oob_score=True, random_state=seed, n_jobs=1)
-    forest.fit(x, labels)
-    values = shap_values(forest, x)  # B x D x K
-    table = pd.DataFrame({"column": columns, "importance": forest.feature_importances_})
-    for code, label in enumerate(forest.classes_):
+    trees = forest(x, labels, seed)
+    values = shap_values(trees, x)  # B x D x K
+    table = pd.DataFrame({"column": columns, "importance": trees.feature_importances_})
+    for code, label in enumerate(trees.classes_):
         table[f"cluster {label}"] = values[labels == label, :, code].mean(axis=0)
     table = table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
-    return table, float(forest.oob_score_)
+    return table, float(trees.oob_score_)
+
+
+def forest(x: np.ndarray, labels: np.ndarray, seed: int = SEED) -> RandomForestClassifier:
+    """Fit the forest of `clusters` to numbers (B, D) and labels (B,)."""
+    trees = RandomForestClassifier(300, oob_score=True, random_state=seed, n_jobs=1)
+    return trees.fit(x, labels)
 
 
 def _table(x: np.ndarray, columns: Sequence) -> np.ndarray:

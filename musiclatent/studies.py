@@ -89,6 +89,7 @@ STUDIES = {
                 "16_edm_network",
                 "17_edm_versions",
                 "18_edm_mix",
+                "08_explorer",
             ),
             paper=experiments.MURILLO,
         ),

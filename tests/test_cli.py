@@ -177,3 +177,10 @@ def test_a_folder_that_is_missing_or_empty_is_one_sentence(command, capsys, tmp_
     assert len(said) == 1 and "empty" in said[0]
     assert cli.main([command, str(tmp_path), "--profile", "huge"]) == 1
     assert "no profile named 'huge'" in capsys.readouterr().err
+
+
+def test_a_dashboard_that_was_not_made_names_the_command(tmp_path, capsys):
+    assert cli.main(["dashboard", "--results", str(tmp_path)]) == 1
+    assert "`make reproduce STUDY=edm PROFILE=demo` makes it" in capsys.readouterr().err
+    assert cli.main(["dashboard", "--results", str(tmp_path), "--profile", "dmo"]) == 1
+    assert "there is no profile named 'dmo'" in capsys.readouterr().err

@@ -1,0 +1,244 @@
+"""The dashboard as a web page by Voila: always with a token, and on this machine by default.
+
+Voila serves a copy of the executed notebook from a private folder, and no other file. The token
+stands in a settings file that only its owner can read: other users see the command line.
+"""
+
+import importlib.util
+import ipaddress
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+from musiclatent import config
+from musiclatent.config import Workspace
+
+NOTEBOOK = "08_explorer.ipynb"
+TOKEN = "MUSICLATENT_TOKEN"  # environment variable with a token of one's own
+LEAST = 16  # characters of a token
+STATIC = "static"  # tag of cells that are for reading only
+IDLE_S, LOOK_S = 120, 30  # a kernel whose page is closed ends after so long; how often one looks
+PATIENCE_S = 60.0  # until the server answers
+TEMPLATE = "musiclatent"
+# Voila's own page with the icons that it would fetch from another server left out.
+_TEMPLATE = """{% extends "lab/index.html.j2" %}
+{% block notebook_css %}
+{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/", "data:text/css,") }}
+{% endblock %}
+"""
+
+
+def dashboard(
+    profile: str = "demo",
+    results: str = "results",
+    corpus: str = "",
+    host: str = "127.0.0.1",
+    port: int = 8866,
+) -> None:
+    """Serve the dashboard of the study ``edm`` until it is stopped.
+
+    Parameters
+    ----------
+    profile, results, corpus
+        Whose results; a folder of one's own music takes the place of the study's corpora.
+    host, port
+        As in `serve`; the token is that of the environment variable ``MUSICLATENT_TOKEN`` if set.
+
+    Raises
+    ------
+    ValueError
+        As `serve`, or if there is no such profile.
+    """
+    config.profile(profile)
+    if corpus:
+        corpus = str((config.home() / Path(corpus).expanduser()).resolve())
+    notebook = Workspace(profile, "edm", corpus, results).base / "edm" / "notebooks" / NOTEBOOK
+    if not notebook.exists():
+        own = f" CORPUS={corpus}" if corpus else ""
+        raise ValueError(
+            f"{notebook} is not there; `make reproduce STUDY=edm PROFILE={profile}{own}` makes it"
+        )
+    serve(notebook, host=host, port=port, token=os.environ.get(TOKEN) or None)
+
+
+def serve(
+    notebook: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str | None = None
+) -> None:
+    """Serve a notebook as a page until Ctrl-C, or until the process is ended.
+
+    Parameters
+    ----------
+    notebook
+        An executed notebook; cells that are tagged ``static`` and all markdown are left out.
+    host
+        Address to bind. Any but this machine's own needs a token that was chosen on purpose.
+    port
+        TCP port, 1 to 65535.
+    token
+        What opens the page; None takes a random one, which is printed with the address.
+
+    Raises
+    ------
+    ValueError
+        If the notebook is missing, the token too short or not given where it must be, the address
+        cannot be bound, or Voila is not installed.
+    RuntimeError
+        If the server does not start.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
+    with started(notebook, host=host, port=port, token=token) as (address, server):
+        print(f"the dashboard is at {address}\nCtrl-C ends it", flush=True)
+        server.wait()
+
+
+@contextmanager
+def started(
+    notebook: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str | None = None
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start the server of `serve`, which says what is raised; end it with its kernels on leaving.
+
+    Yields
+    ------
+    str
+        The address, with the token.
+    Popen
+        The server.
+    """
+    notebook = Path(notebook)
+    _check(notebook, host, port, token)
+    token = token or secrets.token_urlsafe(32)
+    with tempfile.TemporaryDirectory(prefix="musiclatent-") as folder:  # mode 0700
+        page = _page(notebook, Path(folder) / "dashboard.ipynb")
+        _private(Path(folder) / "voila.json", json.dumps(_settings(host, port, token)))
+        _template(Path(folder) / "voila" / "templates" / TEMPLATE)
+        command = [sys.executable, "-m", "voila", page.name, "--no-browser"]
+        environment = os.environ | {"JUPYTER_CONFIG_DIR": folder, "TQDM_DISABLE": "1"}
+        environment |= {"MUSICLATENT_HOME": str(config.home())}
+        paths = [folder, os.environ.get("JUPYTER_PATH")]
+        environment |= {"JUPYTER_PATH": os.pathsep.join(filter(None, paths))}
+        environment |= {"MUSICLATENT_DATA": str(config.data_root())}
+        server = subprocess.Popen(command, cwd=folder, env=environment)
+        try:
+            _wait(server, host, port)
+            shown = f"[{host}]" if ":" in host else host
+            yield f"http://{shown}:{port}/?token={token}", server
+        finally:
+            _end(server)
+
+
+def _settings(host: str, port: int, token: str) -> dict:
+    """Write what Voila is told; the names of its own options are what it obeys."""
+    settings = {
+        "Voila": {"token": token, "ip": host, "port": port, "port_retries": 0, "log_level": 40},
+        "VoilaConfiguration": {
+            "file_allowlist": [],
+            "strip_sources": True,
+            "show_tracebacks": False,
+            "allow_template_override": "NO",
+            "template": TEMPLATE,
+        },
+        "MappingKernelManager": {"cull_idle_timeout": IDLE_S, "cull_interval": LOOK_S},
+    }
+    if os.name == "posix":  # a kernel on TCP can be reached by every user of the machine
+        settings["KernelManager"] = {"transport": "ipc"}
+    return settings
+
+
+def _page(notebook: Path, target: Path) -> Path:
+    """Copy what makes the page: code, but no outputs and no cells that are for reading only."""
+    book = nbformat.read(notebook, as_version=4)
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    book.cells = [c for c in cells if STATIC not in c.metadata.get("tags", [])]
+    for cell in book.cells:
+        cell.outputs, cell.execution_count = [], None
+    book.metadata.pop("widgets", None)
+    _private(target, nbformat.writes(book))
+    return target
+
+
+def _template(folder: Path) -> None:
+    """Write the page's template where Voila looks for it."""
+    folder.mkdir(parents=True)
+    (folder / "conf.json").write_text('{"base_template": "lab"}')
+    (folder / "index.html.j2").write_text(_TEMPLATE)
+
+
+def _private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(text, encoding="utf-8")
+
+
+def _check(notebook: Path, host: str, port: int, token: str | None) -> None:
+    """Refuse what cannot be served, or must not be."""
+    if importlib.util.find_spec("voila") is None:
+        raise ValueError("voila is not installed; `pip install 'musiclatent[lab]'` brings it")
+    if not notebook.is_file():
+        raise ValueError(f"{notebook} is not there; `make reproduce STUDY=edm` makes it")
+    if not host:
+        raise ValueError("'' is no address to bind; keep to 127.0.0.1")
+    if not _local(host) and token is None:
+        raise ValueError(
+            f"{host} lets other machines in; choose a token of {LEAST} characters or more and set "
+            f"{TOKEN} to it, or keep to 127.0.0.1"
+        )
+    if token is not None and (len(token) < LEAST or not token.isascii() or not token.isprintable()):
+        raise ValueError(f"the token is not {LEAST} plain characters or more; choose another")
+    _check_port(host, port)
+
+
+def _local(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be bound."""
+    if not 1 <= port <= 65535:
+        raise ValueError(f"there is no port {port}; choose one from 1 to 65535")
+    try:
+        kind, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ValueError(f"{host}, port {port}: {why}; choose another port or host") from error
+
+
+def _wait(server: subprocess.Popen, host: str, port: int) -> None:
+    """Wait until the server listens."""
+    wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    until = time.monotonic() + PATIENCE_S
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            socket.create_connection((wildcard.get(host, host), port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"Voila did not start on {host}, port {port}; what it says stands above")
+
+
+def _end(server: subprocess.Popen) -> None:
+    """End the server, which ends its kernels; Ctrl-C has reached it already."""
+    if server.poll() is None:
+        server.terminate()
+    try:
+        server.wait(15)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
