@@ -9,15 +9,17 @@ Asking again every second finds what is there.
 import os
 from queue import Empty
 
+from jupyter_client import channels
 from jupyter_client.asynchronous import AsyncKernelClient
-from jupyter_client.channels import AsyncZMQSocketChannel
 from traitlets import Type
 from traitlets.config import Config
 
 ASK_S = 1.0
+# jupyter_client 7, which Colab's server runs on, has one asynchronous class under the other name.
+_Channel = getattr(channels, "AsyncZMQSocketChannel", channels.ZMQSocketChannel)
 
 
-class AskingChannel(AsyncZMQSocketChannel):
+class AskingChannel(_Channel):
     """A channel that looks at its socket every second while it waits."""
 
     async def get_msg(self, timeout: float | None = None) -> dict:

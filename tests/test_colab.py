@@ -11,14 +11,20 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+import types
 import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import soundfile
+from packaging.requirements import Requirement
 
-from musiclatent import __version__
-from musiclatent.colab import build
+from musiclatent import __version__, colab
+from musiclatent.colab import build, own_files, own_music
+from musiclatent.studies import STUDIES
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 NOTING_PYTHON = """#!%s
@@ -30,6 +36,18 @@ with open(os.environ["NOTED"], "a") as file:
     file.write(json.dumps([sys.argv[1:], wheels, kept]) + "\\n")
 sys.exit(os.environ.get("PIP_FAILS") or 0)
 """
+# googlecolab/backend-info, June 2026: the part that our dependencies touch
+COLAB = dict(
+    line.split("==")
+    for line in "numpy==2.0.2 pandas==2.2.2 torch==2.11.0 scipy==1.16.3 ipywidgets==7.7.1 "
+    "jupyter_client==7.4.9 traitlets==5.7.1 anywidget==0.9.21 librosa==0.11.0 pyarrow==18.1.0 "
+    "scikit-learn==1.6.1 matplotlib==3.10.0 nbformat==5.10.4 tensorboard==2.20.0".split()
+)
+OTHERS = {
+    "03_analyse": 'corpus = ""',
+    "04_new_music": 'corpus = ""\nfiles = []',
+    "07_genre": 'corpus = ""\ngenres = []',
+}
 
 
 def notebook(path, *cells):
@@ -46,6 +64,9 @@ def built(tmp_path_factory):
     parameters = code("profile = 'demo'", metadata={"tags": ["parameters"]})
     notebook(folder / "notebooks" / "01_a.ipynb", markdown("# Title"), parameters, code("x = 1"))
     notebook(folder / "notebooks" / "02_b.ipynb", code("x = 2"))
+    for name, source in OTHERS.items():
+        parameters = code(source, metadata={"tags": ["parameters"]})
+        notebook(folder / "notebooks" / f"{name}.ipynb", markdown("# T"), parameters, code("x = 1"))
     traces = ("build", "musiclatent.egg-info")
     before = {name: _times(CHECKOUT / name) for name in traces}
     paths = build(folder / "notebooks", folder / "out", CHECKOUT)
@@ -68,8 +89,8 @@ def _wheel(path):
 
 
 def test_the_cells_stand_after_the_title_and_the_rest_is_unchanged(built):
-    assert [p.name for p in built] == ["01_a.ipynb", "02_b.ipynb"]
-    first, second = (nbformat.read(path, as_version=4) for path in built)
+    assert [p.stem for p in built] == ["01_a", "02_b", *OTHERS]
+    first, second = (nbformat.read(path, as_version=4) for path in built[:2])
     nbformat.validate(first)
     assert [c.source.split("\n")[0][:30] for c in first.cells] == [
         "# Title",
@@ -93,7 +114,8 @@ def test_the_wheel_is_small_whole_and_of_the_stated_size(built):
         assert bundle.testzip() is None
         names = bundle.namelist()
     assert "musiclatent/config.py" in names
-    wanted = {p.relative_to(CHECKOUT).as_posix() for p in CHECKOUT.glob("musiclatent/*.py")}
+    files = [p for p in CHECKOUT.glob("musiclatent/**/*") if p.suffix in {".py", ".js", ".j2"}]
+    wanted = {p.relative_to(CHECKOUT).as_posix() for p in files}
     assert wanted <= set(names)
     assert not [n for n in names if "tests/" in n or n.endswith((".pyc", ".ipynb"))]
 
@@ -104,6 +126,121 @@ def test_the_install_cell_is_short_and_plain_python(built):
     lines = re.sub(r'WHEEL = """.*?"""', "", source, flags=re.DOTALL).splitlines()
     assert len(lines) < 50
     assert max(map(len, lines)) <= 120
+
+
+def _cells(path):
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+def test_a_form_for_the_data_stands_after_the_parameters(built):
+    analyse, new_music, genre = (_cells(path) for path in built[2:])
+    assert [len(cells) for cells in (analyse, new_music, genre)] == [6, 6, 5]
+    for cells in (analyse, new_music):
+        assert cells[3].startswith("corpus")
+        ast.parse(cells[4])
+        assert 'my_music = "demo"  # @param ["demo", "upload", "drive"]\n' in cells[4]
+        assert 'drive_folder = "MyDrive/music"  # @param {type:"string"}\n' in cells[4]
+        assert len(cells[4].splitlines()) < 8 and "labels" not in cells[1]
+    assert analyse[4].endswith("corpus = colab.own_music(my_music, drive_folder) or corpus")
+    assert new_music[4].endswith("files = colab.own_files(my_music, drive_folder) or files")
+    assert "a folder of your own does not have" in genre[1]
+    cell = nbformat.read(built[2], as_version=4).cells[4]
+    assert (cell.id, cell.metadata.cellView) == ("colab-data", "form")
+
+
+def test_every_notebook_of_ours_asks_for_data_or_says_that_it_needs_labels():
+    needing = {name for study in STUDIES.values() for name in study.own}
+    paths = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+    for path in paths:
+        book = nbformat.read(path, as_version=4)
+        before = len(book.cells)
+        colab._add_form(book)
+        assert len(book.cells) == before + 1, f"{path.name} has no parameter corpus"
+        assert "parameters" in book.cells[1].metadata.tags and book.cells[2].id == "colab-data"
+    assert needing <= {path.stem for path in paths}
+
+
+def test_demo_leaves_the_corpus_as_it_is(built):
+    given = {"corpus": "somewhere"}
+    exec(_cells(built[2])[4], given)  # noqa: S102 - a cell that we wrote
+    assert given["corpus"] == "somewhere"
+    given = {"files": ["a.wav"]}
+    exec(_cells(built[3])[4], given)  # noqa: S102
+    assert given["files"] == ["a.wav"]
+
+
+@pytest.mark.parametrize("data", ["upload", "drive"])
+def test_elsewhere_than_in_colab_one_sentence_says_so(data):
+    with pytest.raises(
+        ValueError, match=rf'my_music = "{data}" needs Google Colab, .* set corpus to'
+    ):
+        own_music(data, "MyDrive/music")
+
+
+def test_an_unknown_source_is_named():
+    with pytest.raises(ValueError, match=r"no source of data named 'disk'; .*: demo, upload, dr"):
+        own_music("disk")
+
+
+@pytest.fixture
+def google(monkeypatch, tmp_path):
+    """Stand in for the package google.colab; the form's chosen files are its `chosen`."""
+    package = types.ModuleType("google.colab")
+    package.__spec__ = types.SimpleNamespace()
+    package.chosen, package.mounted = {}, []
+
+    def upload():
+        for name in package.chosen:
+            Path(re.split(r"[/\\\\]", name)[-1]).touch()  # Colab writes them where it stands
+        return package.chosen
+
+    package.files = types.SimpleNamespace(upload=upload)
+    package.drive = types.SimpleNamespace(mount=package.mounted.append)
+    parent = types.ModuleType("google")
+    parent.__spec__, parent.colab = types.SimpleNamespace(), package
+    monkeypatch.setitem(sys.modules, "google", parent)
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path / "content"))
+    monkeypatch.setattr(colab, "_DRIVE", tmp_path / "drive")
+    (tmp_path / "content").mkdir()
+    monkeypatch.chdir(tmp_path / "content")
+    return package
+
+
+def _sound():
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(800), 8000, format="WAV")
+    return file.getvalue()
+
+
+def test_uploads_are_written_into_one_folder_by_the_last_part_of_their_names(google, tmp_path):
+    google.chosen = {"b c.wav": _sound(), "../../up.wav": b"2", "C:\\d\\a.wav": b"3", "..": b"4"}
+    folder = Path(own_music("upload"))
+    assert folder == (tmp_path / "content" / "uploads").resolve() and folder.is_absolute()
+    assert sorted(p.name for p in folder.iterdir()) == ["a.wav", "b c.wav", "up.wav"]
+    assert (folder / "a.wav").read_bytes() == b"3"
+    assert [p.name for p in (tmp_path / "content").iterdir()] == ["uploads"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["content"]
+    assert own_files("upload") == [folder / name for name in ("a.wav", "b c.wav", "up.wav")]
+
+
+def test_no_file_chosen_is_one_sentence_and_keeps_what_was_there(google):
+    with pytest.raises(ValueError, match=r"no file was chosen: run this cell again and choose"):
+        own_music("upload")
+    google.chosen = {"a.wav": b"1"}
+    folder = own_music("upload")
+    google.chosen = {}
+    assert own_music("upload") == folder and (Path(folder) / "a.wav").read_bytes() == b"1"
+
+
+def test_a_folder_of_the_drive_is_mounted_and_must_be_there(google, tmp_path):
+    (tmp_path / "drive" / "MyDrive" / "my music").mkdir(parents=True)
+    found = own_music("drive", "MyDrive/my music")
+    assert found == str(tmp_path / "drive" / "MyDrive" / "my music")
+    assert google.mounted == [str(tmp_path / "drive")]
+    for wrong in ("MyDrive/absent", ""):
+        with pytest.raises(ValueError, match=rf"the Drive has no folder '{wrong}': name one as"):
+            own_music("drive", wrong)
 
 
 def run_cell(path, folder, before="", **environ):
@@ -164,6 +301,15 @@ def test_missing_dependencies_come_without_touching_numpy_and_torch(built, tmp_p
     assert "--upgrade" not in command
     assert re.search(r"^numpy==2\.", kept[0], re.MULTILINE)
     assert re.search(r"^torch==2\.", kept[0], re.MULTILINE)
+    for name in ("ipykernel", "jupyter_client", "traitlets", "tornado"):  # Colab's server
+        assert re.search(rf"^{name}==\d", kept[0], re.MULTILINE)
+
+
+def test_nothing_that_colab_runs_on_is_too_old_for_us():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    needed = [Requirement(line) for line in project["dependencies"]]
+    old = [r for r in needed if r.name in COLAB and not r.specifier.contains(COLAB[r.name])]
+    assert not old, "pip would have to replace what Colab's server or front end runs on"
 
 
 def test_a_changed_numpy_is_told(built, tmp_path):
