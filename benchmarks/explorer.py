@@ -1,0 +1,170 @@
+"""Measure the map that plays in headless Chromium: as html, in JupyterLab and in Voila.
+
+Clicks and drags are real mouse events. A click is timed in the page, from the time that the
+browser stamped on it to the audio element's `playing`; a paint, to the frame after the points
+were drawn; a pan frame, from one frame to the next while the points follow the pointer.
+
+Run: MUSICLATENT_DATA=../shared/data python benchmarks/explorer.py
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from musiclatent import audio, explorer, serving
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import browser  # the one that the tests drive
+
+SEGMENTS, SEGMENT_S, SR = 1000, 5.0, 22_050
+WATCH = """
+const put = CanvasRenderingContext2D.prototype.putImageData;
+CanvasRenderingContext2D.prototype.putImageData = function (image, ...rest) {
+  put.call(this, image, ...rest);
+  if (image.width < 200 || window.painted) return;
+  window.painted = -1; // drawn; seen a frame later
+  requestAnimationFrame(() => setTimeout(() => (window.painted = performance.now())));
+};
+"""
+LISTEN = """
+window.took = []; let clicked = 0;
+document.addEventListener("click", (event) => (clicked = event.timeStamp), true);
+document.querySelector("audio").addEventListener("playing",
+  () => took.push(performance.now() - clicked)); 1
+"""
+FRAMES = """
+window.frames_ms = []; let moved = false, drawn = false, before = 0;
+document.addEventListener("pointermove", () => (moved = true), true);
+const frame = (now) => { // what this frame draws, delays the next
+  if (drawn) frames_ms.push(now - before);
+  [drawn, moved, before] = [moved, false, now];
+  requestAnimationFrame(frame);
+};
+requestAnimationFrame(frame); 1
+"""
+
+
+def main() -> None:
+    """Print the figures of all hosts."""
+    if reason := browser.lacking():
+        sys.exit(reason)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="musiclatent-bench-"))
+        folders = {name: Path(scratch) / name for name in ("chromium", "sound", "lab", "html")}
+        for folder in folders.values():
+            folder.mkdir()
+        driver = stack.enter_context(browser.chromium(folders.pop("chromium")))
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+        result = size(folders["html"])
+        for measure in (in_html, in_jupyterlab, in_voila):
+            result |= measure(driver, folders)
+            print(result, file=sys.stderr)
+    print(json.dumps(result))
+
+
+def in_html(driver, folders: dict[str, Path]) -> dict:
+    """Clicks of the twenty sines; paint and pan of the crowd, whose sound stands beside it."""
+    points, items = browser.sine_files(folders["sound"])
+    target = folders["html"] / "sines.html"
+    page = browser.Page(driver)
+    page.open(explorer.from_items(target, points, items, browser.SR, "Twenty sines"))
+    result = clicks(page, folders["sound"], "html")
+    points, items = browser.crowd(folders["sound"] / "1.wav")
+    rows = np.arange(len(items))
+    more = {"near": (rows[:, None] + np.arange(1, 9)) % len(items)}
+    more["beside"] = {"folder": "sounds", "files": [f"{i:020x}" for i in rows]}
+    table = items.rename(columns={"item_id": "title"})
+    page.open(explorer.write(target, points, table, None, "A crowd", **more))
+    seconds = page.wait("window.painted > 0 && painted", 20) / 1000
+    return result | {"paint_html_s": round(seconds, 2), "pan_html_ms": pan(page)}
+
+
+def in_jupyterlab(driver, folders: dict[str, Path]) -> dict:
+    """Clicks of the twenty sines; the crowd from running its cell."""
+    with browser.lab(folders["lab"]) as url:
+        cell = browser.map_cell(folders["sound"])
+        browser.notebook(folders["lab"] / "books" / "map.ipynb", cell, "")
+        page = browser.Lab(driver)
+        page.open(url.format("map.ipynb"))
+        page.run_all()
+        result = clicks(page, folders["sound"], "jupyterlab")
+        page.run("points, items = browser.crowd(folder / '1.wav')")
+        page.ask("jupyterapp.commands.execute('notebook:clear-all-cell-outputs').then(() => 1)")
+        page.wait("!document.querySelector('.points')")
+        page.ask("window.painted = 0; window.began = performance.now()")
+        page.start("explorer.Map(points, items, browser.SR, 'A crowd')")
+        seconds = page.wait("window.painted > 0 && painted - began", 40) / 1000
+        return result | {"paint_jupyterlab_s": round(seconds, 2), "pan_jupyterlab_ms": pan(page)}
+
+
+def in_voila(driver, folders: dict[str, Path]) -> dict:
+    """Clicks of the twenty sines."""
+    cell = browser.map_cell(folders["sound"])
+    book = browser.notebook(folders["lab"] / "map.ipynb", cell)
+    with serving.started(book, port=browser.free_port()) as (address, _):
+        page = browser.Hosted(driver)
+        page.open(address)
+        return clicks(page, folders["sound"], "voila")
+
+
+def clicks(page, sound: Path, host: str) -> dict:
+    """Click each sine once: the median delay, and how many play their own bytes and pitch."""
+    expected = explorer.segments(browser.sine_files(sound)[1], browser.SR)
+    page.ask(LISTEN)
+    agree = 0
+    for i in range(browser.N):
+        spot = page.place(i)
+        time.sleep(0.1)  # a person's clicks do not fall into the work of the one before
+        page.click(*spot)
+        page.wait(f"took.length === {i + 1}")
+        index, heard = page.playing()
+        right = abs(browser.pitch_hz(heard) - 55 * (i + 1)) < 2
+        agree += index == i and heard == expected[i] and right
+    median = statistics.median(page.ask("took"))
+    return {f"click_{host}_ms": round(median, 1), f"agree_{host}": f"{agree} of {browser.N}"}
+
+
+def pan(page) -> float:
+    """Drag the crowd to and fro; the 95th percentile of a frame in milliseconds."""
+    middle = page.place(0)  # it stands in the middle
+    page.ask(FRAMES)
+    circle = [(150 * np.sin(t), 80 * np.sin(2 * t)) for t in np.linspace(0, 4 * np.pi, 30)]
+    page.drag([(middle[0] + x, middle[1] + y) for x, y in circle])
+    return round(float(np.percentile(page.ask("frames_ms"), 95)), 1)
+
+
+def size(folder: Path) -> dict:
+    """Write the page of 1,000 segments of 5 s; its size in millions of bytes."""
+    clips = real_clips() or [made_clip(folder)]
+    rng = np.random.default_rng(0)
+    paths = [str(clips[i % len(clips)]) for i in range(SEGMENTS)]
+    items = pd.DataFrame({"item_id": [Path(path).stem for path in paths], "path": paths})
+    items["start_s"] = rng.uniform(0, 24, SEGMENTS).round(2)
+    items["end_s"] = items["start_s"] + SEGMENT_S
+    items["label"] = items["item_id"].str.split(".").str[0]
+    points = rng.normal(size=(SEGMENTS, 2))
+    page = explorer.from_items(folder / "map.html", points, items, SR, "Segments")
+    return {"html_1000_mb": round(page.stat().st_size / 1e6, 1)}
+
+
+def real_clips() -> list[Path]:
+    root = Path(os.environ.get("MUSICLATENT_DATA", "data"))
+    return sorted((root / "gtzan" / "genres").glob("*/*.wav"))
+
+
+def made_clip(folder: Path) -> Path:
+    """Write noise: at a constant bit rate the size is that of music."""
+    y = 0.1 * np.random.default_rng(0).standard_normal(30 * SR)
+    return audio.write(folder / "noise.wav", y, SR)
+
+
+if __name__ == "__main__":
+    main()
