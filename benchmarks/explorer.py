@@ -161,7 +161,7 @@ def real_clips() -> list[Path]:
 
 
 def made_clip(folder: Path) -> Path:
-    """Write noise: at a constant bit rate the size is that of music."""
+    """Write noise: the bit rate is the same on average."""
     y = 0.1 * np.random.default_rng(0).standard_normal(30 * SR)
     return audio.write(folder / "noise.wav", y, SR)
 

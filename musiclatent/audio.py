@@ -244,7 +244,7 @@ def encode(y: np.ndarray, sr: int, format: str = "mp3") -> bytes:
     sr
         Their sampling rate in Hz; mp3 is resampled to 16,000 or 22,050 Hz.
     format
-        ``mp3`` (48 kbit/s), ``wav`` or ``flac``.
+        ``mp3`` (48 kbit/s on average), ``wav`` or ``flac``.
 
     Raises
     ------
@@ -337,14 +337,15 @@ def _encode(
     """Encode samples in memory, so that a full disk shows where the bytes are written."""
     y = np.clip(_checked(y), -1.0, 1.0)
     subtype = subtype or (None if format == "MP3" else "PCM_16")
-    constant = {}
+    rate = {}
     if kbit_s:  # libsndfile: level 0 is the highest bit rate, at these sampling rates 160
-        constant = {"bitrate_mode": "CONSTANT", "compression_level": (160 - kbit_s) / 152}
+        # A constant 48 kbit/s has no room for the tag that tells players where the sound begins.
+        rate = {"bitrate_mode": "AVERAGE", "compression_level": (160 - kbit_s) / 152}
     if subtype and subtype in ("PCM_16", "PCM_24"):
         y = _integers(y, int(subtype[4:]))
     buffer = io.BytesIO()
     try:
-        sf.write(buffer, y.T, sr, format=format, subtype=subtype, **constant)
+        sf.write(buffer, y.T, sr, format=format, subtype=subtype, **rate)
     except (sf.LibsndfileError, ValueError, TypeError) as error:
         channels = 1 if y.ndim == 1 else len(y)
         reason = getattr(error, "error_string", "") or str(error)

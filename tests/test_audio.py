@@ -728,6 +728,13 @@ def test_encode_gives_a_small_mp3(sr, channels):
     assert len(back) / got == pytest.approx(3, abs=0.01)
 
 
+def test_sound_in_an_mp3_begins_where_it_began():
+    y = np.zeros(2 * 22_050, np.float32)
+    y[2205:2300] = 0.8
+    back, _ = sf.read(io.BytesIO(audio.encode(y, 22_050)))
+    assert np.argmax(np.abs(back) > 0.3) == pytest.approx(2205, abs=30)
+
+
 def test_encode_other_formats():
     x = sound()[:, 0]
     for name in ("wav", "flac"):

@@ -18,6 +18,7 @@ from musiclatent.pages import LIMIT_MB, Sounds
 
 COLUMNS = ("title", "start_s", "end_s")
 SCRIPT = Path(__file__).with_name("explorer.js")
+SOUND = 1  # raised by hand where the mp3 of the same segment becomes another
 NEAR = 8  # neighbours that are listed
 FEW = 20  # whole numbers with no more values than these are labels, such as clusters
 _MOUNT = """const near = new Int32Array(bytes(text("near")).buffer);
@@ -342,7 +343,15 @@ def _cut(row: pd.Series, sr: int) -> np.ndarray:
 def _name(row: pd.Series, sr: int) -> str:
     """Name a segment by what it holds: another file at the same path is another name."""
     stat = Path(row["path"]).stat()
-    what = (str(row["path"]), stat.st_size, stat.st_mtime_ns, row["start_s"], row["end_s"], sr)
+    what = (
+        SOUND,
+        str(row["path"]),
+        stat.st_size,
+        stat.st_mtime_ns,
+        row["start_s"],
+        row["end_s"],
+        sr,
+    )
     return hashlib.sha256(repr(what).encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
