@@ -52,11 +52,14 @@ lint: $(READY)  ## check format, rules, stripped notebooks, layers and the noteb
 	@$(BIN)/nbstripout --verify notebooks/*.ipynb
 	@$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py -k 'not runs' --durations=0
 
+# Two files of tests at a time, each on one thread.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: $(READY)  ## run the tests; those on real data need MUSICLATENT_DATA
 	@if [ -d "$(MUSICLATENT_DATA)/gtzan" ] || [ -d "$(MUSICLATENT_DATA)/fsdd" ]; then \
-		$(BIN)/python -m pytest; \
+		$(TESTS); \
 	else \
-		env -u MUSICLATENT_DATA $(BIN)/python -m pytest; \
+		env -u MUSICLATENT_DATA $(TESTS); \
 	fi
 
 reproduce: $(READY)  ## run every notebook of a study or of all, then write results/<profile>/index.html
