@@ -118,9 +118,12 @@ def started(
     notebook = Path(notebook)
     _check(notebook, host, port, token)
     token = token or secrets.token_urlsafe(32)
-    with tempfile.TemporaryDirectory(prefix="musiclatent-") as folder:  # mode 0700
+    short = "/tmp" if Path("/tmp").is_dir() else None  # a socket's path has 104 letters at most
+    with tempfile.TemporaryDirectory(prefix="musiclatent-", dir=short) as folder:  # mode 0700
         page = _page(notebook, Path(folder) / "dashboard.ipynb")
-        _private(Path(folder) / "voila.json", json.dumps(_settings(host, port, token)))
+        settings = _settings(host, port, token)
+        settings["Voila"]["connection_dir_root"] = folder
+        _private(Path(folder) / "voila.json", json.dumps(settings))
         _template(Path(folder) / "voila" / "templates" / TEMPLATE)
         command = [sys.executable, "-m", "voila", page.name, "--no-browser"]
         environment = os.environ | {"JUPYTER_CONFIG_DIR": folder, "TQDM_DISABLE": "1"}

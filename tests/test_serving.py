@@ -85,6 +85,12 @@ def served(tmp_path_factory):
             process.wait(20)
 
 
+def _place(folder: Path) -> Path:
+    """Find the private folder of the server: its kernel was given a file in it."""
+    kernel = Path(f"/proc/{(folder / 'pid').read_text()}")
+    return Path((kernel / "cmdline").read_text().split("\0")[-2]).parents[1]
+
+
 def _raw(address: str, path: str, query: str = "") -> requests.Response:
     """Ask for a path as it stands: requests would tidy the dots away."""
     session = requests.Session()
@@ -132,7 +138,7 @@ def test_with_the_token_there_is_the_page_and_no_file(served):
 
 def test_a_kernel_cannot_be_reached_without_the_token(served):
     address, _, _, folder = served
-    kernel = next(folder.rglob("kernel-*.json")).stem.removeprefix("kernel-")
+    kernel = next(_place(folder).rglob("kernel-*.json")).stem.removeprefix("kernel-")
     for path in (f"/api/kernels/{kernel}", f"/api/kernels/{kernel}/channels"):
         assert _raw(address, path).status_code in (302, 403)
     for path in (f"/voila/api/shutdown/{kernel}", f"/api/kernels/{kernel}/interrupt"):
@@ -142,7 +148,7 @@ def test_a_kernel_cannot_be_reached_without_the_token(served):
 
 def test_only_the_owner_can_read_the_token(served):
     _, token, _, folder = served
-    [settings] = folder.rglob("voila.json")
+    settings = _place(folder) / "voila.json"
     assert token in settings.read_text()
     assert stat.S_IMODE(settings.stat().st_mode) == 0o600
     assert stat.S_IMODE(settings.parent.stat().st_mode) == 0o700
@@ -163,13 +169,14 @@ def test_it_listens_on_this_machine_alone(served):
 def test_ctrl_c_ends_it_with_its_kernels_and_leaves_nothing(served):
     _, _, process, folder = served
     kernel = Path(f"/proc/{(folder / 'pid').read_text()}")
-    assert kernel.exists()
+    place = _place(folder)
+    assert place.name.startswith("musiclatent-") and (place / "voila.json").exists()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.wait(30) in (0, 1, -signal.SIGINT)
     until = time.monotonic() + 5
     while kernel.exists() and time.monotonic() < until:
         time.sleep(0.1)
-    assert not kernel.exists()
+    assert not kernel.exists() and not place.exists()
     assert sorted(path.name for path in folder.iterdir()) == ["book.ipynb", "pid"]
 
 
