@@ -66,8 +66,9 @@ def _notebook(path: Path) -> Path:
 def served(tmp_path_factory):
     """Address, token, process and the file of the kernel's number; ended by Ctrl-C."""
     folder = tmp_path_factory.mktemp("served")
-    code = (
-        "import sys; from musiclatent import serving; "
+    code = (  # a shell's background jobs ignore Ctrl-C, and so would this
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from musiclatent import serving; "
         "serving.serve(sys.argv[1], port=int(sys.argv[2]))"
     )
     command = [sys.executable, "-c", code, str(_notebook(folder / "book.ipynb")), str(_free_port())]
