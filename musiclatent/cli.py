@@ -281,14 +281,15 @@ def _run_explore(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
     from musiclatent import explorer, latents
     from musiclatent.explorer.chart import chart
+    from musiclatent.explorer.onepage import nearby
 
     folder = space.base / plan.name / "latents"
     sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
     known = latents.read(sound if sound.exists() else folder / run.experiment.name, run=run)
     shown, title = chart(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
-    more = {"z": shown.vectors, "columns": shown.columns, "folder": folder.parent}
+    near, more = nearby(shown.vectors), {"columns": shown.columns, "folder": folder.parent}
     points, target = shown.plane.points, arguments.html
-    page = explorer.from_items(target, points, shown.items, plan.sr, title, **more)
+    page = explorer.from_items(target, points, shown.items, plan.sr, title, near=near, **more)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
 
 

@@ -49,8 +49,9 @@ def test_all_sound_travels_with_the_map_in_the_order_of_the_rows(items, points):
         [pitch_hz(sound) for sound in _sounds(drawn)], 110 * np.arange(1, N + 1), atol=2
     )
     np.testing.assert_array_equal(drawn.place(), points)
-    near = np.frombuffer(drawn.near, "<i4").reshape(N, -1)
+    near = drawn.nearest()
     assert near.shape == (N, N - 1)
+    assert explorer.Map(points, items, SR, "tones").nearest() is None
     assert near[0].tolist() == [1, 2, 3, 4, 5]
     assert drawn.table["columns"][0] == {
         "name": "label",

@@ -105,7 +105,7 @@ def from_items(
     sr: int,
     title: str,
     *,
-    z: np.ndarray | None = None,
+    near: np.ndarray | None = None,
     columns: Sequence[str] = ("label",),
     folder: Path | None = None,
     limit_mb: float = LIMIT_MB,
@@ -125,9 +125,7 @@ def from_items(
         Sample rate in Hz of the sound.
     title
         Heading of the page.
-    z
-        Latents (B, D) that say which segments are neighbours; None takes the plane.
-    columns, limit_mb
+    near, columns, limit_mb
         As in `page`.
     folder
         Where a map keeps its segments (``sounds``), so that they are not cut again.
@@ -138,7 +136,7 @@ def from_items(
         If a file cannot be read any more.
     """
     path, table = Path(path), titled(items)
-    points, near = checked(points, table, None, None if z is None else nearby(z))
+    points, near = checked(points, table, None, near)
     more = {"columns": columns, "near": near, "limit_mb": limit_mb}
     size = 1.03 * 4 / 3 * about_bytes(items, sr)
     if size + _size_without_sound(described(table, title, columns), near) < limit_mb * 1e6:

@@ -175,6 +175,10 @@ class Map(_Player):
         """Return where the points stand (B, 2)."""
         return np.frombuffer(self.points, "<f4").reshape(-1, 2)
 
+    def nearest(self) -> np.ndarray | None:
+        """Return rows of the neighbours of each row (B, k), None where the plane says them."""
+        return np.frombuffer(self.near, "<i4").reshape(len(self.items), -1) if self.near else None
+
     def selection(self) -> pd.DataFrame:
         """Return the selected rows of `items`."""
         return self.items.iloc[self._rows(self.selected)]
@@ -283,8 +287,8 @@ class Map(_Player):
 
     def _nearer(self, near: np.ndarray | None, n: int) -> np.ndarray | None:
         """Put the neighbours of n further rows under those that are known, if any are."""
-        known = np.frombuffer(self.near, "<i4").reshape(len(self.items), -1)
-        if not known.shape[1]:
+        known = self.nearest()
+        if known is None:
             return None
         if near is None or np.shape(near)[0] != n or np.shape(near)[1] < known.shape[1]:
             raise ValueError(f"give each new row {known.shape[1]} neighbours, as the others have")
