@@ -44,6 +44,8 @@ $(READY): pyproject.toml constraints.txt
 	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch; fi
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,dev]'
 	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 > /dev/null
+	@find $(VENV) -path '*librosa*' -name '*.nb[ci]' -delete  # may hold code of two processes
+	@$(BIN)/python -m musiclatent.compiled
 	@touch $@
 
 lint: $(READY)  ## check format, rules, stripped notebooks, layers and the notebook contract

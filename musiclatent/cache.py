@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 import tqdm
 
-from musiclatent import shards
+from musiclatent import compiled, shards
 from musiclatent.shards import File
 
 ITEM = ["item_id", "path", "label", "group", "split", "seconds"]
@@ -209,6 +209,7 @@ def _run(
         if n_jobs == 1 and scheduler is None:
             done = shards.compute(todo, transform, folder, known)
         else:
+            compiled.compile_librosa()
             keys = np.array(sorted(known), dtype="S64")  # joblib hands a large array over once
             task = joblib.delayed(shards.compute_one)
             tasks = (task(file, transform, folder, keys) for file in todo)

@@ -10,7 +10,7 @@ import papermill
 from joblib import Parallel, delayed
 from papermill.exceptions import PapermillExecutionError
 
-from musiclatent import config, corpora, kernels, report, stamps
+from musiclatent import compiled, config, corpora, kernels, report, stamps
 from musiclatent.config import Study, Workspace
 from musiclatent.studies import STUDIES, study
 
@@ -66,6 +66,7 @@ def reproduce(
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
         corpora.require(corpus, config.data_root())
     spaces = {plan.name: Workspace(profile, plan.name, corpus, results) for plan in plans}
+    compiled.compile_librosa()
     tasks = (delayed(_whole)(plan, spaces[plan.name], experiment, scheduler) for plan in plans)
     # In a process of its own each has one thread: joblib sees to that.
     found = Parallel(min(config.profile(profile).at_once, len(plans)))(tasks)

@@ -25,7 +25,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal.windows import hann
 from tqdm import tqdm
 
-from musiclatent import audio, keys
+from musiclatent import audio, compiled, keys
 from musiclatent.config import SR
 
 VERSION = 1  # raise by hand when the numbers change: tracks are then computed anew
@@ -183,6 +183,7 @@ def tracks(
         raise ValueError("there are no tracks to analyse; check the folder they were read from")
     Path(folder).mkdir(parents=True, exist_ok=True)
     pace_s = 0.1 if sys.stderr.isatty() else 10
+    compiled.compile_librosa()
     tasks = (joblib.delayed(_kept)(str(path), Path(folder)) for path in paths)
     done = joblib.Parallel(n_jobs, return_as="generator")(tasks)
     bar = tqdm(done, "rhythm", len(paths), unit="file", mininterval=pace_s)
@@ -214,9 +215,8 @@ def _kept(path: str, folder: Path) -> Track | str:
 
 def _save(target: Path, found: Track) -> None:
     """Write a track, whole or not at all."""
-    rhythm = found.rhythm
-    about = vars(rhythm) | {"beats_s": np.round(rhythm.beats_s, 6).tolist()}
-    about |= {"tempo": None if math.isnan(rhythm.tempo) else rhythm.tempo}
+    about = vars(found.rhythm) | {"beats_s": np.round(found.rhythm.beats_s, 6).tolist()}
+    about |= {"tempo": None if math.isnan(about["tempo"]) else about["tempo"]}
     about |= {"chroma": np.round(found.chroma, 5).tolist(), "power": found.power.tolist()}
     part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:

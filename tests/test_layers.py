@@ -9,14 +9,14 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
-    "config experiments studies decoders audio fingerprint demo archives fetch splits tables "
-    "datasets corpora excerpts phases stfts spectrograms attributes mel_attributes shards cache "
-    "harmony clipping sections keys rhythm structure neighbours versions datamodules models runs "
-    "pretrained trainers supervised training latents resynthesis rebuilt judges clustering soft "
-    "music_types views cleaning calibration classifiers attribute_protocols projection protocols "
-    "probes heldout networks saliency repetitions embeddings explain generation playlists mixing "
-    "mixdown projector dance plots genre_plots dance_plots newmusic classify listening voices "
-    "pages explorer raters report stamps kernels reproduce serving colab cli"
+    "config compiled experiments studies decoders audio fingerprint demo archives fetch splits "
+    "tables datasets corpora excerpts phases stfts spectrograms attributes mel_attributes shards "
+    "cache harmony clipping sections keys rhythm structure neighbours versions datamodules models "
+    "runs pretrained trainers supervised training latents resynthesis rebuilt judges clustering "
+    "soft music_types views cleaning calibration classifiers attribute_protocols projection "
+    "protocols probes heldout networks saliency repetitions embeddings explain generation "
+    "playlists mixing mixdown projector dance plots genre_plots dance_plots newmusic classify "
+    "listening voices pages explorer raters report stamps kernels reproduce serving colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
