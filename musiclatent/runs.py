@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from musiclatent.config import Experiment, pick
-from musiclatent.models import blocks, genre, judge, mel, vae, waveform
+from musiclatent.models import blocks, deep, genre, judge, mel, sparse, vae, waveform
 from musiclatent.spectrograms import Transform
 
 MODELS = {
@@ -21,6 +21,8 @@ MODELS = {
         waveform.WaveformAutoencoder,
         waveform.PoolingAutoencoder,
         waveform.LinearBlocks,
+        sparse.SparseAutoencoder,
+        deep.DeepAutoencoder,
         mel.MelAutoencoder,
         mel.CRNNAutoencoder,
         vae.VAE,

@@ -8,6 +8,11 @@ from musiclatent.config import PROFILES, Experiment, Study, pick
 # Of `classifiers`, frozen before a test list was read for it: the best on the filtered validation
 # list, and the best in ten folds of the random training and validation lists together.
 ATTRIBUTE_CLASSIFIERS = {"filtered": "vote", "random": "vote_near"}
+# Sizes on the embedded corpora, by model, where the real ones would take minutes.
+EMBEDDED = {
+    "SparseAutoencoder": {"hops": [256, 2048], "iterations": 2, "refits": 0, "crop": 1},
+    "DeepAutoencoder": {"width": 32, "depth": 2, "crop": 1},
+}
 STUDIES = {
     study.name: study
     for study in (
@@ -138,7 +143,8 @@ def study(name: str, profile: str = "demo") -> Study:
     if profile == "paper":
         rows = {row.name: _full(row) for row in found.experiments.values()}
         return replace(found, experiments=rows, window_s=found.paper_window_s or found.window_s)
-    if pick(PROFILES, profile, "profile").demo and found.shrink > 1:
+    costly = any(row.model in EMBEDDED for row in found.experiments.values())
+    if pick(PROFILES, profile, "profile").demo and (found.shrink > 1 or costly):
         small = {row.name: _small(row, found.shrink) for row in found.experiments.values()}
         return replace(found, experiments=small)
     return found
@@ -151,6 +157,8 @@ def _full(row: Experiment) -> Experiment:
 
 
 def _small(row: Experiment, factor: int) -> Experiment:
-    """Thin out the channels of a convolutional model."""
+    """Thin out the channels of a convolutional model, or give a costly one its small sizes."""
+    if factor == 1:
+        return replace(row, options=row.options | EMBEDDED.get(row.model, {}))
     channels = [n // factor for n in row.options.get("channels", experiments.CHANNELS)]
     return replace(row, options=row.options | {"channels": channels})

@@ -100,7 +100,10 @@ def test_embedded_profiles_take_smaller_models_and_the_paper_its_window():
     assert small.experiment("mel-cae-1").options["channels"] == [8, 24, 32]
     assert small.experiment("mel-crnn-6").options["channels"] == [8, 16, 32, 32]
     assert "channels" not in real.experiment("mel-cae-1").options
-    assert studies.study("waveform", "demo") is STUDIES["waveform"]
+    assert studies.study("edm", "demo") is STUDIES["edm"]
+    waveform = studies.study("waveform", "demo")
+    assert waveform.experiment("waveform-64") == STUDIES["waveform"].experiment("waveform-64")
+    assert waveform.experiment("waveform-deep").options["width"] == 32
     assert real.window_s == 3 and studies.study("mel", "paper").window_s == 30
     with pytest.raises(ValueError, match="no profile named 'huge'"):
         studies.study("mel", "huge")

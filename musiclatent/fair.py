@@ -1,0 +1,289 @@
+"""Set trained models beside what people use: the same excerpts, sizes, bits and times for all.
+
+A row of the table is a coder: `form`, `encode` and `decode`, as in `musiclatent.yardsticks`.
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure
+from pystoi import stoi
+from threadpoolctl import threadpool_limits
+
+from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
+from musiclatent.datamodules import CorpusDataModule
+from musiclatent.models.blocks import Trained, mrstft, sisdr
+from musiclatent.models.sparse import SparseAutoencoder
+from musiclatent.runs import Run
+from musiclatent.spectrograms import Transform
+
+BATCH = 4  # windows encoded at once
+KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform; twice as many numbers
+KBIT_S = (6, 12, 24)  # of Opus
+MEASURES = ("mse", "sisdr", "mrstft")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained waveform autoencoder as a coder of excerpts.
+
+    Parameters
+    ----------
+    run
+        The trained experiment.
+    samples
+        N, samples of an excerpt.
+    """
+
+    run: Run
+    samples: int
+
+    @cached_property
+    def model(self) -> Trained:
+        """The autoencoder with its best weights."""
+        return runs.load(self.run.checkpoint, self.run.experiment)
+
+    @property
+    def form(self) -> str:
+        """``sparse`` where a latent holds values and positions, else ``dense``."""
+        return "sparse" if isinstance(self.model, SparseAutoencoder) else "dense"
+
+    @torch.no_grad()
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Return latents (B, K, T) of waveforms (B, N)."""
+        parts = torch.from_numpy(np.array(x, np.float32))[:, None].split(BATCH)
+        return torch.cat([self.model.encode(part) for part in parts]).numpy()
+
+    @torch.no_grad()
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Return waveforms (B, N) of latents (B, K, T)."""
+        parts = torch.from_numpy(np.array(z, np.float32)).split(BATCH)
+        return torch.cat([self.model.decode(part)[:, 0] for part in parts]).numpy()[
+            :, : self.samples
+        ]
+
+
+def excerpts(data: CorpusDataModule, split: str, at_most: int) -> np.ndarray:
+    """Return waveforms (B, N) of a split, at most so many, evenly over it."""
+    data.setup()
+    rows = data.rows(split)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), at_most)).astype(int)]
+    return data.transform.model_input(np.array(data.cached.x[rows]))
+
+
+def usual(samples: int, sr: int) -> dict[str, object]:
+    """Return the yardsticks of the table by name; without Opus, and a warning, where it lacks.
+
+    Parameters
+    ----------
+    samples
+        N, samples of an excerpt; of five seconds at 22,050 Hz 6,912 coefficients are kept and
+        more, of others in proportion.
+    sr
+        Sampling rate in Hz.
+    """
+    share = samples / 110_250
+    found = {f"mdct_{2 * k}": yardsticks.MDCT(max(1, round(share * k)), samples) for k in KEPT} | {
+        "resampled": yardsticks.Resampled(samples, sr)
+    }
+    try:
+        yardsticks.require_opus()
+    except yardsticks.MissingToolError as error:
+        warnings.warn(f"the rows of Opus are left out: {error}", stacklevel=2)
+        return found
+    return found | {f"opus_{k}": yardsticks.Opus(samples, sr, k) for k in KBIT_S}
+
+
+@torch.no_grad()
+def measure(x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
+    """Measure rebuilt excerpts as the test figures of a training are measured.
+
+    Parameters
+    ----------
+    x, x_hat
+        Original and rebuilt waveforms (B, N).
+
+    Returns
+    -------
+    dict
+        ``mse``; ``sisdr`` in dB and ``mrstft``, means over the audible excerpts.
+    """
+    a, b = (torch.from_numpy(np.array(y, np.float32))[:, None] for y in (x, x_hat))
+    values = ((a - b).square(), sisdr(a, b), mrstft(a, b))
+    return {name: float(value.mean()) for name, value in zip(MEASURES, values, strict=True)}
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let torch and numpy work on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def timed(work: Callable, parts: Iterable) -> tuple[list, float]:
+    """Do some work on one core, part by part; return what came of it, and the median time in s."""
+    done, times = [], []
+    with one_core():
+        for part in parts:
+            began = perf_counter()
+            done.extend(work(part))
+            times.append(perf_counter() - began)
+    return done, float(np.median(times))
+
+
+def row(coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
+    """Measure one coder.
+
+    Parameters
+    ----------
+    coder
+        See the module.
+    x
+        Held-out waveforms (B, N).
+    known
+        Training waveforms (B', N), whose codes tell the 256 steps and what a symbol costs.
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    dict
+        `measure`; ``numbers_s`` (numbers a second, positions are numbers; missing of Opus),
+        ``bits_s``, ``mse_8_bits`` (the error after rounding to 8 bits); ``encode_speed`` and
+        ``decode_speed``, multiples of real time on one core by the median over the excerpts, one
+        at a time. Opus starts a process for each, which takes most of its time.
+    """
+    seconds = x.shape[1] / sr
+    z, encode_s = timed(coder.encode, np.split(x, len(x)))
+    codes = [[one] if coder.form == "bytes" else one[None] for one in z]
+    x_hat, decode_s = timed(coder.decode, codes)
+    x_hat = np.stack(x_hat)
+    speeds = {"encode_speed": seconds / encode_s, "decode_speed": seconds / decode_s}
+    if coder.form == "bytes":  # it has rounded and counted by itself
+        found = measure(x, yardsticks.aligned(x, x_hat, sr))
+        bits, rounded = np.mean([yardsticks.opus_bits(file) for file in z]), found["mse"]
+        numbers = np.nan
+    else:
+        z, quantiser = np.stack(z), coding.fit(coder.encode(known), coder.form)
+        found, bits, numbers = measure(x, x_hat), quantiser.bits(z).mean(), z[0].size
+        rounded = float(np.square(coder.decode(quantiser.rounded(z)) - x).mean())
+    found |= {"numbers_s": numbers / seconds, "bits_s": float(bits / seconds)}
+    return found | {"mse_8_bits": rounded} | speeds
+
+
+def table(coders: Mapping[str, object], x: np.ndarray, known: np.ndarray, sr: int) -> pd.DataFrame:
+    """Measure coders on the same excerpts.
+
+    Parameters
+    ----------
+    coders
+        Name -> coder.
+    x, known, sr
+        As in `row`.
+
+    Returns
+    -------
+    DataFrame
+        One row a coder, see `row`.
+    """
+    return pd.DataFrame.from_dict(
+        {name: row(coder, x, known, sr) for name, coder in coders.items()}, orient="index"
+    )
+
+
+def against_size(table: pd.DataFrame) -> Figure:
+    """Draw error against size: numbers as they are, and bits after rounding to 8.
+
+    Parameters
+    ----------
+    table
+        What `table` gives.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), sharey=True)
+    panels = {"numbers_s": ("mse", "numbers a second"), "bits_s": ("mse_8_bits", "bits a second")}
+    families = table.index.str.replace(r"_\d+$", "", regex=True)
+    for axis, (size, (error, label)) in zip(axes, panels.items(), strict=True):
+        for i, family in enumerate(dict.fromkeys(families)):
+            part = table[families == family].dropna(subset=size).sort_values(size)
+            style = {"color": plots.PALETTE[i % 10], "marker": "osD^v"[i % 5], "label": family}
+            axis.plot(part[size], part[error], linewidth=1, **style)
+        axis.set(xscale="log", yscale="log", xlabel=label)
+    axes[0].set_ylabel("MSE on held-out excerpts")
+    axes[1].set_title("8 bits, entropy-coded", fontsize="medium")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right", fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
+def voice(
+    trained: Mapping[str, Run],
+    file: Path,
+    transform: Transform,
+    folder: Path,
+    most_s: float | None = None,
+) -> tuple[pd.DataFrame, list[tuple[str, np.ndarray]]]:
+    """Send one recording through models, and judge if it is still understood.
+
+    Parameters
+    ----------
+    trained
+        Name -> trained experiment.
+    file
+        A recording of speech, of any format.
+    transform
+        What the models take.
+    folder
+        Where ``NAME.wav`` of each model, and of the original, goes.
+    most_s
+        Only so many seconds of the beginning; None takes all.
+
+    Returns
+    -------
+    DataFrame
+        One row a model: ``mse``, ``sisdr`` (dB) and ``mrstft``, see `resynthesis.measure`; and
+        ``stoi``, from 0 to 1: above about 0.75 nearly every sentence is understood.
+    list
+        (name, samples (N,)) of the original and each model.
+
+    Notes
+    -----
+    Taal, Hendriks, Heusdens and Jensen (2011), An algorithm for intelligibility prediction of
+    time-frequency weighted noisy speech.
+    """
+    sr, window_s = transform.sr, transform.window_s
+    folder.mkdir(parents=True, exist_ok=True)
+    original = audio.write_blocks(
+        folder / "original.wav", audio.blocks(file, sr, duration_s=most_s), sr
+    )
+    x, rows = audio.read(original)[0], {}
+    sounds = [("original", x)]
+    for name, run in trained.items():
+        model = runs.load(run.checkpoint, run.experiment)
+        blocks = resynthesis.rebuild(model, original, transform)
+        path = audio.write_blocks(folder / f"{name}.wav", blocks, sr)
+        sounds.append((name, audio.read(path)[0]))
+        rows[name] = resynthesis.measure(original, path, sr, window_s)
+        rows[name]["stoi"] = float(stoi(x, sounds[-1][1], sr))
+    return pd.DataFrame.from_dict(rows, orient="index"), sounds
+
+
+def minutes(run: Run) -> float:
+    """Return how many minutes a training took, from the card beside its weights."""
+    card = json.loads((Path(run.checkpoint).parent / "card.json").read_text())
+    return card["train_seconds"] / 60

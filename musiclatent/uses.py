@@ -1,0 +1,327 @@
+"""Which latent helps what: genre by neighbours, copies, ways between sounds, known factors.
+
+A dense latent (B, K, T) is compared as it is, and by its levels: mean and deviation over time of
+the log energy of each component, in which phase does not count. A sparse code has no components.
+From its values and positions the energy in `BANDS` bands of mel frequency and frames of 1,024
+samples is added up; the root of that stands for its latent, its logarithm for what is compared.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import librosa
+import numpy as np
+import pandas as pd
+from sklearn.metrics import pairwise_distances
+
+from musiclatent import generation, listening, neighbours, probes, repetitions
+from musiclatent.datamodules import CorpusDataModule
+from musiclatent.fair import Model
+from musiclatent.latents import Latents, corpus_items
+from musiclatent.probes import FACTORS
+
+BANDS = 64  # mel bands that a sparse code is summed up in
+FRAME = 1024  # samples
+POOL = 8  # frames whose energy is added up, so that the phase of one does not count
+PAIRS, STEPS = 6, 9  # ways between held-out excerpts, and sounds on each
+FLOOR = 1e-8
+
+
+def sample(items: pd.DataFrame, recordings: int, windows: int) -> np.ndarray:
+    """Choose some windows of a corpus: of each kind of copy a pair first, then evenly.
+
+    Parameters
+    ----------
+    items
+        One row a window: item_id, group, split, start_s, silent, and what there is of copy_kind.
+    recordings
+        At most so many recordings.
+    windows
+        The first so many of each.
+
+    Returns
+    -------
+    ndarray
+        Rows of `items` with sound, in their order.
+    """
+    heard = items[~items["silent"].astype(bool)]
+    one = heard.drop_duplicates("item_id")
+    kinds = (
+        one["copy_kind"] if "copy_kind" in one else one["group"].where(one["group"].duplicated())
+    )
+    first = one[kinds.fillna("").ne("") & ~kinds.duplicated()]["group"]
+    copies = one[one["group"].isin(first)]["item_id"].tolist()[:recordings]
+    rest = one[~one["item_id"].isin(copies)].sort_values("split", kind="stable")["item_id"]
+    spots = np.linspace(0, len(rest) - 1, min(len(rest), recordings - len(copies)))
+    chosen = [*copies, *rest.iloc[spots.astype(int)]]
+    mine = heard["item_id"].isin(chosen) & (heard.groupby("item_id").cumcount() < windows)
+    return heard.index[mine].to_numpy()
+
+
+def rows(data: CorpusDataModule, recordings: int, windows: int) -> np.ndarray:
+    """Return rows of a corpus that `sample` chooses."""
+    data.setup()
+    return sample(corpus_items(data), recordings, windows)
+
+
+def encode(coder: Model, data: CorpusDataModule, rows: np.ndarray) -> Latents:
+    """Encode some windows of a corpus.
+
+    Parameters
+    ----------
+    coder
+        A trained model.
+    data
+        The corpus.
+    rows
+        Rows of its index.
+
+    Returns
+    -------
+    Latents
+        In the order of `rows`; those of a sparse code hold values and positions.
+    """
+    items = corpus_items(data).iloc[rows].reset_index(drop=True)
+    cached = data.cached.items["row"].to_numpy()[rows]
+    z = coder.encode(data.transform.model_input(np.array(data.cached.x[cached])))
+    about = {"input": "waveform", "window_s": data.transform.window_s}
+    return Latents(z.reshape(len(z), -1), items, about | {"latent_shape": list(z.shape[1:])})
+
+
+def spread(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.ndarray:
+    """Add the energy of a sparse code up, by frame and mel band.
+
+    Parameters
+    ----------
+    z
+        Values and positions (B, 2, k): positions count through the transforms, their frames and
+        their bins.
+    hops
+        Hop of each transform.
+    samples, sr
+        Samples of an excerpt, and its rate in Hz.
+
+    Returns
+    -------
+    ndarray
+        (B, `BANDS`, T) energies; what lasts longer than a frame is shared by its frames.
+    """
+    n = -(-samples // max(hops)) * max(hops)
+    hop = np.array(hops)[np.minimum(z[:, 1].astype(int) // n, len(hops) - 1)]  # B x k
+    frame, bin_ = np.divmod(z[:, 1].astype(int) % n, hop)
+    edges = librosa.mel_frequencies(BANDS + 1, fmin=0, fmax=sr / 2)
+    band = np.searchsorted(edges, (bin_ + 0.5) / hop * sr / 2, side="right") - 1
+    found = np.zeros((len(z), BANDS, -(-samples // FRAME)))
+    row = np.broadcast_to(np.arange(len(z))[:, None], band.shape)
+    for part in range(max(1, max(hops) // FRAME)):  # the frames that a long atom lasts
+        shares = np.maximum(1, hop // FRAME)
+        at = np.minimum(frame * hop // FRAME + part, found.shape[2] - 1)
+        energy = np.where(part < shares, np.square(z[:, 0]) / shares, 0)
+        np.add.at(found, (row, band.clip(0, BANDS - 1), at), energy)
+    return found
+
+
+def maps(coder: Model, latents: Latents, sr: int) -> Latents:
+    """Return latents (B, K, T) that follow time: dense ones as they are, sparse ones summed up."""
+    if coder.form == "dense":
+        return latents
+    z = np.sqrt(spread(latents.shaped(), coder.model.hops, coder.samples, sr)).astype(np.float32)
+    shape = {"latent_shape": list(z.shape[1:])}
+    return Latents(z.reshape(len(z), -1), latents.items, latents.provenance | shape)
+
+
+def levels(z: np.ndarray) -> np.ndarray:
+    """Return mean and deviation over time of the log energy of each component: (B, 2K)."""
+    frames = max(POOL, z.shape[2] // POOL * POOL)
+    padded = np.pad(z, ((0, 0), (0, 0), (0, max(0, POOL - z.shape[2]))))[..., :frames]
+    energy = np.square(padded.reshape(*z.shape[:2], -1, POOL)).mean(axis=3)
+    return neighbours.summarise(np.log(energy + FLOOR))
+
+
+def vectors(coder: Model, found: Latents) -> dict[str, np.ndarray]:
+    """Return what windows are compared by: `whole` and `levels`, see the module."""
+    z = found.shaped()
+    whole = z if coder.form == "dense" else np.log(np.square(z) + FLOOR)
+    return {"whole": whole.reshape(len(z), -1), "levels": levels(z)}
+
+
+def genre(x: np.ndarray, items: pd.DataFrame, k: int = neighbours.K) -> dict[str, float]:
+    """Name the genre of each clip by the neighbours of its excerpts in other clips.
+
+    Parameters
+    ----------
+    x
+        Vectors (B, D) of excerpts; standardised over all of them, as no label is needed for that.
+    items
+        One row an excerpt: label (rows without one are left out), group.
+    k
+        Neighbours that vote for each excerpt, none of them from the group of its clip.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` of the majority of all votes for a clip, ``excerpts`` of each excerpt, and
+        ``clips``, how many there were; NaN where no other clip is there.
+    """
+    known = items["label"].ne("").to_numpy()
+    x, items = x[known], items[known]
+    labels, groups = items["label"].to_numpy(str), items["group"].to_numpy(str)
+    if len(np.unique(groups)) < 2:
+        return {"accuracy": np.nan, "excerpts": np.nan, "clips": len(np.unique(groups))}
+    x = neighbours.standardise(x)[0]
+    distance = pairwise_distances(x)
+    distance[groups[:, None] == groups] = np.inf
+    near = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    told = np.isfinite(np.take_along_axis(distance, near, 1))
+    names = np.unique(labels)
+    votes = ((labels[near][..., None] == names) & told[..., None]).sum(axis=1)  # B x names
+    clips = pd.DataFrame(votes, columns=names).groupby(items["item_id"].to_numpy()).sum()
+    truth = items.drop_duplicates("item_id").set_index("item_id")["label"].loc[clips.index]
+    right = names[clips.to_numpy().argmax(axis=1)] == truth.to_numpy(str)
+    alone = names[votes.argmax(axis=1)] == labels
+    return {"accuracy": right.mean(), "excerpts": alone.mean(), "clips": len(clips)}
+
+
+def copies(found: Latents) -> dict[str, float]:
+    """Look for repeated recordings; return `recall` of all known ones, and `precision`."""
+    judged = repetitions.evaluate(repetitions.find(found), found.items)
+    recall = [v for name, v in judged.items() if "recall" in name]
+    mean = float(np.mean(recall)) if recall else np.nan
+    return {"recall": mean, "precision": judged["repetition_precision"]}
+
+
+def mixed(z_a: np.ndarray, z_b: np.ndarray, position: float) -> np.ndarray:
+    """Mix two sparse codes: the atoms of both with their weights, the k largest kept.
+
+    Parameters
+    ----------
+    z_a, z_b
+        Values and rising positions (2, k).
+    position
+        0 is A and 1 is B.
+
+    Returns
+    -------
+    ndarray
+        (2, k), as large as either; atoms that both have are added.
+    """
+    values = np.concatenate([(1 - position) * z_a[0], position * z_b[0]])
+    places, index = np.unique(np.concatenate([z_a[1], z_b[1]]), return_inverse=True)
+    total = np.bincount(index, values, len(places))
+    kept = np.sort(np.argsort(-np.abs(total), kind="stable")[: z_a.shape[1]])
+    return np.stack([total[kept], places[kept]]).astype(np.float32)
+
+
+def ways(coder: Model, z_a: np.ndarray, z_b: np.ndarray) -> dict[str, np.ndarray]:
+    """Decode the way from one sound to another, in `STEPS` steps.
+
+    Parameters
+    ----------
+    coder
+        A trained model.
+    z_a, z_b
+        Latents (K, T).
+
+    Returns
+    -------
+    dict
+        ``straight``: sounds (STEPS, N) of the straight way between the latents. That between sparse
+        codes weighs the atoms of both, up to 2 k; decoding is linear, so it is a cross-fade, and
+        ``same_size`` the way whose codes keep the k largest of them.
+    """
+    positions = np.linspace(0, 1, STEPS)
+    if coder.form == "dense":
+        return {"straight": coder.decode(generation.interpolate(z_a, z_b, STEPS))}
+    a, b = coder.decode(np.stack([z_a, z_b]))
+    same = coder.decode(np.stack([mixed(z_a, z_b, p) for p in positions]))
+    return {"straight": np.stack([(1 - p) * a + p * b for p in positions]), "same_size": same}
+
+
+def evenness(coder: Model, z: np.ndarray) -> dict[str, float]:
+    """Compare the largest step with the mean step on ways between excerpts.
+
+    Parameters
+    ----------
+    coder
+        A trained model.
+    z
+        Latents (B, K, T) of held-out excerpts, at least two; ways lead from each to the next.
+
+    Returns
+    -------
+    dict
+        Means of `listening.smoothness` over the ways (1 is even): ``straight``, ``same_size`` of a
+        sparse code, and ``spectra``, the straight way seen as log spectrograms.
+    """
+    chosen = z[np.linspace(0, len(z) - 1, min(len(z), PAIRS + 1)).astype(int)]
+    found = []
+    for z_a, z_b in pairwise(chosen):
+        sounds = ways(coder, z_a, z_b)
+        spectra = np.log(np.abs(librosa.stft(sounds["straight"], n_fft=FRAME)) + 1e-2)
+        sounds |= {"spectra": spectra.reshape(STEPS, -1)}
+        found.append({name: listening.smoothness(y) for name, y in sounds.items()})
+    return pd.DataFrame(found).mean().to_dict()
+
+
+def judge(coder: Model, own: CorpusDataModule, rows: np.ndarray) -> dict[str, float]:
+    """Judge a latent by what a corpus knows: genre, copies, and even ways.
+
+    Parameters
+    ----------
+    coder
+        A trained model.
+    own
+        The corpus; of several corpora in one, genre is that of ``gtzan``.
+    rows
+        Which of its windows.
+    """
+    found = encode(coder, own, rows)
+    seen, items = maps(coder, found, own.transform.sr), found.items
+    several = "corpus" in items and items["corpus"].eq("gtzan").any()
+    part = (items["corpus"].eq("gtzan") if several else items["label"].ne("")).to_numpy()
+    figures = {}
+    for name, x in vectors(coder, seen).items():
+        judged = genre(x[part], items[part])
+        figures |= {f"knn_{name}": judged["accuracy"], f"knn_{name}_excerpts": judged["excerpts"]}
+    figures |= {f"copies_{name}": value for name, value in copies(seen).items()}
+    held = found.shaped()[items["split"].eq("test").to_numpy()]
+    return figures | {f"evenness_{name}": v for name, v in evenness(coder, held).items()}
+
+
+def factors(
+    coder: Model, known: CorpusDataModule, rows: np.ndarray, kinds: Mapping[str, str] = FACTORS
+) -> dict[str, float]:
+    """Judge a latent by what a rendered corpus knows: its copies, and its factors by probes."""
+    seen = maps(coder, encode(coder, known, rows), known.transform.sr)
+    figures = {f"demo_copies_{name}": value for name, value in copies(seen).items()}
+    for name, x in vectors(coder, seen).items():
+        scores = probes.probe(x, seen.items, kinds).set_index("factor")["score"]
+        figures |= {f"probe_{factor}_{name}": value for factor, value in scores.items()}
+    return figures
+
+
+def table(
+    coders: Mapping[str, Model],
+    own: tuple[CorpusDataModule, np.ndarray],
+    known: tuple[CorpusDataModule, np.ndarray],
+    kinds: Mapping[str, str] = FACTORS,
+) -> pd.DataFrame:
+    """Set the uses of latents side by side.
+
+    Parameters
+    ----------
+    coders
+        Name -> trained model.
+    own, known
+        The study's corpus and a rendered one, each with the rows that are taken of it.
+    kinds
+        Known factors and their kind, see `probes.probe`.
+
+    Returns
+    -------
+    DataFrame
+        One column a model, one row a figure: see `judge` and `factors`.
+    """
+    return pd.DataFrame(
+        {name: judge(coder, *own) | factors(coder, *known, kinds) for name, coder in coders.items()}
+    )

@@ -1,0 +1,254 @@
+"""What people use without a trained model: a windowed cosine transform, Opus, fewer samples.
+
+Each is a frozen dataclass of plain values with `form`, `encode` from waveforms (B, N) to a code,
+and `decode` back to (B, N). The form says what a code is, see `musiclatent.coding`: ``dense`` is an
+array (B, K, T), ``sparse`` an array (B, 2, k) of values and positions, ``bytes`` a list of packets.
+"""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import soxr
+from scipy.fft import dct
+from scipy.signal import correlate, correlation_lags
+
+OPUS_SR = 48_000  # Hz, the rate that Opus counts its samples in
+LAG_S = 0.02  # largest delay of a decoder that is looked for
+
+
+class MissingToolError(RuntimeError):
+    """A program that a yardstick needs is not there; the message says which, and how to get it."""
+
+
+@dataclass(frozen=True)
+class MDCT:
+    """Keep the largest coefficients of a modified discrete cosine transform, sine window.
+
+    Parameters
+    ----------
+    k
+        Coefficients kept of each excerpt; their positions count too: 2 k numbers.
+    samples
+        N, samples of an excerpt.
+    hop
+        Samples from frame to frame, even; a window has twice as many.
+
+    Notes
+    -----
+    Princen and Bradley (1987), Subband/transform coding using filter bank designs based on time
+    domain aliasing cancellation. Here as a folding and a DCT-IV; the ends of an excerpt are not
+    folded, so that the transform is orthonormal on whole frames.
+    """
+
+    form: ClassVar[str] = "sparse"
+
+    k: int
+    samples: int
+    hop: int = 1024
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Return the k largest coefficients and their positions (B, 2, k) of waveforms (B, N)."""
+        x = np.pad(np.asarray(x, np.float32), ((0, 0), (0, -x.shape[1] % self.hop)))
+        c = self._transform(x).reshape(len(x), -1)
+        if not 1 <= self.k <= c.shape[1]:
+            raise ValueError(f"k is {self.k}; an excerpt has {c.shape[1]} coefficients")
+        places = np.sort(np.argpartition(-np.abs(c), self.k - 1, axis=1)[:, : self.k], axis=1)
+        # float32 holds whole numbers exactly below 2 ** 24, twelve minutes of samples.
+        return np.stack([np.take_along_axis(c, places, 1), places.astype(np.float32)], axis=1)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Return waveforms (B, N) of codes (B, 2, k)."""
+        c = np.zeros((len(z), -(-self.samples // self.hop) * self.hop), np.float32)
+        np.put_along_axis(c, z[:, 1].astype(int), z[:, 0], axis=1)
+        return self._inverse(c.reshape(len(z), -1, self.hop))[:, : self.samples]
+
+    def _angles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cosine and sine by which samples on both sides of a boundary are turned."""
+        angle = np.pi / 4 - np.pi / (2 * self.hop) * (np.arange(self.hop // 2) + 0.5)
+        return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+
+    def _transform(self, x: np.ndarray) -> np.ndarray:
+        """Coefficients (B, T, H) of waveforms (B, T H)."""
+        (c, s), blocks = self._angles(), x.reshape(len(x), -1, self.hop).copy()
+        left, right = np.split(blocks, 2, axis=-1)
+        a, b = right[:, :-1, ::-1].copy(), left[:, 1:].copy()  # either side of each boundary
+        left[:, 1:], right[:, :-1] = c * b + s * a, (c * a - s * b)[..., ::-1]
+        return dct(blocks, type=4, norm="ortho")
+
+    def _inverse(self, z: np.ndarray) -> np.ndarray:
+        """Waveforms (B, T H) of coefficients (B, T, H)."""
+        (c, s), blocks = self._angles(), dct(z, type=4, norm="ortho")  # its own inverse
+        left, right = np.split(blocks, 2, axis=-1)
+        v, u = left[:, 1:].copy(), right[:, :-1, ::-1].copy()
+        left[:, 1:], right[:, :-1] = c * v - s * u, (s * v + c * u)[..., ::-1]
+        return blocks.reshape(len(z), -1)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Keep fewer samples a second, by a good low-pass filter, and go back.
+
+    Parameters
+    ----------
+    samples
+        N, samples of an excerpt.
+    sr
+        Its sampling rate in Hz.
+    to
+        The lower rate in Hz: 2,800 Hz are 14,000 numbers of five seconds.
+    """
+
+    form: ClassVar[str] = "dense"
+
+    samples: int
+    sr: int
+    to: int = 2800
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Return the fewer samples (B, 1, N') of waveforms (B, N)."""
+        return np.stack([_rate(y, self.sr, self.to) for y in x])[:, None]
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Return waveforms (B, N) of fewer samples (B, 1, N')."""
+        return np.stack([_length(_rate(y, self.to, self.sr), self.samples) for y in z[:, 0]])
+
+
+@dataclass(frozen=True)
+class Opus:
+    """Encode each excerpt by itself with Opus (RFC 6716), by ffmpeg and libopus.
+
+    Parameters
+    ----------
+    samples
+        N, samples of an excerpt.
+    sr
+        Its sampling rate in Hz.
+    kbit_s
+        Bit rate asked for in kbit/s; what comes out is counted.
+    """
+
+    form: ClassVar[str] = "bytes"
+
+    samples: int
+    sr: int
+    kbit_s: int
+
+    def encode(self, x: np.ndarray) -> list[bytes]:
+        """Return an Ogg file of each waveform of (B, N).
+
+        Raises
+        ------
+        MissingToolError
+            If ffmpeg or its libopus is missing.
+        """
+        require_opus()
+        raw = ["-f", "f32le", "-ar", str(OPUS_SR), "-ac", "1", "-i", "pipe:0"]
+        codec = ["-c:a", "libopus", "-b:a", f"{self.kbit_s}k", "-f", "opus", "pipe:1"]
+        return [_ffmpeg([*raw, *codec], _rate(y, self.sr, OPUS_SR).tobytes()) for y in x]
+
+    def decode(self, z: list[bytes]) -> np.ndarray:
+        """Return waveforms (B, N) of Ogg files; the decoder leaves the known delay out."""
+        raw = ["-f", "ogg", "-i", "pipe:0", "-f", "f32le", "-ar", str(OPUS_SR), "-ac", "1"]
+        sounds = (np.frombuffer(_ffmpeg([*raw, "pipe:1"], one), "<f4") for one in z)
+        return np.stack([_length(_rate(y, OPUS_SR, self.sr), self.samples) for y in sounds])
+
+
+def require_opus() -> None:
+    """Say in one sentence what Opus lacks here.
+
+    Raises
+    ------
+    MissingToolError
+        If ffmpeg or its libopus is missing.
+    """
+    remedy = "install ffmpeg (apt install ffmpeg, or conda install -c conda-forge ffmpeg)"
+    if not shutil.which("ffmpeg"):
+        raise MissingToolError(f"Opus needs ffmpeg, which is not on the PATH; {remedy}")
+    if b"libopus" not in _ffmpeg(["-encoders"], b"", "-hide_banner"):
+        raise MissingToolError(f"Opus needs libopus, which this ffmpeg lacks; {remedy}")
+
+
+def opus_bits(file: bytes) -> int:
+    """Count the bits of the packets of sound in an Ogg file.
+
+    Parameters
+    ----------
+    file
+        What `Opus.encode` gives of one excerpt.
+
+    Returns
+    -------
+    int
+        Bits of all packets; neither the headers nor the container count, as both are about as
+        large as a second of sound at 6 kbit/s, whatever its length.
+
+    Raises
+    ------
+    ValueError
+        If this is no whole Ogg file.
+
+    Notes
+    -----
+    RFC 3533 (pages: 27 bytes, a table of lengths, the packets) and RFC 7845 (two header packets).
+    """
+    sizes, at, size = [], 0, 0
+    while at < len(file):
+        if file[at : at + 4] != b"OggS" or at + 27 > len(file):
+            raise ValueError(f"byte {at} begins no Ogg page; encode the sound again")
+        lengths = file[at + 27 : at + 27 + file[at + 26]]
+        for length in lengths:
+            size += length
+            if length < 255:  # the last part of its packet
+                sizes.append(size)
+                size = 0
+        at += 27 + len(lengths) + sum(lengths)
+    return 8 * sum(sizes[2:])
+
+
+def aligned(x: np.ndarray, x_hat: np.ndarray, sr: int) -> np.ndarray:
+    """Shift decoded waveforms to where they correlate best with the originals.
+
+    Parameters
+    ----------
+    x, x_hat
+        Originals and decoded waveforms (B, N).
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    ndarray
+        (B, N), all shifted by the same whole number of samples, 20 ms at most: the delay is the
+        decoder's, not the excerpt's.
+    """
+    most = round(LAG_S * sr)
+    lags = correlation_lags(x.shape[1], x.shape[1])
+    near = np.abs(lags) <= most
+    pairs = zip(x, x_hat, strict=True)
+    found = sum(correlate(y_hat, y, method="fft")[near] for y, y_hat in pairs)
+    lag = int(lags[near][np.argmax(found)])
+    shifted = np.pad(x_hat, ((0, 0), (most, most)))
+    return shifted[:, most + lag : most + lag + x.shape[1]]
+
+
+def _rate(y: np.ndarray, sr: int, to: int) -> np.ndarray:
+    """Resample one waveform (N,)."""
+    return soxr.resample(np.asarray(y, np.float32), sr, to, quality="VHQ").astype("<f4")
+
+
+def _length(y: np.ndarray, n: int) -> np.ndarray:
+    """Cut or pad a waveform to n samples."""
+    return np.pad(y[:n], (0, max(0, n - len(y))))
+
+
+def _ffmpeg(arguments: list[str], sound: bytes, *first: str) -> bytes:
+    """Send bytes through ffmpeg."""
+    command = ["ffmpeg", "-v", "error", *first, *arguments]
+    done = subprocess.run(command, input=sound, capture_output=True, check=False)
+    if done.returncode:
+        said = " ".join(done.stderr.decode(errors="replace").split()) or "it gives no reason"
+        raise MissingToolError(f"ffmpeg cannot do this ({said[:160]}); install a newer one")
+    return done.stdout

@@ -1,0 +1,132 @@
+"""Genre by other clips, copies, ways and factors, on latents whose answers are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_fair import A1, SPARSE, untrained
+
+from musiclatent import audio, fair, uses
+from musiclatent.datamodules import CorpusDataModule
+from musiclatent.excerpts import Waveform
+
+SR, N = 8000, 8192
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def a1(tmp_path) -> fair.Model:
+    return fair.Model(untrained(tmp_path, "WaveformAutoencoder", A1), N)
+
+
+@pytest.fixture
+def sparse(tmp_path) -> fair.Model:
+    return fair.Model(untrained(tmp_path, "SparseAutoencoder", SPARSE), N)
+
+
+def clips(n: int, windows: int) -> pd.DataFrame:
+    name = np.repeat([f"c{i:02d}" for i in range(n)], windows)
+    label = np.repeat(["jazz", "rock"] * (n // 2), windows)
+    return pd.DataFrame({"item_id": name, "group": name, "label": label})
+
+
+def test_genre_is_told_by_other_clips_only(rng):
+    items = clips(12, 4)
+    told = np.where(items["label"].eq("jazz"), 5.0, -5.0)[:, None] + rng.normal(size=(48, 8))
+    assert uses.genre(told, items, 5) == {"accuracy": 1.0, "excerpts": 1.0, "clips": 12}
+    # each clip has a place of its own: a copy of its own excerpts would name it, others do not
+    alone = np.repeat(rng.normal(size=(12, 8)), 4, axis=0)
+    assert uses.genre(alone, items, 3)["excerpts"] < 0.9
+    one = uses.genre(alone[:4], items[:4])
+    assert np.isnan(one["accuracy"]) and one["clips"] == 1
+
+
+def test_few_other_windows_vote_once_each_and_none_of_the_own(rng):
+    items = clips(2, 5)  # one clip of each label: the only other clip is always wrong
+    assert uses.genre(rng.normal(size=(10, 3)), items)["accuracy"] == 0
+
+
+def test_a_sample_takes_copies_first_and_is_in_order():
+    items = pd.DataFrame(
+        {
+            "item_id": np.repeat([f"r{i}" for i in range(8)], 3),
+            "group": np.repeat(["a", "b", "c", "c", "d", "e", "f", "f"], 3),
+            "split": np.repeat(["train", "test"], 12),
+            "copy_kind": np.repeat(["", "", "", "exact", "", "", "", "gain"], 3),
+            "silent": [False, True, False] * 8,
+        }
+    )
+    found = uses.sample(items, 5, 1)
+    assert items.loc[found, "item_id"].tolist() == ["r2", "r3", "r4", "r6", "r7"]
+    assert (np.diff(uses.sample(items, 99, 9)) > 0).all() and len(uses.sample(items, 99, 9)) == 16
+    plain = items.drop(columns="copy_kind")
+    assert {"r2", "r3"} <= set(plain.loc[uses.sample(plain, 5, 1), "item_id"])
+
+
+def test_energy_of_a_sparse_code_lies_where_its_atoms_lie():
+    hops, n = [64, 4096], 8192
+    z = np.array([[[2.0, 3.0], [10 * 64 + 32, n + 4096 + 1024]]])  # frame 10; second long frame
+    found = uses.spread(z, hops, n, SR)
+    assert found.shape == (1, uses.BANDS, 8)
+    assert found.sum() == pytest.approx(4 + 9)
+    assert found[0].sum(axis=0).tolist() == pytest.approx([4, 0, 0, 0, 9 / 4, 9 / 4, 9 / 4, 9 / 4])
+    low, high = (np.flatnonzero(found[0, :, t])[0] for t in (4, 0))
+    assert low < high < uses.BANDS  # 1,000 Hz and 2,031 Hz
+
+
+def test_a_mix_of_sparse_codes_adds_common_atoms_and_keeps_the_size():
+    a = np.array([[1.0, -4.0, 2.0], [3, 5, 9]])
+    b = np.array([[1.0, 8.0, 0.1], [3, 7, 8]])
+    np.testing.assert_allclose(uses.mixed(a, b, 0.0), a)
+    np.testing.assert_allclose(uses.mixed(a, b, 1.0), b, rtol=1e-6)
+    np.testing.assert_allclose(uses.mixed(a, b, 0.5), [[1, -2, 4], [3, 5, 7]])
+
+
+def test_ways_begin_and_end_as_the_sounds(a1, sparse, rng):
+    x = (0.1 * rng.normal(size=(2, N))).astype(np.float32)
+    for coder in (a1, sparse):
+        z = coder.encode(x)
+        ends = coder.decode(z)
+        for way in uses.ways(coder, *z).values():
+            assert way.shape == (uses.STEPS, N)
+            np.testing.assert_allclose(way[[0, -1]], ends, atol=1e-5)
+    assert uses.evenness(sparse, z)["straight"] == pytest.approx(1, abs=1e-4)
+    assert uses.evenness(sparse, z)["same_size"] > 1
+
+
+def test_levels_know_no_phase(rng):
+    z = rng.normal(size=(3, 5, 32)) * np.array([1.0, 2, 3, 4, 5])[:, None]
+    np.testing.assert_allclose(uses.levels(z), uses.levels(-z))
+    louder = uses.levels(10 * z) - uses.levels(z)
+    np.testing.assert_allclose(louder[:, :5], np.log(100), rtol=1e-4)
+    np.testing.assert_allclose(louder[:, 5:], 0, atol=1e-4)
+    assert uses.levels(z[..., :3]).shape == (3, 10)
+
+
+def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
+    t = np.arange(20_000) / SR
+    for i in range(9):
+        folder = tmp_path / "music" / f"style{i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        y = 0.3 * np.sin(2 * np.pi * (150 + 90 * i) * t * (1 + 0.1 * t)) * (1 + np.sin(i * t)) / 2
+        audio.write(folder / f"{i}.wav", y, SR)
+    transform, music = Waveform(SR, N / SR), tmp_path / "music"
+    data = CorpusDataModule((str(music),), tmp_path / "cache", music, transform=transform, n_jobs=1)
+    rows = uses.rows(data, 99, 9)
+    known = {"tempo": "number", "style": "class"}
+    data.corpus.items["tempo"] = np.arange(9.0)
+    data.corpus.items["style"] = np.array(["calm", "wild"])[np.arange(9) % 2]
+    coders = {"a1": a1, "sparse": sparse}
+    found = uses.table(coders, (data, rows), (data, rows), known)
+    assert list(found.columns) == ["a1", "sparse"]
+    assert found.loc[["knn_whole", "knn_levels"]].isna().all(axis=None)  # without labels
+    assert found.loc["copies_precision"].between(0, 1).all()
+    assert found.loc["evenness_straight"].ge(1 - 1e-6).all()
+    assert "probe_tempo_levels" in found.index and np.isnan(found["a1"]["evenness_same_size"])
