@@ -259,19 +259,25 @@ def placed(run: Run) -> Trained:
 @torch.no_grad()
 def _provenance(run: Run, model: Trained, transform: Transform) -> dict:
     """Say what made latents of windows that a transform gives."""
-    x = torch.zeros(1, 1, *transform.shape, device=model.device)
     return {
         "study": _study(run),
         "experiment": run.experiment.name,
         "checkpoint": _checkpoint_hash(run),
         "options": run.experiment.options,
-        "latent_shape": list(model.encode(x).shape[1:]),
+        "latent_shape": latent_shape(model, transform),
         "input": transform.kind,
         "sr": transform.sr,
         "window_s": transform.window_s,
         "musiclatent": __version__,
         "torch": torch.__version__,
     }
+
+
+@torch.no_grad()
+def latent_shape(model: Trained, transform: Transform) -> list[int]:
+    """Return the shape (K, T) of the latent of one window."""
+    x = torch.zeros(1, 1, *transform.shape, device=model.device)
+    return list(model.encode(x).shape[1:])
 
 
 def _study(run: Run) -> str:

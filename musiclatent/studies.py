@@ -27,6 +27,7 @@ STUDIES = {
             experiments={row.name: row for row in experiments.WAVEFORM},
             compared=tuple(f"waveform-{maps}" for maps in experiments.SIZES),
             chosen="waveform-64",
+            own=("20_past_the_paper",),
         ),
         Study(
             "mel",

@@ -10,13 +10,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
     "config compiled experiments studies decoders audio fingerprint demo archives fetch splits "
-    "tables datasets corpora excerpts phases stfts spectrograms attributes mel_attributes shards "
-    "cache harmony clipping sections keys rhythm structure neighbours versions datamodules models "
-    "runs pretrained trainers supervised training latents resynthesis rebuilt judges clustering "
-    "soft music_types views cleaning calibration classifiers attribute_protocols projection "
-    "protocols probes heldout networks saliency repetitions embeddings explain generation "
-    "playlists mixing mixdown projector dance plots genre_plots dance_plots newmusic classify "
-    "listening voices pages explorer raters report stamps kernels reproduce serving colab cli"
+    "tables datasets corpora excerpts yardsticks coding phases stfts spectrograms attributes "
+    "mel_attributes shards cache harmony clipping sections keys rhythm structure neighbours "
+    "versions datamodules models runs pretrained trainers supervised training latents resynthesis "
+    "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
+    "attribute_protocols projection protocols probes heldout networks saliency repetitions "
+    "embeddings explain generation playlists mixing mixdown projector dance plots genre_plots "
+    "dance_plots newmusic classify listening fair uses voices pages explorer raters report stamps "
+    "kernels reproduce serving colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -63,7 +64,7 @@ def test_imports_point_left(path):
 def test_only_the_models_side_knows_torch_and_only_the_explorer_widgets(path):
     torch_side = {
         *("datamodules", "models", "runs", "training", "judges", "latents", "resynthesis"),
-        *("rebuilt", "trainers", "supervised", "networks", "saliency", "pretrained"),
+        *("rebuilt", "trainers", "supervised", "networks", "saliency", "pretrained", "fair"),
     }
     if _layer(path) not in torch_side:
         assert not _external(path) & {"torch", "pytorch_lightning", "captum"}
