@@ -89,7 +89,7 @@ _DEEP = Experiment(
     "A lapped transform that keeps the 14 loudest of 48 bands, chosen anew every four frames by an "
     "envelope in the latent, and fills the rest with a learned noise; residual networks on both "
     "sides. Not in the paper: bands, widths, losses, their weights and parts of 2.2 s are ours.",
-    Training(learning_rate=1e-3, batch_size=4, epoch_factor=0.4, select="last"),
+    Training(learning_rate=4e-4, batch_size=4, epoch_factor=0.25, select="last"),
 )
 WAVEFORM = (
     *(_waveform(maps) for maps in SIZES),
