@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.models.blocks import Trained, mrstft, sisdr
+from musiclatent.models.deep import ENVELOPE, DeepAutoencoder
 from musiclatent.models.sparse import SparseAutoencoder
 from musiclatent.runs import Run
 from musiclatent.spectrograms import Transform
@@ -60,10 +61,11 @@ class Model:
         return "sparse" if isinstance(self.model, SparseAutoencoder) else "dense"
 
     @torch.no_grad()
-    def encode(self, x: np.ndarray) -> np.ndarray:
-        """Return latents (B, K, T) of waveforms (B, N)."""
-        parts = torch.from_numpy(np.array(x, np.float32))[:, None].split(BATCH)
-        return torch.cat([self.model.encode(part) for part in parts]).numpy()
+    def encode(self, x: np.ndarray, *about: np.ndarray) -> np.ndarray:
+        """Return latents (B, K, T) of waveforms (B, N), and of what else the model may take."""
+        arrays = [np.array(x, np.float32)[:, None], *about]
+        parts = zip(*(torch.from_numpy(one).split(BATCH) for one in arrays), strict=True)
+        return torch.cat([self.model.encode(*part) for part in parts]).numpy()
 
     @torch.no_grad()
     def decode(self, z: np.ndarray) -> np.ndarray:
@@ -181,10 +183,19 @@ def row(coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
         numbers = np.nan
     else:
         z, quantiser = np.stack(z), coding.fit(coder.encode(known), coder.form)
-        found, bits, numbers = measure(x, x_hat), quantiser.bits(z).mean(), z[0].size
-        rounded = float(np.square(coder.decode(quantiser.rounded(z)) - x).mean())
+        found, numbers = measure(x, x_hat), z[0].size
+        z = _rounded(coder, x, z, quantiser)
+        bits, rounded = quantiser.bits(z).mean(), float(np.square(coder.decode(z) - x).mean())
     found |= {"numbers_s": numbers / seconds, "bits_s": float(bits / seconds)}
     return found | {"mse_8_bits": rounded} | speeds
+
+
+def _rounded(coder, x: np.ndarray, z: np.ndarray, quantiser: coding.Quantiser) -> np.ndarray:
+    """Codes of 8 bits; what follows from a part of the code follows from its rounded numbers."""
+    z = quantiser.rounded(z)
+    if isinstance(getattr(coder, "model", None), DeepAutoencoder):
+        z = quantiser.rounded(coder.encode(x, z[:, :ENVELOPE]))
+    return z
 
 
 def table(coders: Mapping[str, object], x: np.ndarray, known: np.ndarray, sr: int) -> pd.DataFrame:

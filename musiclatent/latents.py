@@ -56,7 +56,7 @@ class Latents:
         silent, and what else the corpus knows.
     provenance
         study, experiment, options, hashes of the checkpoint and of the data (empty for loose
-        files), latent_shape (K, T), sr, window_s, versions.
+        files), latent_shape (K, T), sr, window_s, versions; of sparse codes their hops.
     """
 
     z: np.ndarray
@@ -270,7 +270,7 @@ def _provenance(run: Run, model: Trained, transform: Transform) -> dict:
         "window_s": transform.window_s,
         "musiclatent": __version__,
         "torch": torch.__version__,
-    }
+    } | ({"hops": model.hops} if hasattr(model, "hops") else {})
 
 
 @torch.no_grad()

@@ -1,12 +1,14 @@
 """Hear latents: decode them, write them as sound and picture, and answer to sliders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from IPython.display import HTML
 
-from musiclatent import audio, generation, latents, plots
+from musiclatent import audio, generation, latents, plots, runs
 from musiclatent.runs import Run
 from musiclatent.spectrograms import Transform
 
@@ -60,15 +62,62 @@ class Listener:
         """Return a player of one latent (K, T)."""
         return HTML(plots.player(self.decode(z[None])[0], self.sr, title))
 
+    def interpolate(
+        self, z_a: np.ndarray, z_b: np.ndarray, steps: int, kind: str = "linear"
+    ) -> np.ndarray:
+        """Go from one latent to another in equal steps; linear is the model's own way, if any.
+
+        Parameters
+        ----------
+        z_a, z_b, steps, kind
+            As in `generation.interpolate`, of one window.
+
+        Returns
+        -------
+        ndarray
+            (steps, K, T): the first is A, the last B.
+        """
+        way = generation.interpolate(z_a, z_b, steps, kind)
+        own = own_way(self.run, z_a, z_b, np.linspace(0, 1, steps)) if kind == "linear" else None
+        return way if own is None else own
+
     def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
         """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
-        z = generation.blend(z_a, z_b, position, kind)
+        own = own_way(self.run, z_a, z_b, [position]) if kind == "linear" else None
+        z = generation.blend(z_a, z_b, position, kind) if own is None else own[0]
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 
     def edited(self, component: int, amount: float, z: np.ndarray, size: np.ndarray) -> HTML:
         """Play a latent (K, T), one component moved by `amount` times its `size`; for a slider."""
         z = generation.edit(z, component, amount, size=size)
         return self.play(z, f"component {component}, {amount:+.1f} standard deviations")
+
+
+@torch.no_grad()
+def own_way(
+    run: Run, z_a: np.ndarray, z_b: np.ndarray, positions: Sequence[float]
+) -> np.ndarray | None:
+    """Return latents on a model's own way between two, where the straight one would mix up places.
+
+    Parameters
+    ----------
+    run
+        A trained experiment.
+    z_a, z_b
+        Latents (K, T).
+    positions
+        P numbers: 0 is A and 1 is B.
+
+    Returns
+    -------
+    ndarray or None
+        Latents (P, K, T); None where the model has no `between`.
+    """
+    model = runs.load(run.checkpoint, run.experiment)
+    if not hasattr(model, "between"):
+        return None
+    a, b = (torch.from_numpy(np.array(z, np.float32))[None] for z in (z_a, z_b))
+    return torch.cat([model.between(a, b, float(p)) for p in positions]).numpy()
 
 
 def smoothness(sounds: np.ndarray) -> float:

@@ -3,11 +3,15 @@
 An unknown label is the empty string.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
+
+from musiclatent import atoms
 
 OUTSIDE, EDGE = 99.0, 95.0  # percentiles from which a sentence says so
 K = 10  # neighbours that vote, as in the paper (papers.md, system B)
@@ -161,9 +165,15 @@ def vectors(latents) -> np.ndarray:
     Returns
     -------
     array (B, D)
-        Embeddings of mel spectrograms; of other models the latents themselves.
+        Embeddings of mel spectrograms; of sparse codes the energies of their atoms; of other models
+        the latents themselves.
     """
-    return COMPARED[latents.provenance["input"]](latents.shaped())
+    return compared(latents.z, latents.provenance)
+
+
+def compared(z: np.ndarray, provenance: Mapping) -> np.ndarray:
+    """Return the rows (B, D') by which latents (B, D) of a provenance are compared."""
+    return COMPARED[provenance["input"]](atoms.maps(z, provenance))
 
 
 def _flat(z: np.ndarray) -> np.ndarray:

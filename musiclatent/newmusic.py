@@ -22,7 +22,18 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from musiclatent import audio, config, corpora, demo, latents, neighbours, plots, resynthesis, runs
+from musiclatent import (
+    atoms,
+    audio,
+    config,
+    corpora,
+    demo,
+    latents,
+    neighbours,
+    plots,
+    resynthesis,
+    runs,
+)
 from musiclatent.audio import AudioError
 from musiclatent.config import Study, Workspace
 from musiclatent.datasets import plain
@@ -203,12 +214,12 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
 
 def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
     """Return one vector a recording; `names` has one a window, or none to leave it out."""
-    shape, make = encoded.provenance["latent_shape"], _VECTOR[encoded.provenance["input"]]
+    about, make = encoded.provenance, _VECTOR[encoded.provenance["input"]]
     names = names.reset_index(drop=True).dropna()
     rows = {}
     for name, windows in names.groupby(names, sort=False).groups.items():
         parts = np.array_split(windows, -(-len(windows) // BATCH))
-        rows[name] = make(encoded.z[part].reshape(-1, *shape) for part in parts)
+        rows[name] = make(atoms.maps(encoded.z[part], about) for part in parts)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

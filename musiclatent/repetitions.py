@@ -21,6 +21,8 @@ import pandas as pd
 from scipy.linalg import eigh
 from scipy.ndimage import convolve1d
 
+from musiclatent import atoms
+
 SMOOTH_S = 0.37  # a third of a second: longer than any pitch, shorter than a bar
 POWER = 0.25  # of the energy, so that loud notes do not decide alone
 COMPONENTS = 16
@@ -50,7 +52,7 @@ def find(latents) -> pd.DataFrame:
         other music. Nearest first; ``attrs["threshold"]`` is the distance below which pairs count.
         No pairs, and NaN, where latent frames are too long to follow the sound.
     """
-    z, rows = latents.shaped(), _recordings(latents)
+    z, rows = atoms.maps(latents.z, latents.provenance), _recordings(latents)
     frame_s = latents.provenance["window_s"] / z.shape[-1]
     if 4 * frame_s > SMOOTH_S:
         none = pd.DataFrame({"a": [], "b": [], "distance": []})

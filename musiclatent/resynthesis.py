@@ -40,7 +40,8 @@ def rebuild(
     transform
         What the model takes: rate and length of a window, and the way there and back.
     overlap_s
-        Least time that neighbouring windows share, in seconds.
+        Least time that neighbouring windows share, in seconds; more where a model is worse at the
+        edges of its windows.
 
     Returns
     -------
@@ -64,7 +65,8 @@ def _grid(model: Trained, transform: Transform, overlap_s: float) -> tuple[int, 
     sr, window_s = transform.sr, transform.window_s
     stride = model.stride * transform.hop_length
     n = round(window_s * sr)
-    hop = (n - round(overlap_s * sr)) // stride * stride
+    shared = max(round(overlap_s * sr), 3 * model.edge)  # the outer thirds are not heard
+    hop = (n - shared) // stride * stride
     if overlap_s < 0 or 2 * hop < max(n, 1):
         raise ValueError(
             f"windows of {window_s:g} s in frames of {stride} samples at {sr} Hz cannot share "

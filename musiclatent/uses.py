@@ -1,9 +1,8 @@
 """Which latent helps what: genre by neighbours, copies, ways between sounds, known factors.
 
 A dense latent (B, K, T) is compared as it is, and by its levels: mean and deviation over time of
-the log energy of each component, in which phase does not count. A sparse code has no components.
-From its values and positions the energy in `BANDS` bands of mel frequency and frames of 1,024
-samples is added up; the root of that stands for its latent, its logarithm for what is compared.
+the log energy of each component, in which phase does not count. For a sparse code stands the energy
+of its atoms, see `musiclatent.atoms`: its root for the latent, its logarithm for what is compared.
 """
 
 from collections.abc import Mapping
@@ -14,14 +13,13 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
 
-from musiclatent import generation, listening, neighbours, probes, repetitions
+from musiclatent import atoms, generation, listening, neighbours, probes, repetitions
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.fair import Model
 from musiclatent.latents import Latents, corpus_items
 from musiclatent.probes import FACTORS
 
-BANDS = 64  # mel bands that a sparse code is summed up in
-FRAME = 1024  # samples
+N_FFT = 1024  # of the log spectrograms in which a way is seen
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count
 PAIRS, STEPS = 6, 9  # ways between held-out excerpts, and sounds on each
 FLOOR = 1e-8
@@ -84,50 +82,9 @@ def encode(coder: Model, data: CorpusDataModule, rows: np.ndarray) -> Latents:
     items = corpus_items(data).iloc[rows].reset_index(drop=True)
     cached = data.cached.items["row"].to_numpy()[rows]
     z = coder.encode(data.transform.model_input(np.array(data.cached.x[cached])))
-    about = {"input": "waveform", "window_s": data.transform.window_s}
+    about = {"input": "waveform", "window_s": data.transform.window_s, "sr": data.transform.sr}
+    about |= {"hops": coder.model.hops} if coder.form == "sparse" else {}
     return Latents(z.reshape(len(z), -1), items, about | {"latent_shape": list(z.shape[1:])})
-
-
-def spread(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.ndarray:
-    """Add the energy of a sparse code up, by frame and mel band.
-
-    Parameters
-    ----------
-    z
-        Values and positions (B, 2, k): positions count through the transforms, their frames and
-        their bins.
-    hops
-        Hop of each transform.
-    samples, sr
-        Samples of an excerpt, and its rate in Hz.
-
-    Returns
-    -------
-    ndarray
-        (B, `BANDS`, T) energies; what lasts longer than a frame is shared by its frames.
-    """
-    n = -(-samples // max(hops)) * max(hops)
-    hop = np.array(hops)[np.minimum(z[:, 1].astype(int) // n, len(hops) - 1)]  # B x k
-    frame, bin_ = np.divmod(z[:, 1].astype(int) % n, hop)
-    edges = librosa.mel_frequencies(BANDS + 1, fmin=0, fmax=sr / 2)
-    band = np.searchsorted(edges, (bin_ + 0.5) / hop * sr / 2, side="right") - 1
-    found = np.zeros((len(z), BANDS, -(-samples // FRAME)))
-    row = np.broadcast_to(np.arange(len(z))[:, None], band.shape)
-    for part in range(max(1, max(hops) // FRAME)):  # the frames that a long atom lasts
-        shares = np.maximum(1, hop // FRAME)
-        at = np.minimum(frame * hop // FRAME + part, found.shape[2] - 1)
-        energy = np.where(part < shares, np.square(z[:, 0]) / shares, 0)
-        np.add.at(found, (row, band.clip(0, BANDS - 1), at), energy)
-    return found
-
-
-def maps(coder: Model, latents: Latents, sr: int) -> Latents:
-    """Return latents (B, K, T) that follow time: dense ones as they are, sparse ones summed up."""
-    if coder.form == "dense":
-        return latents
-    z = np.sqrt(spread(latents.shaped(), coder.model.hops, coder.samples, sr)).astype(np.float32)
-    shape = {"latent_shape": list(z.shape[1:])}
-    return Latents(z.reshape(len(z), -1), latents.items, latents.provenance | shape)
 
 
 def levels(z: np.ndarray) -> np.ndarray:
@@ -140,7 +97,7 @@ def levels(z: np.ndarray) -> np.ndarray:
 
 def vectors(coder: Model, found: Latents) -> dict[str, np.ndarray]:
     """Return what windows are compared by: `whole` and `levels`, see the module."""
-    z = found.shaped()
+    z = atoms.maps(found.z, found.provenance)
     whole = z if coder.form == "dense" else np.log(np.square(z) + FLOOR)
     return {"whole": whole.reshape(len(z), -1), "levels": levels(z)}
 
@@ -190,28 +147,6 @@ def copies(found: Latents) -> dict[str, float]:
     return {"recall": mean, "precision": judged["repetition_precision"]}
 
 
-def mixed(z_a: np.ndarray, z_b: np.ndarray, position: float) -> np.ndarray:
-    """Mix two sparse codes: the atoms of both with their weights, the k largest kept.
-
-    Parameters
-    ----------
-    z_a, z_b
-        Values and rising positions (2, k).
-    position
-        0 is A and 1 is B.
-
-    Returns
-    -------
-    ndarray
-        (2, k), as large as either; atoms that both have are added.
-    """
-    values = np.concatenate([(1 - position) * z_a[0], position * z_b[0]])
-    places, index = np.unique(np.concatenate([z_a[1], z_b[1]]), return_inverse=True)
-    total = np.bincount(index, values, len(places))
-    kept = np.sort(np.argsort(-np.abs(total), kind="stable")[: z_a.shape[1]])
-    return np.stack([total[kept], places[kept]]).astype(np.float32)
-
-
 def ways(coder: Model, z_a: np.ndarray, z_b: np.ndarray) -> dict[str, np.ndarray]:
     """Decode the way from one sound to another, in `STEPS` steps.
 
@@ -226,15 +161,16 @@ def ways(coder: Model, z_a: np.ndarray, z_b: np.ndarray) -> dict[str, np.ndarray
     -------
     dict
         ``straight``: sounds (STEPS, N) of the straight way between the latents. That between sparse
-        codes weighs the atoms of both, up to 2 k; decoding is linear, so it is a cross-fade, and
-        ``same_size`` the way whose codes keep the k largest of them.
+        codes weighs the atoms of both, up to 2 k; decoding is linear, so it is a cross-fade.
+        ``placed``: sounds of the model's own way, of latents as large as either, if it has one.
     """
-    positions = np.linspace(0, 1, STEPS)
     if coder.form == "dense":
-        return {"straight": coder.decode(generation.interpolate(z_a, z_b, STEPS))}
-    a, b = coder.decode(np.stack([z_a, z_b]))
-    same = coder.decode(np.stack([mixed(z_a, z_b, p) for p in positions]))
-    return {"straight": np.stack([(1 - p) * a + p * b for p in positions]), "same_size": same}
+        sounds = {"straight": coder.decode(generation.interpolate(z_a, z_b, STEPS))}
+    else:
+        a, b = coder.decode(np.stack([z_a, z_b]))
+        sounds = {"straight": np.stack([(1 - p) * a + p * b for p in np.linspace(0, 1, STEPS)])}
+    own = listening.own_way(coder.run, z_a, z_b, np.linspace(0, 1, STEPS))
+    return sounds if own is None else sounds | {"placed": coder.decode(own)}
 
 
 def evenness(coder: Model, z: np.ndarray) -> dict[str, float]:
@@ -250,15 +186,16 @@ def evenness(coder: Model, z: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict
-        Means of `listening.smoothness` over the ways (1 is even): ``straight``, ``same_size`` of a
-        sparse code, and ``spectra``, the straight way seen as log spectrograms.
+        Means of `listening.smoothness` over the ways (1 is even): ``straight``, ``placed`` where
+        there is such a way, and each of them seen as log spectrograms, with ``_spectra``.
     """
     chosen = z[np.linspace(0, len(z) - 1, min(len(z), PAIRS + 1)).astype(int)]
     found = []
     for z_a, z_b in pairwise(chosen):
         sounds = ways(coder, z_a, z_b)
-        spectra = np.log(np.abs(librosa.stft(sounds["straight"], n_fft=FRAME)) + 1e-2)
-        sounds |= {"spectra": spectra.reshape(STEPS, -1)}
+        for name, y in list(sounds.items()):
+            spectra = np.log(np.abs(librosa.stft(y, n_fft=N_FFT)) + 1e-2)
+            sounds[f"{name}_spectra"] = spectra.reshape(STEPS, -1)
         found.append({name: listening.smoothness(y) for name, y in sounds.items()})
     return pd.DataFrame(found).mean().to_dict()
 
@@ -276,14 +213,14 @@ def judge(coder: Model, own: CorpusDataModule, rows: np.ndarray) -> dict[str, fl
         Which of its windows.
     """
     found = encode(coder, own, rows)
-    seen, items = maps(coder, found, own.transform.sr), found.items
+    items = found.items
     several = "corpus" in items and items["corpus"].eq("gtzan").any()
     part = (items["corpus"].eq("gtzan") if several else items["label"].ne("")).to_numpy()
     figures = {}
-    for name, x in vectors(coder, seen).items():
+    for name, x in vectors(coder, found).items():
         judged = genre(x[part], items[part])
         figures |= {f"knn_{name}": judged["accuracy"], f"knn_{name}_excerpts": judged["excerpts"]}
-    figures |= {f"copies_{name}": value for name, value in copies(seen).items()}
+    figures |= {f"copies_{name}": value for name, value in copies(found).items()}
     held = found.shaped()[items["split"].eq("test").to_numpy()]
     return figures | {f"evenness_{name}": v for name, v in evenness(coder, held).items()}
 
@@ -292,10 +229,10 @@ def factors(
     coder: Model, known: CorpusDataModule, rows: np.ndarray, kinds: Mapping[str, str] = FACTORS
 ) -> dict[str, float]:
     """Judge a latent by what a rendered corpus knows: its copies, and its factors by probes."""
-    seen = maps(coder, encode(coder, known, rows), known.transform.sr)
-    figures = {f"demo_copies_{name}": value for name, value in copies(seen).items()}
-    for name, x in vectors(coder, seen).items():
-        scores = probes.probe(x, seen.items, kinds).set_index("factor")["score"]
+    found = encode(coder, known, rows)
+    figures = {f"demo_copies_{name}": value for name, value in copies(found).items()}
+    for name, x in vectors(coder, found).items():
+        scores = probes.probe(x, found.items, kinds).set_index("factor")["score"]
         figures |= {f"probe_{factor}_{name}": value for factor, value in scores.items()}
     return figures
 

@@ -64,8 +64,7 @@ def test_coefficients_are_those_of_the_loudest_bands():
     # tones in the middle of bands 2 and 30: one has a place of its own, one a place left free
     hz = [(8 * band + 4) / 2048 for band in (2, 30)]
     x = sum(torch.sin(2 * torch.pi * f * n) for f in hz)[None, None]
-    places = deep._places(model.encode(x)[:, :16].transpose(1, 2).unflatten(1, (-1, 4))
-                          .transpose(2, 3).flatten(2))  # fmt: skip
+    places = deep._places(deep._bands(model.encode(x)[:, :16].transpose(1, 2)))
     assert places.shape == (1, 8, 112)
     assert all(len(set(row.tolist())) == 112 for row in places[0])  # none twice
     assert {*range(16, 24), *range(240, 248)} <= set(places[0, 0].tolist())
@@ -162,6 +161,35 @@ def test_latents_between_two_sounds_are_sounds():
         assert model.decode(torch.lerp(a, b, part)).abs().max() < 2
     drawn = torch.randn(a.shape, generator=torch.Generator().manual_seed(0))
     assert model.decode(drawn).isfinite().all()
+
+
+def test_a_given_envelope_is_held_and_says_what_is_kept():
+    model, x = _untrained(_small()), _music(1, 1, 8_192)
+    z = model.encode(x)
+    torch.testing.assert_close(model.encode(x, z[:, :16]), z)
+    other = z[:, :16].flip(1)  # quiet bands loud
+    again = model.encode(x, other)
+    torch.testing.assert_close(again[:, :16], other)
+    places = deep._places(deep._bands(other.transpose(1, 2)))
+    torch.testing.assert_close(
+        again[:, 16:].transpose(1, 2), model.lapped(x[:, 0]).gather(-1, places)
+    )
+
+
+def test_the_way_between_two_sounds_mixes_bands_where_they_stand():
+    model = _small()
+    n = torch.arange(16_384)
+    low, high = (
+        torch.sin(2 * torch.pi * (8 * band + 4) / 2048 * n)[None, None] for band in (2, 30)
+    )
+    a, b = model.encode(low), model.encode(high)
+    for part, end in ((0.0, a), (1.0, b)):
+        torch.testing.assert_close(model.decode(model.between(a, b, part)), model.decode(end))
+    half = model.decode(model.between(a, b, 0.5))
+    assert (half - (low + high) / 2).square().mean() < 0.05 * half.square().mean()
+    assert (model.decode(torch.lerp(a, b, 0.5)) - (low + high) / 2).square().mean() > 0.01
+    with pytest.raises(ValueError, match="give .B, 128, T., T a multiple of 4"):
+        model.between(a, b[:, :100], 0.5)
 
 
 def test_what_does_not_fit_is_refused():

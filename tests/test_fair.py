@@ -88,6 +88,14 @@ def test_the_table_has_a_row_for_each_coder_and_its_picture_is_drawn(trained, x)
     assert named == ["a1", "sparse_small", "mdct", "resampled"]
 
 
+def test_eight_bits_move_no_band_of_a_deep_latent(tmp_path, rng):
+    options = {"width": 8, "depth": 1, "tile": 4, "crop": 1}
+    run = untrained(tmp_path, "DeepAutoencoder", options)
+    x = (0.1 * rng.normal(size=(4, 12_288))).astype(np.float32)  # all bands nearly as loud
+    found = fair.row(fair.Model(run, 12_288), x, x, SR)
+    assert found["mse_8_bits"] < 1.02 * found["mse"]
+
+
 def test_opus_has_a_row_without_numbers(x):
     try:
         yardsticks.require_opus()

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
     "config compiled experiments studies decoders audio fingerprint demo archives fetch splits "
     "tables datasets corpora excerpts yardsticks coding phases stfts spectrograms attributes "
-    "mel_attributes shards cache harmony clipping sections keys rhythm structure neighbours "
+    "mel_attributes shards cache harmony clipping sections keys rhythm structure atoms neighbours "
     "versions datamodules models runs pretrained trainers supervised training latents resynthesis "
     "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
     "attribute_protocols projection protocols probes heldout networks saliency repetitions "
@@ -65,6 +65,7 @@ def test_only_the_models_side_knows_torch_and_only_the_explorer_widgets(path):
     torch_side = {
         *("datamodules", "models", "runs", "training", "judges", "latents", "resynthesis"),
         *("rebuilt", "trainers", "supervised", "networks", "saliency", "pretrained", "fair"),
+        "listening",
     }
     if _layer(path) not in torch_side:
         assert not _external(path) & {"torch", "pytorch_lightning", "captum"}

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import torch
 
-from musiclatent import audio, latents, listening
+from musiclatent import audio, latents, listening, runs
+from musiclatent.config import Experiment
 from musiclatent.excerpts import Waveform
 from musiclatent.listening import Listener
+from musiclatent.runs import Run
 
 SR = 8000
 
@@ -16,6 +19,7 @@ def listener(monkeypatch):
         return z.reshape(len(z), *shape).transpose(0, 2, 1).reshape(len(z), -1)
 
     monkeypatch.setattr(latents, "decode", decode)
+    monkeypatch.setattr(listening, "own_way", lambda *_: None)
     return Listener(None, Waveform(SR, 0.5))
 
 
@@ -40,6 +44,33 @@ def test_sliders_play_what_they_say(listener, monkeypatch):
     )
     assert played[0] == (0.25, "linear, 0.25 of the way from A to B")
     assert played[1][1] == "component 2, -1.5 standard deviations" and played[1][0] < 0.5
+
+
+def test_a_straight_way_is_the_models_own_where_it_has_one(listener, monkeypatch):
+    a, b = _latent(0.0), _latent(1.0)
+    assert listener.interpolate(a, b, 3).mean(axis=(1, 2)).tolist() == [0, 0.5, 1]
+
+    def own(run, z_a, z_b, positions):
+        return np.stack([z_a + 7 * p for p in positions])
+
+    monkeypatch.setattr(listening, "own_way", own)
+    assert listener.interpolate(a, b, 3).mean(axis=(1, 2)).tolist() == [0, 3.5, 7]
+    assert listener.interpolate(a, b, 3, "spherical").mean(axis=(1, 2)).tolist() == [0, 0.5, 1]
+    with pytest.raises(ValueError, match="steps is 1"):
+        listener.interpolate(a, b, 1)
+
+
+def test_models_without_a_way_have_none(tmp_path):
+    options = {"numbers": 27_500, "hops": [64, 1024], "iterations": 2, "refits": 0, "crop": 2}
+    for kind, more in {"WaveformAutoencoder": {"maps": 4}, "SparseAutoencoder": options}.items():
+        model = runs.MODELS[kind](**more)
+        content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+        torch.save(content, tmp_path / f"{kind}.ckpt")
+        run = Run(Experiment("e", "e", kind, more, ""), tmp_path / f"{kind}.ckpt", {}, None, "")
+        z = model.encode(torch.randn(2, 1, 4096)).detach().numpy()
+        way = listening.own_way(run, *z, [0.0, 0.5, 1.0])
+        assert (way is None) == (kind == "WaveformAutoencoder")
+    np.testing.assert_array_equal(way[[0, 2]], z)
 
 
 def test_smoothness_is_one_for_equal_steps_and_large_for_a_jump():

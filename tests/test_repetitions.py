@@ -44,7 +44,7 @@ def latents(sounds: dict[str, np.ndarray]) -> SimpleNamespace:
     return SimpleNamespace(
         items=pd.DataFrame(rows, columns=["item_id", "start_s"]),
         provenance={"window_s": WINDOW_S, "latent_shape": [MAPS, T]},
-        shaped=lambda: stacked,
+        z=stacked.reshape(len(stacked), -1),
     )
 
 
@@ -110,8 +110,8 @@ def test_windows_may_stand_in_any_order(corpus):
     sounds, _ = corpus
     found = latents({name: sounds[name] for name in ("song0", "song3", "copy1", "song6")})
     order = np.random.default_rng(3).permutation(len(found.items))
-    z, items = found.shaped()[order], found.items.iloc[order].reset_index(drop=True)
-    found = SimpleNamespace(items=items, provenance=found.provenance, shaped=lambda: z)
+    z, items = found.z[order], found.items.iloc[order].reset_index(drop=True)
+    found = SimpleNamespace(items=items, provenance=found.provenance, z=z)
     pairs = repetitions.find(found)
     assert [set(pair) for pair in pairs[["a", "b"]].to_numpy()] == [{"song3", "copy1"}]
 

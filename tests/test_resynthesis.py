@@ -53,15 +53,15 @@ class Edgy(Autoencoder):
 
     def __init__(self, edge: int):
         super().__init__(0.0, 1)
-        self.stride, self.edge = 10, edge
+        self.stride, self.wrong = 10, edge
 
     def encode(self, x):
         return x
 
     def decode(self, z):
         z = z.clone()
-        z[..., : self.edge] = 1
-        z[..., z.shape[-1] - self.edge :] = -1
+        z[..., : self.wrong] = 1
+        z[..., z.shape[-1] - self.wrong :] = -1
         return z
 
 
@@ -117,6 +117,9 @@ def test_the_figure_sees_edges_that_are_not_dropped():
         seam_error_db(Edgy(80), Waveform(1000, 2.0)) < 0.1
     )  # a third of the overlap of 250 is dropped
     assert seam_error_db(Edgy(120), Waveform(1000, 2.0)) > 20
+    known = Edgy(120)
+    known.edge = 120  # then more is shared, and dropped
+    assert seam_error_db(known, Waveform(1000, 2.0)) < 0.1
 
 
 # ---------------------------------------------------------------------------- length

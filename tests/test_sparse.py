@@ -146,6 +146,16 @@ def test_positions_are_rounded_moved_to_the_nearest_and_added_up():
     assert torch.allclose(model.decode(twice), 3 * model.decode(exact), atol=1e-6)
 
 
+def test_a_mixture_keeps_the_size_and_the_largest_and_mixes_what_both_have():
+    model = SparseAutoencoder([1024], numbers=6 * 108, iterations=1, refits=0, crop=2)
+    a = torch.tensor([[[1.0, -4.0, 2.0], [3, 5, 9]]])
+    b = torch.tensor([[[1.0, 8.0, 0.1], [3, 7, 8]]])
+    torch.testing.assert_close(model.between(a, b, 0.0), a)
+    torch.testing.assert_close(model.between(a, b, 1.0), b)
+    half = torch.tensor([[[1.0, -2.0, 4.0], [3, 5, 7]]])
+    torch.testing.assert_close(model.between(a, b, 0.5), half)
+
+
 def test_what_does_not_fit_is_refused():
     for hops in ([], [3], [96, 128], [0, 8]):
         with pytest.raises(ValueError, match="give even numbers that divide the longest"):

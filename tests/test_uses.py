@@ -70,25 +70,6 @@ def test_a_sample_takes_copies_first_and_is_in_order():
     assert {"r2", "r3"} <= set(plain.loc[uses.sample(plain, 5, 1), "item_id"])
 
 
-def test_energy_of_a_sparse_code_lies_where_its_atoms_lie():
-    hops, n = [64, 4096], 8192
-    z = np.array([[[2.0, 3.0], [10 * 64 + 32, n + 4096 + 1024]]])  # frame 10; second long frame
-    found = uses.spread(z, hops, n, SR)
-    assert found.shape == (1, uses.BANDS, 8)
-    assert found.sum() == pytest.approx(4 + 9)
-    assert found[0].sum(axis=0).tolist() == pytest.approx([4, 0, 0, 0, 9 / 4, 9 / 4, 9 / 4, 9 / 4])
-    low, high = (np.flatnonzero(found[0, :, t])[0] for t in (4, 0))
-    assert low < high < uses.BANDS  # 1,000 Hz and 2,031 Hz
-
-
-def test_a_mix_of_sparse_codes_adds_common_atoms_and_keeps_the_size():
-    a = np.array([[1.0, -4.0, 2.0], [3, 5, 9]])
-    b = np.array([[1.0, 8.0, 0.1], [3, 7, 8]])
-    np.testing.assert_allclose(uses.mixed(a, b, 0.0), a)
-    np.testing.assert_allclose(uses.mixed(a, b, 1.0), b, rtol=1e-6)
-    np.testing.assert_allclose(uses.mixed(a, b, 0.5), [[1, -2, 4], [3, 5, 7]])
-
-
 def test_ways_begin_and_end_as_the_sounds(a1, sparse, rng):
     x = (0.1 * rng.normal(size=(2, N))).astype(np.float32)
     for coder in (a1, sparse):
@@ -98,7 +79,7 @@ def test_ways_begin_and_end_as_the_sounds(a1, sparse, rng):
             assert way.shape == (uses.STEPS, N)
             np.testing.assert_allclose(way[[0, -1]], ends, atol=1e-5)
     assert uses.evenness(sparse, z)["straight"] == pytest.approx(1, abs=1e-4)
-    assert uses.evenness(sparse, z)["same_size"] > 1
+    assert uses.evenness(sparse, z)["placed"] > 1
 
 
 def test_levels_know_no_phase(rng):
@@ -129,4 +110,4 @@ def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
     assert found.loc[["knn_whole", "knn_levels"]].isna().all(axis=None)  # without labels
     assert found.loc["copies_precision"].between(0, 1).all()
     assert found.loc["evenness_straight"].ge(1 - 1e-6).all()
-    assert "probe_tempo_levels" in found.index and np.isnan(found["a1"]["evenness_same_size"])
+    assert "probe_tempo_levels" in found.index and np.isnan(found["a1"]["evenness_placed"])

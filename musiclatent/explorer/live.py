@@ -8,6 +8,7 @@ import html
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from musiclatent import audio, excerpts, generation, latents, neighbours
+from musiclatent import audio, excerpts, latents, neighbours
 from musiclatent.config import Study
 from musiclatent.explorer.chart import chart
 from musiclatent.explorer.onepage import NEAR
@@ -79,7 +80,7 @@ class Live(widgets.VBox):
         self, run: Run, study: Study, known: Latents, folder: Path | None = None, kind: str = "pca"
     ):
         self.listener, self._model = Listener(run, transform(study)), latents.placed(run)
-        self._compared = neighbours.COMPARED[known.provenance["input"]]
+        self._compared = partial(neighbours.compared, provenance=known.provenance)
         self._z, self._new, self._last = known.shaped(), [], deque(maxlen=2)
         shown = chart(known, kind)
         self._rows, self.vectors, self.plane = shown.rows, shown.vectors, shown.plane
@@ -215,7 +216,7 @@ class Live(widgets.VBox):
         ValueError
             If there is no such point, or there are fewer than two steps.
         """
-        way = generation.interpolate(self.latent(a), self.latent(b), steps)
+        way = self.listener.interpolate(self.latent(a), self.latent(b), steps)
         self._draw(way, a, b)
         self.heard = sounds = self.listener.decode(way)
         names = [f"{p:.0%} of the way from A to B" for p in np.linspace(0, 1, steps)]

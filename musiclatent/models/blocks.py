@@ -102,6 +102,7 @@ class Trained(pl.LightningModule):
     """
 
     stride: int
+    edge = 0  # samples at both ends of a waveform in which it is worse than inside
     mixed = False  # whether it may be trained in bfloat16
 
     def __init__(self, learning_rate: float, total_steps: int):

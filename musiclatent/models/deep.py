@@ -116,7 +116,7 @@ class DeepAutoencoder(Autoencoder):
         If a size is not positive.
     """
 
-    stride = HOP * SEGMENT
+    stride = edge = HOP * SEGMENT
 
     def __init__(
         self,
@@ -159,13 +159,16 @@ class DeepAutoencoder(Autoencoder):
         nn.init.constant_(self.shape[-1].bias, -0.5)
         self.carrier = nn.Parameter(_signs(tile))
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, envelope: Tensor | None = None) -> Tensor:
         """Return the latent of waveforms.
 
         Parameters
         ----------
         x
             Waveforms (B, 1, N) of any length, padded to whole strides.
+        envelope
+            Maps (B, 16, T) to hold in place of its own, such as rounded ones: what is kept of the
+            waveforms then stands where a decoder looks for it.
 
         Returns
         -------
@@ -174,16 +177,19 @@ class DeepAutoencoder(Autoencoder):
             neighbouring bands share a map, a frame each; then 112 maps of coefficients.
         """
         c = self.lapped(self.pad(x)[:, 0])  # B x T x H
+        heard = self._listened(c) if envelope is None else _bands(envelope.transpose(1, 2))
+        kept = c.gather(-1, _places(heard))  # B x T x kept
+        return torch.cat([_maps(heard), kept], -1).transpose(1, 2)
+
+    def _listened(self, c: Tensor) -> Tensor:
+        """Envelope (B, G, bands) of coefficients (B, T, H)."""
         power = c.square() + 1e-12
         segments = power.unflatten(1, (-1, SEGMENT)).mean(2)  # B x G x H
         loudness = (segments @ self.spread.T / self.spread.sum(1)).sqrt()  # B x G x bands
         fine = power.unflatten(-1, (FINE, -1)).mean(-1)  # B x T x fine
         change = self.listen(_level(fine).transpose(1, 2)).transpose(1, 2)
         # The root of the amplitude: nearer to what is heard, and kinder to distances.
-        envelope = (loudness * (0.5 * torch.tanh(change)).exp()).sqrt()
-        kept = c.gather(-1, _places(envelope))  # B x T x kept
-        envelope = envelope.unflatten(-1, (-1, SEGMENT)).transpose(2, 3).flatten(1, 2)
-        return torch.cat([envelope, kept], -1).transpose(1, 2)
+        return (loudness * (0.5 * torch.tanh(change)).exp()).sqrt()
 
     def decode(self, z: Tensor) -> Tensor:
         """Return waveforms (B, 1, 1024 T) of latents `z` (B, 128, T).
@@ -193,18 +199,37 @@ class DeepAutoencoder(Autoencoder):
         ValueError
             If the latents are not 128 maps of whole segments of four frames.
         """
-        if z.ndim != 3 or z.shape[1] != MAPS or z.shape[2] % SEGMENT or not z.shape[2]:
-            raise ValueError(
-                f"latents have shape {tuple(z.shape)}; give (B, {MAPS}, T), T a multiple of "
-                f"{SEGMENT}"
-            )
-        envelope, values = z.transpose(1, 2).split([ENVELOPE, MAPS - ENVELOPE], -1)
-        envelope = envelope.unflatten(1, (-1, SEGMENT)).transpose(2, 3).flatten(2)  # B x G x bands
-        envelope = envelope.clamp_min(0)
-        places, c = _places(envelope), z.new_zeros(len(z), z.shape[2], HOP)
-        kept, gaps = c.scatter(-1, places, values), 1 - c.scatter(-1, places, 1.0)
+        envelope, kept = _opened(z)
+        gaps = 1 - torch.zeros_like(kept).scatter(-1, _places(envelope), 1.0)
         loudness = envelope.square().repeat_interleave(SEGMENT, 1)  # B x T x bands
         return self.lapped.inverse(kept + gaps * self._noise(loudness, kept))[:, None]
+
+    def between(self, z_a: Tensor, z_b: Tensor, position: float) -> Tensor:
+        """Mix two sounds where their coefficients stand, and keep what is loud in the mixture.
+
+        The straight way between latents adds numbers that may belong to different bands.
+
+        Parameters
+        ----------
+        z_a, z_b
+            Latents (B, 128, T).
+        position
+            0 is A and 1 is B.
+
+        Returns
+        -------
+        Tensor
+            Latents (B, 128, T).
+
+        Raises
+        ------
+        ValueError
+            As `decode`.
+        """
+        (left, a), (right, b) = _opened(z_a), _opened(z_b)
+        envelope = torch.lerp(left, right, position)
+        kept = torch.lerp(a, b, position).gather(-1, _places(envelope))
+        return torch.cat([_maps(envelope), kept], -1).transpose(1, 2)
 
     def _noise(self, loudness: Tensor, kept: Tensor) -> Tensor:
         """Make the noise (B, T, H) of bands (B, T, bands) in which coefficients are kept."""
@@ -241,6 +266,28 @@ class DeepAutoencoder(Autoencoder):
         """Learn the carrier faster: each of its numbers is heard in few frames."""
         others = [value for name, value in self.named_parameters() if name != "carrier"]
         return [(others, 1.0), ([self.carrier], 3.0)]
+
+
+def _opened(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Envelope (B, G, bands) and coefficients (B, T, H), in their places, of latents."""
+    if z.ndim != 3 or z.shape[1] != MAPS or z.shape[2] % SEGMENT or not z.shape[2]:
+        raise ValueError(
+            f"latents have shape {tuple(z.shape)}; give (B, {MAPS}, T), T a multiple of {SEGMENT}"
+        )
+    maps, values = z.transpose(1, 2).split([ENVELOPE, MAPS - ENVELOPE], -1)
+    envelope = _bands(maps).clamp_min(0)
+    c = z.new_zeros(len(z), z.shape[2], HOP)
+    return envelope, c.scatter(-1, _places(envelope), values)
+
+
+def _bands(maps: Tensor) -> Tensor:
+    """Envelope (B, G, bands) from its maps (B, T, 16): each holds four neighbouring bands."""
+    return maps.unflatten(1, (-1, SEGMENT)).transpose(2, 3).flatten(2)
+
+
+def _maps(envelope: Tensor) -> Tensor:
+    """Return the maps (B, T, 16) of an envelope (B, G, bands)."""
+    return envelope.unflatten(-1, (-1, SEGMENT)).transpose(2, 3).flatten(1, 2)
 
 
 def _level(power: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class SparseAutoencoder(Autoencoder):
         if not hops or any(hop < 2 or hop % 2 or max(hops) % hop for hop in hops):
             raise ValueError(f"hops are {hops}; give even numbers that divide the longest of them")
         self.save_hyperparameters()
-        self.hops, self.stride = hops, max(hops)
+        self.hops, self.stride, self.edge = hops, max(hops), max(hops)
         self.rate = numbers / 2 / -(-WINDOW // self.stride)  # values kept in a stride
         if not 1 <= self.rate <= self.stride:
             raise ValueError(
@@ -100,9 +100,7 @@ class SparseAutoencoder(Autoencoder):
         """
         x = self.pad(x)[:, 0]
         k = round(self.rate * (x.shape[-1] // self.stride))
-        c = self._refit(x, self._search(x, k)).flatten(1)
-        places = c.abs().topk(k, sorted=False).indices.sort().values
-        return torch.stack([c.gather(1, places), places.to(c.dtype)], 1)  # exact below 2 ** 24
+        return _code(self._refit(x, self._search(x, k)).flatten(1), k)
 
     def decode(self, z: Tensor, samples: int | None = None) -> Tensor:
         """Rebuild waveforms.
@@ -125,14 +123,41 @@ class SparseAutoencoder(Autoencoder):
         ValueError
             If the latents are not values and positions.
         """
+        c = self._coefficients(z).unflatten(1, (len(self.hops), -1))
+        return self._synthesise(c)[:, None, :samples]
+
+    def between(self, z_a: Tensor, z_b: Tensor, position: float) -> Tensor:
+        """Mix two sounds, and keep as many of the coefficients of both as either has.
+
+        Parameters
+        ----------
+        z_a, z_b
+            Latents (B, 2, k).
+        position
+            0 is A and 1 is B.
+
+        Returns
+        -------
+        Tensor
+            Latents (B, 2, k), the largest of the mixture; values that both have are mixed.
+
+        Raises
+        ------
+        ValueError
+            As `decode`.
+        """
+        mixture = torch.lerp(self._coefficients(z_a), self._coefficients(z_b), position)
+        return _code(mixture, z_a.shape[2])
+
+    def _coefficients(self, z: Tensor) -> Tensor:
+        """Coefficients (B, L N) of latents."""
         if z.ndim != 3 or z.shape[1] != 2 or round(z.shape[2] / self.rate) < 1:
             least = round(self.rate)
             raise ValueError(f"latents have shape {tuple(z.shape)}; give (B, 2, {least} or more)")
         n = round(z.shape[2] / self.rate) * self.stride
         c = z.new_zeros(len(z), len(self.hops) * n)
         places = z[:, 1].detach().nan_to_num().round().clamp(0, c.shape[1] - 1).long()
-        c = c.scatter_add(1, places, z[:, 0]).unflatten(1, (len(self.hops), n))
-        return self._synthesise(c)[:, None, :samples]
+        return c.scatter_add(1, places, z[:, 0])
 
     def _analyse(self, x: Tensor) -> Tensor:
         """Inner products (B, L, N) of waveforms (B, N) with all filters."""
@@ -180,3 +205,9 @@ class SparseAutoencoder(Autoencoder):
         if stage == "train":
             x = crops(x, self.crop * self.stride, self.step_generator(index))
         return super()._step((x,), stage, index)
+
+
+def _code(c: Tensor, k: int) -> Tensor:
+    """Values and rising positions (B, 2, k) of the k largest coefficients of (B, L N)."""
+    places = c.abs().topk(k, sorted=False).indices.sort().values
+    return torch.stack([c.gather(1, places), places.to(c.dtype)], 1)  # exact below 2 ** 24
