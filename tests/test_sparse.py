@@ -83,7 +83,7 @@ def test_filters_have_slopes():
 
 def test_the_slope_is_that_of_the_error_with_the_search_done_anew():
     torch.manual_seed(0)
-    model, x = _small(refits=60).double(), _music(1_024).double()
+    model, x = _small(refits=150).double(), _music(1_024).double()
     way = [torch.randn_like(p) for p in model.parameters()]
 
     def error() -> torch.Tensor:

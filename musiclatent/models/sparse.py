@@ -19,7 +19,7 @@ from musiclatent.models.lapped import Lapped, crops
 
 WINDOW = 110_250  # samples that `numbers` is meant for: five seconds at 22,050 Hz
 # The search: chosen on validation windows with the untrained filters.
-MOMENTUM = 0.7
+MOMENTUM = 0.8
 FIRST = 0.1  # share of k that the first steps keep
 HOLD = 0.2  # share of the steps, at the end, that keep k
 SHRINK = 0.5  # by how much of the smallest that is kept the first steps shorten all that they keep
@@ -61,7 +61,7 @@ class SparseAutoencoder(Autoencoder):
         self,
         hops: list[int] = [64, 256, 1024, 2048, 4096],  # noqa: B006, plain: for the checkpoint
         numbers: int = 13_824,
-        iterations: int = 40,
+        iterations: int = 60,
         refits: int = 3,
         crop: int = 5,
         learning_rate: float = 1e-3,
