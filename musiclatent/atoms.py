@@ -12,6 +12,7 @@ import numpy as np
 
 BANDS = 64  # mel bands
 FRAME = 1024  # samples
+BATCH = 64  # codes at once: each takes a megabyte on the way
 
 
 def energy(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.ndarray:
@@ -66,5 +67,9 @@ def maps(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     z = np.asarray(z).reshape(len(z), *provenance["latent_shape"])
     if "hops" not in provenance:
         return z
-    sr, window_s = provenance["sr"], provenance["window_s"]
-    return np.sqrt(energy(z, provenance["hops"], round(window_s * sr), sr)).astype(np.float32)
+    samples, sr = round(provenance["window_s"] * provenance["sr"]), provenance["sr"]
+    found = np.empty((len(z), BANDS, -(-samples // FRAME)), np.float32)
+    for start in range(0, len(z), BATCH):
+        part = slice(start, start + BATCH)
+        found[part] = np.sqrt(energy(z[part], provenance["hops"], samples, sr))
+    return found

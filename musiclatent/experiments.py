@@ -71,9 +71,9 @@ _POOLING = Experiment(
 def _sparse(numbers: int) -> Experiment:
     """Make one size of the sparse autoencoder, which the paper does not have."""
     about = (
-        f"The {numbers // 2:,} coefficients of five lapped cosine transforms that rebuild five "
-        f"seconds best, and their positions: {numbers:,} numbers. Not in the paper: the hops, the "
-        "search and the learned windows, which leave their start little, are our choice."
+        f"The {numbers // 2:,} coefficients of several lapped cosine transforms that rebuild five "
+        "seconds best, and their positions. Not in the paper: hops, search and learned windows, "
+        "which gain nothing over their start, are ours. Edits and spherical ways move positions."
     )
     training = Training(learning_rate=2e-4, batch_size=4, epoch_factor=0.025)
     name = "waveform-sparse" + (f"-{numbers}" if numbers < 13_824 else "")
@@ -86,9 +86,9 @@ _DEEP = Experiment(
     "deep_13824",
     "DeepAutoencoder",
     {"width": 192, "depth": 6, "weight": 1.3},
-    "A lapped transform that keeps the 14 loudest of 48 bands, chosen anew every four frames by an "
-    "envelope in the latent, and fills the rest with a learned noise; residual networks on both "
-    "sides. Not in the paper: bands, widths, losses, their weights and parts of 2.2 s are ours.",
+    "A lapped transform that keeps the 14 loudest of 48 bands, chosen anew every four frames by "
+    "the ranks of an envelope in the latent, and fills the rest with learned noise; residual "
+    "networks correct envelope and noise, coefficients pass as they are. Not in the paper.",
     Training(learning_rate=4e-4, batch_size=4, epoch_factor=0.25, select="last"),
 )
 WAVEFORM = (

@@ -260,7 +260,7 @@ def voice(
     transform
         What the models take.
     folder
-        Where ``NAME.wav`` of each model, and of the original, goes.
+        Where ``20_voice_NAME.wav`` of each model, and of the original, goes.
     most_s
         Only so many seconds of the beginning; None takes all.
 
@@ -280,14 +280,14 @@ def voice(
     sr, window_s = transform.sr, transform.window_s
     folder.mkdir(parents=True, exist_ok=True)
     original = audio.write_blocks(
-        folder / "original.wav", audio.blocks(file, sr, duration_s=most_s), sr
+        folder / "20_voice_original.wav", audio.blocks(file, sr, duration_s=most_s), sr
     )
     x, rows = audio.read(original)[0], {}
     sounds = [("original", x)]
     for name, run in trained.items():
         model = runs.load(run.checkpoint, run.experiment)
         blocks = resynthesis.rebuild(model, original, transform)
-        path = audio.write_blocks(folder / f"{name}.wav", blocks, sr)
+        path = audio.write_blocks(folder / f"20_voice_{name}.wav", blocks, sr)
         sounds.append((name, audio.read(path)[0]))
         rows[name] = resynthesis.measure(original, path, sr, window_s)
         rows[name]["stoi"] = float(stoi(x, sounds[-1][1], sr))

@@ -264,20 +264,19 @@ def _provenance(run: Run, model: Trained, transform: Transform) -> dict:
         "experiment": run.experiment.name,
         "checkpoint": _checkpoint_hash(run),
         "options": run.experiment.options,
-        "latent_shape": latent_shape(model, transform),
-        "input": transform.kind,
-        "sr": transform.sr,
-        "window_s": transform.window_s,
+        **form(model, transform),
         "musiclatent": __version__,
         "torch": torch.__version__,
-    } | ({"hops": model.hops} if hasattr(model, "hops") else {})
+    }
 
 
 @torch.no_grad()
-def latent_shape(model: Trained, transform: Transform) -> list[int]:
-    """Return the shape (K, T) of the latent of one window."""
+def form(model: Trained, transform: Transform) -> dict:
+    """Say what the latent of a window is: latent_shape, input, sr, window_s; hops if sparse."""
     x = torch.zeros(1, 1, *transform.shape, device=model.device)
-    return list(model.encode(x).shape[1:])
+    about = {"latent_shape": list(model.encode(x).shape[1:]), "input": transform.kind}
+    about |= {"sr": transform.sr, "window_s": transform.window_s}
+    return about | ({"hops": model.hops} if hasattr(model, "hops") else {})
 
 
 def _study(run: Run) -> str:

@@ -345,8 +345,8 @@ def _known_vector(model, study: Study, store: Path, path: Path) -> np.ndarray:
     with suppress(OSError, ValueError, EOFError):
         return np.load(stored, allow_pickle=False)
     what = transform(study)
-    shape, batches = latents.latent_shape(model, what), latents.encode(model, path, what)
-    found = _VECTOR[what.kind](z.reshape(len(z), *shape) for _, z in batches)
+    about, batches = latents.form(model, what), latents.encode(model, path, what)
+    found = _VECTOR[what.kind](atoms.maps(z, about) for _, z in batches)
     data = io.BytesIO()
     np.save(data, found)
     save(stored, data.getvalue())

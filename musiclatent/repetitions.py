@@ -13,7 +13,7 @@ between two things, 1904, and Correlation calculated from faulty data, 1910 (the
 J. Pickands, Statistical inference using extreme order statistics, 1975 (the tail).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 import numpy as np
@@ -52,15 +52,18 @@ def find(latents) -> pd.DataFrame:
         other music. Nearest first; ``attrs["threshold"]`` is the distance below which pairs count.
         No pairs, and NaN, where latent frames are too long to follow the sound.
     """
-    z, rows = atoms.maps(latents.z, latents.provenance), _recordings(latents)
-    frame_s = latents.provenance["window_s"] / z.shape[-1]
+    rows, about = _recordings(latents), latents.provenance
+    frame_s = about["window_s"] / atoms.maps(latents.z[:1], about).shape[-1]
     if 4 * frame_s > SMOOTH_S:
         none = pd.DataFrame({"a": [], "b": [], "distance": []})
         none.attrs["threshold"] = float("nan")
         return none
+
+    def summaries() -> Iterator[np.ndarray]:
+        return (summary(atoms.maps(latents.z[of_one], about), frame_s) for of_one in rows.values())
+
     # Twice over the latents rather than all summaries in memory.
-    basis = _components(summary(z[of_one], frame_s) for of_one in rows.values())
-    curves = _curves((summary(z[of_one], frame_s) for of_one in rows.values()), basis)
+    curves = _curves(summaries(), _components(summaries()))
     scores = _pairs(*curves, round(SHIFT_S / (2 * frame_s * _step(frame_s))))
     bound = threshold(scores["score"].to_numpy(), len(rows))
     found = scores[scores["score"] >= bound].sort_values("score", ascending=False, kind="stable")

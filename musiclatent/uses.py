@@ -7,13 +7,15 @@ of its atoms, see `musiclatent.atoms`: its root for the latent, its logarithm fo
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import librosa
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
 
-from musiclatent import atoms, generation, listening, neighbours, probes, repetitions
+from musiclatent import atoms, audio, generation, listening, neighbours, probes, repetitions
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.fair import Model
 from musiclatent.latents import Latents, corpus_items
@@ -21,8 +23,9 @@ from musiclatent.probes import FACTORS
 
 N_FFT = 1024  # of the log spectrograms in which a way is seen
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count
-PAIRS, STEPS = 6, 9  # ways between held-out excerpts, and sounds on each
+PAIRS, STEPS = 20, 9  # ways between held-out excerpts, and sounds on each
 FLOOR = 1e-8
+COPIED, GAIN, OFFSET_S = 6, 0.5, 0.23  # recordings that get copies, and how these differ
 
 
 def sample(items: pd.DataFrame, recordings: int, windows: int) -> np.ndarray:
@@ -44,10 +47,8 @@ def sample(items: pd.DataFrame, recordings: int, windows: int) -> np.ndarray:
     """
     heard = items[~items["silent"].astype(bool)]
     one = heard.drop_duplicates("item_id")
-    kinds = (
-        one["copy_kind"] if "copy_kind" in one else one["group"].where(one["group"].duplicated())
-    )
-    first = one[kinds.fillna("").ne("") & ~kinds.duplicated()]["group"]
+    kinds = one["copy_kind"] if "copy_kind" in one else pd.Series("", one.index)
+    first = one[kinds.ne("") & ~kinds.duplicated()]["group"]
     copies = one[one["group"].isin(first)]["item_id"].tolist()[:recordings]
     rest = one[~one["item_id"].isin(copies)].sort_values("split", kind="stable")["item_id"]
     spots = np.linspace(0, len(rest) - 1, min(len(rest), recordings - len(copies)))
@@ -62,29 +63,61 @@ def rows(data: CorpusDataModule, recordings: int, windows: int) -> np.ndarray:
     return sample(corpus_items(data), recordings, windows)
 
 
-def encode(coder: Model, data: CorpusDataModule, rows: np.ndarray) -> Latents:
-    """Encode some windows of a corpus.
+def waveforms(data: CorpusDataModule, rows: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return waveforms (B, N) of rows of a corpus, and their items."""
+    items = corpus_items(data).iloc[rows].reset_index(drop=True)
+    cached = data.cached.items["row"].to_numpy()[rows]
+    return data.transform.model_input(np.array(data.cached.x[cached])), items
+
+
+def planted(x: np.ndarray, items: pd.DataFrame, sr: int) -> tuple[np.ndarray, pd.DataFrame]:
+    """Make changed copies of some recordings, where a corpus knows of none.
 
     Parameters
     ----------
-    coder
-        A trained model.
-    data
-        The corpus.
-    rows
-        Rows of its index.
+    x
+        Waveforms (B, N) of consecutive windows of recordings.
+    items
+        One row a window: item_id.
+    sr
+        Sampling rate in Hz.
 
     Returns
     -------
-    Latents
-        In the order of `rows`; those of a sparse code hold values and positions.
+    x
+        Waveforms (B', N) of `COPIED` recordings, each four times: the same, half as loud, as mp3,
+        and begun later.
+    items
+        Their items: of `items`, with item_id, group, copy_of and copy_kind of the copies.
     """
-    items = corpus_items(data).iloc[rows].reset_index(drop=True)
-    cached = data.cached.items["row"].to_numpy()[rows]
-    z = coder.encode(data.transform.model_input(np.array(data.cached.x[cached])))
-    about = {"input": "waveform", "window_s": data.transform.window_s, "sr": data.transform.sr}
+    ids, sounds, rows = items["item_id"].unique(), [], []
+    for name in ids[np.linspace(0, len(ids) - 1, min(COPIED, len(ids))).astype(int)]:
+        mine = items["item_id"].eq(name).to_numpy()
+        y, own = x[mine].ravel(), items[mine].assign(group=name, copy_of=name)
+        later = y[round(OFFSET_S * sr) :]
+        copies = {"exact": y, "gain": GAIN * y, "codec": _as_mp3(y, sr), "offset": later}
+        for kind, copy in copies.items():
+            n = len(copy) // x.shape[1]
+            sounds.append(copy[: n * x.shape[1]].reshape(-1, x.shape[1]))
+            rows.append(own.head(n).assign(item_id=f"{name}, {kind}", copy_kind=kind))
+    return np.concatenate(sounds), pd.concat(rows, ignore_index=True)
+
+
+def _as_mp3(y: np.ndarray, sr: int) -> np.ndarray:
+    """Send a waveform (N,) through mp3."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "copy.mp3"
+        path.write_bytes(audio.encode(y, sr))
+        return audio.read(path, sr)[0]
+
+
+def encode(coder: Model, x: np.ndarray, items: pd.DataFrame, sr: int) -> Latents:
+    """Encode waveforms (B, N), whose items are known."""
+    z = coder.encode(x)
+    about = {"latent_shape": list(z.shape[1:]), "input": "waveform", "sr": sr}
+    about |= {"window_s": x.shape[1] / sr}
     about |= {"hops": coder.model.hops} if coder.form == "sparse" else {}
-    return Latents(z.reshape(len(z), -1), items, about | {"latent_shape": list(z.shape[1:])})
+    return Latents(z.reshape(len(z), -1), items, about)
 
 
 def levels(z: np.ndarray) -> np.ndarray:
@@ -139,12 +172,35 @@ def genre(x: np.ndarray, items: pd.DataFrame, k: int = neighbours.K) -> dict[str
     return {"accuracy": right.mean(), "excerpts": alone.mean(), "clips": len(clips)}
 
 
-def copies(found: Latents) -> dict[str, float]:
-    """Look for repeated recordings; return `recall` of all known ones, and `precision`."""
-    judged = repetitions.evaluate(repetitions.find(found), found.items)
-    recall = [v for name, v in judged.items() if "recall" in name]
-    mean = float(np.mean(recall)) if recall else np.nan
-    return {"recall": mean, "precision": judged["repetition_precision"]}
+def copies(coder: Model, found: Latents, x: np.ndarray) -> dict[str, float]:
+    """Look for copies that a corpus knows, else for planted ones.
+
+    Parameters
+    ----------
+    coder
+        A trained model.
+    found
+        Latents of waveforms, with what there is of copy_kind.
+    x
+        Those waveforms (B, N).
+
+    Returns
+    -------
+    dict
+        ``recall``, the mean over the kinds of copies, and ``precision``.
+    """
+    items = found.items
+    if "copy_kind" not in items:
+        sr, own = found.provenance["sr"], items.assign(group=items["item_id"], copy_of="")
+        more = encode(coder, *planted(x, own, sr), sr)
+        items = pd.concat([own, more.items], ignore_index=True)
+        found = Latents(np.concatenate([found.z, more.z]), items, found.provenance)
+    judged = repetitions.evaluate(repetitions.find(found), items)
+    recall = [value for name, value in judged.items() if "recall" in name]
+    return {
+        "recall": float(np.mean(recall)) if recall else np.nan,
+        "precision": judged["repetition_precision"],
+    }
 
 
 def ways(coder: Model, z_a: np.ndarray, z_b: np.ndarray) -> dict[str, np.ndarray]:
@@ -212,15 +268,15 @@ def judge(coder: Model, own: CorpusDataModule, rows: np.ndarray) -> dict[str, fl
     rows
         Which of its windows.
     """
-    found = encode(coder, own, rows)
-    items = found.items
+    x, items = waveforms(own, rows)
+    found = encode(coder, x, items, own.transform.sr)
     several = "corpus" in items and items["corpus"].eq("gtzan").any()
     part = (items["corpus"].eq("gtzan") if several else items["label"].ne("")).to_numpy()
     figures = {}
-    for name, x in vectors(coder, found).items():
-        judged = genre(x[part], items[part])
+    for name, v in vectors(coder, found).items():
+        judged = genre(v[part], items[part])
         figures |= {f"knn_{name}": judged["accuracy"], f"knn_{name}_excerpts": judged["excerpts"]}
-    figures |= {f"copies_{name}": value for name, value in copies(found).items()}
+    figures |= {f"copies_{name}": value for name, value in copies(coder, found, x).items()}
     held = found.shaped()[items["split"].eq("test").to_numpy()]
     return figures | {f"evenness_{name}": v for name, v in evenness(coder, held).items()}
 
@@ -229,10 +285,12 @@ def factors(
     coder: Model, known: CorpusDataModule, rows: np.ndarray, kinds: Mapping[str, str] = FACTORS
 ) -> dict[str, float]:
     """Judge a latent by what a rendered corpus knows: its copies, and its factors by probes."""
-    found = encode(coder, known, rows)
-    figures = {f"demo_copies_{name}": value for name, value in copies(found).items()}
-    for name, x in vectors(coder, found).items():
-        scores = probes.probe(x, found.items, kinds).set_index("factor")["score"]
+    x, items = waveforms(known, rows)
+    found = encode(coder, x, items, known.transform.sr)
+    judged = copies(coder, found, x)
+    figures = {f"demo_copies_{name}": value for name, value in judged.items()}
+    for name, v in vectors(coder, found).items():
+        scores = probes.probe(v, items, kinds).set_index("factor")["score"]
         figures |= {f"probe_{factor}_{name}": value for factor, value in scores.items()}
     return figures
 

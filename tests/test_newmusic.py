@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from musiclatent import audio, latents, newmusic
+from musiclatent import atoms, audio, latents, newmusic, runs
 from musiclatent.audio import AudioError
 from musiclatent.config import Experiment, Study
 from musiclatent.models.mel import MelAutoencoder
@@ -109,6 +109,23 @@ def test_files_of_one_name_do_not_overwrite_each_other_nor_what_lies_there(run, 
     assert table["name"].tolist() == ["x-2", "x-3", "x_original"]
     assert [file.read_bytes() for file in files] == before
     assert len(list(tmp_path.glob("*_reconstruction.wav"))) == 3
+
+
+def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
+    options = {"hops": [64, 1024], "numbers": 27_500, "iterations": 2, "refits": 0, "crop": 2}
+    row = Experiment("waveform-sparse", "sparse", "SparseAutoencoder", options, "")
+    model = runs.MODELS["SparseAutoencoder"](**options)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, tmp_path / "best.ckpt")
+    run = Run(row, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    (tmp_path / "music").mkdir()
+    for name, hz in {"asked": 300, "far": 2500, "near": 310, "between": 900}.items():
+        audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
+    asked, out = tmp_path / "music" / "asked.wav", tmp_path / "out"
+    tracks, _ = newmusic.similar(run, STUDY, asked, tmp_path / "music", out)
+    assert [Path(p).stem for p in tracks["path"]][-3] == "near"  # after itself, before two others
+    vectors = [np.load(path) for path in (out / "vectors").rglob("*.npy")]
+    assert len(vectors) == 4 and all(v.shape == (atoms.BANDS,) for v in vectors)
 
 
 def test_neighbours_come_from_the_training_recordings(run, music, tmp_path):

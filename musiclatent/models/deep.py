@@ -251,7 +251,7 @@ class DeepAutoencoder(Autoencoder):
             self.log(name, value, on_step=False, on_epoch=True, batch_size=len(x))
         return mse / UNIT + self.weight * far
 
-    def on_train_start(self) -> None:
+    def on_train_epoch_start(self) -> None:
         """Start from a noise whose spectrum is even; it takes seconds, so only where one trains."""
         if self.trainer.global_step == 0:
             steps = min(500, self.total_steps // 3)
