@@ -74,9 +74,9 @@ def fit(z: np.ndarray, form: str) -> Quantiser:
     ValueError
         If the form is another, or the array is not of it.
     """
-    axes = pick({"dense": 3, "sparse": 3}, form, "form of a code")
+    rows = pick({"dense": None, "sparse": 2}, form, "form of a code")
     z = np.asarray(z)
-    if z.ndim != axes or not z.size or (form == "sparse" and z.shape[1] != 2):
+    if z.ndim != 3 or not z.size or rows not in (None, z.shape[1]):
         raise ValueError(f"a {form} code cannot have the shape {z.shape}; encode some windows")
     if not np.isfinite(z).all():
         raise ValueError("the codes hold NaN or infinity; encode the sound again")

@@ -4,6 +4,7 @@ A row of the table is a coder: `form`, `encode` and `decode`, as in `musiclatent
 """
 
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import torch
 from matplotlib.figure import Figure
 from pystoi import stoi
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
 from musiclatent.datamodules import CorpusDataModule
@@ -213,8 +215,9 @@ def table(coders: Mapping[str, object], x: np.ndarray, known: np.ndarray, sr: in
     DataFrame
         One row a coder, see `row`.
     """
+    bar = tqdm(coders.items(), "coders", mininterval=0.1 if sys.stderr.isatty() else 10)
     return pd.DataFrame.from_dict(
-        {name: row(coder, x, known, sr) for name, coder in coders.items()}, orient="index"
+        {name: row(coder, x, known, sr) for name, coder in bar}, orient="index"
     )
 
 

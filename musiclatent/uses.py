@@ -5,6 +5,7 @@ the log energy of each component, in which phase does not count. For a sparse co
 of its atoms, see `musiclatent.atoms`: its root for the latent, its logarithm for what is compared.
 """
 
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +15,14 @@ import librosa
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
+from tqdm import tqdm
 
 from musiclatent import atoms, audio, generation, listening, neighbours, probes, repetitions
 from musiclatent.datamodules import CorpusDataModule
-from musiclatent.fair import Model
-from musiclatent.latents import Latents, corpus_items
+from musiclatent.fair import BATCH, Model
+from musiclatent.latents import Latents, corpus_items, form
 from musiclatent.probes import FACTORS
+from musiclatent.spectrograms import Transform
 
 N_FFT = 1024  # of the log spectrograms in which a way is seen
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count
@@ -111,13 +114,12 @@ def _as_mp3(y: np.ndarray, sr: int) -> np.ndarray:
         return audio.read(path, sr)[0]
 
 
-def encode(coder: Model, x: np.ndarray, items: pd.DataFrame, sr: int) -> Latents:
-    """Encode waveforms (B, N), whose items are known."""
-    z = coder.encode(x)
-    about = {"latent_shape": list(z.shape[1:]), "input": "waveform", "sr": sr}
-    about |= {"window_s": x.shape[1] / sr}
-    about |= {"hops": coder.model.hops} if coder.form == "sparse" else {}
-    return Latents(z.reshape(len(z), -1), items, about)
+def encode(coder: Model, x: np.ndarray, items: pd.DataFrame, transform: Transform) -> Latents:
+    """Encode waveforms (B, N) of a transform, whose items are known."""
+    pace_s = 0.1 if sys.stderr.isatty() else 10
+    parts = tqdm(np.split(x, range(BATCH, len(x), BATCH)), "encode", mininterval=pace_s)
+    z = np.concatenate([coder.encode(part) for part in parts])
+    return Latents(z.reshape(len(z), -1), items, form(coder.model, transform))
 
 
 def levels(z: np.ndarray) -> np.ndarray:
@@ -172,7 +174,7 @@ def genre(x: np.ndarray, items: pd.DataFrame, k: int = neighbours.K) -> dict[str
     return {"accuracy": right.mean(), "excerpts": alone.mean(), "clips": len(clips)}
 
 
-def copies(coder: Model, found: Latents, x: np.ndarray) -> dict[str, float]:
+def copies(coder: Model, found: Latents, x: np.ndarray, transform: Transform) -> dict[str, float]:
     """Look for copies that a corpus knows, else for planted ones.
 
     Parameters
@@ -181,8 +183,8 @@ def copies(coder: Model, found: Latents, x: np.ndarray) -> dict[str, float]:
         A trained model.
     found
         Latents of waveforms, with what there is of copy_kind.
-    x
-        Those waveforms (B, N).
+    x, transform
+        Those waveforms (B, N), and what made them.
 
     Returns
     -------
@@ -191,8 +193,8 @@ def copies(coder: Model, found: Latents, x: np.ndarray) -> dict[str, float]:
     """
     items = found.items
     if "copy_kind" not in items:
-        sr, own = found.provenance["sr"], items.assign(group=items["item_id"], copy_of="")
-        more = encode(coder, *planted(x, own, sr), sr)
+        own = items.assign(group=items["item_id"], copy_of="")
+        more = encode(coder, *planted(x, own, transform.sr), transform)
         items = pd.concat([own, more.items], ignore_index=True)
         found = Latents(np.concatenate([found.z, more.z]), items, found.provenance)
     judged = repetitions.evaluate(repetitions.find(found), items)
@@ -269,14 +271,16 @@ def judge(coder: Model, own: CorpusDataModule, rows: np.ndarray) -> dict[str, fl
         Which of its windows.
     """
     x, items = waveforms(own, rows)
-    found = encode(coder, x, items, own.transform.sr)
+    found = encode(coder, x, items, own.transform)
     several = "corpus" in items and items["corpus"].eq("gtzan").any()
     part = (items["corpus"].eq("gtzan") if several else items["label"].ne("")).to_numpy()
     figures = {}
     for name, v in vectors(coder, found).items():
         judged = genre(v[part], items[part])
         figures |= {f"knn_{name}": judged["accuracy"], f"knn_{name}_excerpts": judged["excerpts"]}
-    figures |= {f"copies_{name}": value for name, value in copies(coder, found, x).items()}
+    figures |= {
+        f"copies_{name}": value for name, value in copies(coder, found, x, own.transform).items()
+    }
     held = found.shaped()[items["split"].eq("test").to_numpy()]
     return figures | {f"evenness_{name}": v for name, v in evenness(coder, held).items()}
 
@@ -286,8 +290,8 @@ def factors(
 ) -> dict[str, float]:
     """Judge a latent by what a rendered corpus knows: its copies, and its factors by probes."""
     x, items = waveforms(known, rows)
-    found = encode(coder, x, items, known.transform.sr)
-    judged = copies(coder, found, x)
+    found = encode(coder, x, items, known.transform)
+    judged = copies(coder, found, x, known.transform)
     figures = {f"demo_copies_{name}": value for name, value in judged.items()}
     for name, v in vectors(coder, found).items():
         scores = probes.probe(v, items, kinds).set_index("factor")["score"]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported
+import torch
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 DATA = os.environ.get("MUSICLATENT_DATA")  # running a notebook sets it for the kernel
 
@@ -17,6 +19,15 @@ def data_root() -> Path:
     if not DATA:
         pytest.skip("set MUSICLATENT_DATA to the folder of the real datasets to run this test")
     return (CHECKOUT / DATA).resolve()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Let torch work on one thread: on tensors this small, threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

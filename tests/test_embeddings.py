@@ -32,14 +32,6 @@ class Small(nn.Module):
         return x[:, 0].mean(dim=1).repeat(1, 2)  # B x 128
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def fake(monkeypatch):
     model = Small()

@@ -16,14 +16,6 @@ A1 = {"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"}
 SPARSE = {"hops": [64, 1024], "numbers": 27_500, "iterations": 3, "refits": 1, "crop": 2}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def untrained(folder, kind: str, options: dict) -> runs.Run:
     torch.manual_seed(0)
     model = runs.MODELS[kind](**options)

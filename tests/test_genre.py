@@ -12,14 +12,6 @@ from musiclatent.models.genre import GenreNetwork
 KINDS = {"cnn": {}, "recurrent": {"recurrent": 6}, "joint": {"recurrent": 6, "attributes": 5}}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def _small(**options) -> GenreNetwork:
     torch.manual_seed(0)
     return GenreNetwork(

@@ -36,14 +36,6 @@ TWO = replace(ONE, name="mel-tiny-2", key="tiny_2", options=ONE.options | {"trip
 STUDY = replace(STUDIES["mel"], experiments={"mel-tiny-1": ONE, "mel-tiny-2": TWO})
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """Spectrograms of three labels, each loud in bands of its own; pairs of one recording."""

@@ -10,14 +10,6 @@ from musiclatent.models import judge
 from musiclatent.models.judge import Judge
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def _small(**options) -> Judge:
     torch.manual_seed(0)
     return Judge(**{"classes": 3, "channels": [4, 5]} | options)

@@ -17,14 +17,6 @@ WINDOW_S = 0.2
 TINY = LogSTFT(window_s=WINDOW_S)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def _tone(hz: float, sr: int, seconds: float, seed: int = 0) -> np.ndarray:
     t = np.arange(round(seconds * sr)) / sr
     noise = np.random.default_rng(seed).standard_normal(len(t))

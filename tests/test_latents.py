@@ -29,14 +29,6 @@ SMALL = Experiment(
 STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=WINDOW_S, sr=SR)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def untrained(folder, seed: int = 0, experiment: Experiment = SMALL) -> Run:
     """A run whose weights are random, stored as training stores them."""
     torch.manual_seed(seed)

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from musiclatent import mel_attributes, neighbours, networks, supervised
 from musiclatent.attribute_protocols import Verdict
@@ -24,14 +23,6 @@ CNN = Experiment(
 )
 JOINT = replace(CNN, name="genre-joint", key="joint", options=OPTIONS | {"attributes": 1})
 GENRES = ("blues", "disco", "metal")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _sounds(labels: np.ndarray, seed: int = 0) -> np.ndarray:

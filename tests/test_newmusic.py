@@ -30,14 +30,6 @@ EXPERIMENT = Experiment(
 STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=1.0, sr=SR)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def untrained(folder: Path, experiment: Experiment) -> Run:
     """A run whose weights are random; what is tested here does not ask for better ones."""
     torch.manual_seed(0)

@@ -18,14 +18,6 @@ from musiclatent.runs import CheckpointError
 WEIGHTS, COMPONENTS = "vggish-10086976.pth", "vggish_pca_params-970ea276.pth"
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def no_network(monkeypatch):
     def refuse(*args):

@@ -34,14 +34,6 @@ SMALL = Experiment(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Named(CorpusDataModule):
     """Recordings whose label is the beginning of their name, and whose split its end."""
 

@@ -22,14 +22,6 @@ A1 = study("waveform").experiment("waveform-64").options
 SMALL = {"maps": 4, "kernel_size": 64, "stride": 32}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def model(kind: type[Autoencoder] = WaveformAutoencoder, **options) -> Autoencoder:
     torch.manual_seed(0)
     return kind(**options).eval()

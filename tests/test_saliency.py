@@ -23,14 +23,6 @@ KINDS = {"cnn": {}, "recurrent": {"recurrent": 8}, "joint": {"recurrent": 8, "at
 PATCH, WIDE = 8, 16  # bands and frames
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def _patches(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Faint noise with a bright patch at low or high bands, anywhere in time; and where it is."""
     rng = np.random.default_rng(seed)

@@ -18,14 +18,6 @@ JOINT = Experiment(
 CNN = replace(JOINT, options=OPTIONS | {"attributes": 0})
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def data(rng) -> tuple[list[np.ndarray], np.ndarray]:
     """Nine rows, so that one is left over from batches of four; sound is low or high."""

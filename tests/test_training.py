@@ -49,14 +49,6 @@ def data(folder, tmp_path):
     )
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
     run = training.fit(SMALL, data, tmp_path / "run", epochs=3)
     assert run.status == "trained" and len(run.curves) == 3
@@ -95,7 +87,7 @@ def test_a_second_call_reuses_and_another_seed_trains_anew(data, tmp_path):
     assert training.fit(words, data, tmp_path / "run", epochs=2, seed=1).status == "reused"
 
 
-def test_weights_that_were_deleted_are_trained_anew(data, tmp_path, one_thread):
+def test_weights_that_were_deleted_are_trained_anew(data, tmp_path):
     first = training.fit(SMALL, data, tmp_path / "run", epochs=2)
     first.checkpoint.unlink()
     again = training.fit(SMALL, data, tmp_path / "run", epochs=2)
@@ -103,13 +95,13 @@ def test_weights_that_were_deleted_are_trained_anew(data, tmp_path, one_thread):
     assert again.checkpoint.exists()
 
 
-def test_the_same_seed_gives_the_same_figures(data, tmp_path, one_thread):
+def test_the_same_seed_gives_the_same_figures(data, tmp_path):
     first = training.fit(SMALL, data, tmp_path / "a", epochs=2)
     again = training.fit(SMALL, data, tmp_path / "b", epochs=2)
     assert first.metrics == again.metrics
 
 
-def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path, one_thread):
+def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path):
     whole = training.fit(SMALL, data, tmp_path / "whole", epochs=4)
     assert training.fit(SMALL, data, tmp_path / "halves", epochs=4, stop_after=2) is None
     halves = training.fit(SMALL, data, tmp_path / "halves", epochs=4)
@@ -241,7 +233,7 @@ training.fit(SMALL, data, out / "run", epochs=4)
 """
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path, data, one_thread):
+def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path, data):
     checkout = Path(__file__).resolve().parents[1]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(folder), str(tmp_path), "17"],
@@ -297,7 +289,7 @@ def tones(tmp_path_factory):
 
 
 @pytest.fixture
-def spectrograms(tones, tmp_path, one_thread):
+def spectrograms(tones, tmp_path):
     return _spectrograms(tones, tmp_path)
 
 
@@ -426,7 +418,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path
     assert type(runs.load(run.checkpoint, MEL)).__name__ == "CRNNAutoencoder"
 
 
-def test_a_folder_without_labels_trains_with_triplets_in_vain(tones, tmp_path, one_thread):
+def test_a_folder_without_labels_trains_with_triplets_in_vain(tones, tmp_path):
     data = _spectrograms(tones, tmp_path, CorpusDataModule)
     run = training.fit(MEL, data, tmp_path / "run", epochs=2)
     assert (run.curves[["train_triplet", "validation_triplet"]] == 0).all().all()

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from test_fair import A1, SPARSE, untrained
 
 from musiclatent import audio, fair, uses
@@ -11,14 +10,7 @@ from musiclatent.datamodules import CorpusDataModule
 from musiclatent.excerpts import Waveform
 
 SR, N = 8000, 8192
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+WAVEFORM = Waveform(SR, N / SR)
 
 
 @pytest.fixture
@@ -109,10 +101,10 @@ def test_copies_of_real_sounds_are_planted_and_found(a1, rng):
     x = (0.3 * np.sin(2 * np.pi * np.cumsum(notes, axis=1) / SR)).astype(np.float32).reshape(-1, N)
     items = pd.DataFrame({"item_id": np.repeat(list("abcdefgh"), 16), "label": ""})
     items = items.assign(group="all one", start_s=np.tile(np.arange(16) * N / SR, 8))
-    found = uses.copies(a1, uses.encode(a1, x, items, SR), x)
+    found = uses.copies(a1, uses.encode(a1, x, items, WAVEFORM), x, WAVEFORM)
     assert found == {"recall": 1.0, "precision": 1.0}
-    mixed_up = uses.encode(a1, rng.permutation(x), items, SR)
-    assert uses.copies(a1, mixed_up, x)["recall"] < 0.9
+    mixed_up = uses.encode(a1, rng.permutation(x), items, WAVEFORM)
+    assert uses.copies(a1, mixed_up, x, WAVEFORM)["recall"] < 0.9
 
 
 def test_levels_know_no_phase(rng):
@@ -131,7 +123,7 @@ def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         y = 0.3 * np.sin(2 * np.pi * (150 + 90 * i) * t * (1 + 0.1 * t)) * (1 + np.sin(i * t)) / 2
         audio.write(folder / f"{i}.wav", y, SR)
-    transform, music = Waveform(SR, N / SR), tmp_path / "music"
+    transform, music = WAVEFORM, tmp_path / "music"
     data = CorpusDataModule((str(music),), tmp_path / "cache", music, transform=transform, n_jobs=1)
     rows = uses.rows(data, 99, 9)
     known = {"tempo": "number", "style": "class"}

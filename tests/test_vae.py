@@ -34,14 +34,6 @@ FAMILIES = (VAE, RecurrentVAE)
 seeds = st.integers(0, 2**31 - 1)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def _small(kind=VAE, **options) -> VAE:
     torch.manual_seed(0)
     more = {"recurrent": 5} if kind is RecurrentVAE else {}

@@ -27,14 +27,6 @@ CONVOLUTIONS |= {13: (512, 512)}
 DENSE = {0: (4096, 12288), 2: (4096, 4096), 4: (128, 4096)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def state():
     """Weights of full shape: the convolutions drawn, the dense layers one row repeated."""

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.display import HTML
@@ -34,14 +33,6 @@ SMALL = Experiment(
     "a small one for tests",
     Training(learning_rate=1e-3, batch_size=8, select="last"),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Spoken(CorpusDataModule):
