@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy.fft import dct
 
 from musiclatent.models.lapped import Lapped, crops
+from musiclatent.yardsticks import MDCT
 
 HOPS = [2, 4, 64, 96, 1024]
 
@@ -90,3 +91,12 @@ def test_crops_are_parts_at_places_that_the_generator_draws():
         first = int(one[0, 0] - whole[0, 0])
         assert torch.equal(one, whole[:, first : first + 10])
     assert crops(x, 100, torch.Generator()) is x and crops(x, 101, torch.Generator()) is x
+
+
+def test_it_agrees_with_the_yardstick_which_is_written_apart():
+    yardstick, frame = MDCT(k=640, samples=640, hop=64), Lapped(64)
+    cosine, sine = map(torch.from_numpy, yardstick._angles())
+    frame.angle = torch.atan2(sine, cosine)
+    x = torch.randn(2, 640, generator=torch.Generator().manual_seed(0))
+    z = torch.from_numpy(yardstick.encode(x.numpy()))  # all coefficients, in order
+    torch.testing.assert_close(frame(x).flatten(1), z[:, 0], atol=1e-5, rtol=1e-4)
