@@ -1,7 +1,6 @@
 """Unpack archives that nobody vouches for: all or nothing, and never outside the target."""
 
 import bz2
-import contextlib
 import gzip
 import lzma
 import re
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from musiclatent.errors import FetchError, plain_errors
+
 _CHUNK = 2**20  # bytes
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -27,10 +28,6 @@ _DAMAGED = (
     RecursionError,
     ValueError,
 )
-
-
-class FetchError(RuntimeError):
-    """A download or an archive that cannot be used: one sentence with reason and remedy."""
 
 
 def unpack(
@@ -171,15 +168,3 @@ class _Bounded:
 
 def _hostile(archive: Path, reason: str) -> FetchError:
     return FetchError(f"{archive.name} {reason}: it was not unpacked; do not use this file")
-
-
-@contextlib.contextmanager
-def plain_errors(place: str) -> Iterator[None]:
-    """Turn what the operating system says about a file or folder into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise FetchError(
-            f"{error.filename or place}: {error.strerror or error}: check that it can be read and "
-            "written and that the disk has space, then run the command again"
-        ) from error

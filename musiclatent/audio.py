@@ -20,8 +20,9 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from musiclatent.decoders import CONVERT, AudioError, Stream, one_line, open_stream, printable
 from musiclatent.decoders import SUFFIXES as SUFFIXES
+from musiclatent.decoders import Stream, open_stream
+from musiclatent.errors import AudioError, one_line, printable
 
 KEEP = 0.95  # share of the promised length above which a cut file is kept
 MAX_PEAK = 4.0  # above this, floats are not samples in [-1, 1] but integers stored as floats
@@ -321,7 +322,7 @@ def _check_length(stream: Stream, got: int) -> None:
         reason = f"the part starts at {stream.start / sr:.2f} s, at or after the end"
         raise AudioError(stream.path, reason, "choose an earlier start")
     if not got:
-        raise AudioError(stream.path, "it holds no samples", CONVERT)
+        raise AudioError(stream.path, "it holds no samples")
     said = f"only {end / sr:.2f} s of the promised {stream.frames / sr:.2f} s can be decoded"
     if stream.promised and end + stream.slack <= KEEP * stream.frames:
         raise AudioError(stream.path, f"it is cut short: {said}", "get a whole copy of the file")

@@ -33,6 +33,7 @@ import pandas as pd
 import tqdm
 
 from musiclatent import compiled, shards
+from musiclatent.errors import CacheError
 from musiclatent.shards import File
 
 ITEM = ["item_id", "path", "label", "group", "split", "seconds"]
@@ -40,10 +41,6 @@ INDEX = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "sile
 CONNECT_S = 10  # how long to wait for a Dask scheduler
 _PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
 _log = logging.getLogger("musiclatent")
-
-
-class CacheError(RuntimeError):
-    """A cache cannot be written, or the cluster that should compute it does not answer."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio, genre_plots, newmusic, plots
-from musiclatent.audio import AudioError
 from musiclatent.config import Study
+from musiclatent.errors import AudioError
 from musiclatent.excerpts import windows
 from musiclatent.shards import SILENT
 from musiclatent.spectrograms import transform
@@ -95,7 +95,7 @@ def classify(
         try:
             found = sections(network, study, file)
         except AudioError as error:
-            reasons[str(file)] = f"{error.reason}; {error.remedy}"
+            reasons[str(file)] = error.advice
             continue
         base = folder / names[file]
         newmusic.save(base.with_name(base.name + ".csv"), found.to_csv())

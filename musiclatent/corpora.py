@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from musiclatent import audio, demo, fingerprint, splits, tables
 from musiclatent.config import PROFILES, DemoSize, pick
-from musiclatent.datasets import DATASETS, CorpusError, Dataset, plain
+from musiclatent.datasets import DATASETS, Dataset, plain
+from musiclatent.errors import AudioError, CorpusError
 
 COLUMNS = ("item_id", "path", "label", "group", "split", "seconds")
 DEMO = {f"demo-{kind}": kind for kind in demo.KINDS}
@@ -354,8 +355,8 @@ def _header(path: str) -> float | str:
     """Length of a file in seconds, or why it cannot be used."""
     try:
         return float(audio.info(path).seconds)
-    except audio.AudioError as error:
-        return f"{error.reason}; {error.remedy}"
+    except AudioError as error:
+        return error.advice
 
 
 def _decode(path: str, least_s: float) -> str:
@@ -363,8 +364,8 @@ def _decode(path: str, least_s: float) -> str:
     try:
         sr = audio.info(path).sr
         seconds = sum(len(y) for y in audio.blocks(path)) / sr
-    except audio.AudioError as error:
-        return f"{error.reason}; {error.remedy}"
+    except AudioError as error:
+        return error.advice
     return f"it lasts {seconds:.1f} s only; get a whole copy" if seconds < least_s else ""
 
 

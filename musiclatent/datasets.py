@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from musiclatent import splits, tables
 from musiclatent.audio import SUFFIXES
-from musiclatent.tables import CorpusError
+from musiclatent.errors import CorpusError, one_line
 
 _NAMES = "blues classical country disco hiphop jazz metal pop reggae rock"
 GENRES = tuple(_NAMES.split())
@@ -233,7 +233,7 @@ def _unpack(shard: Path, part: Path) -> None:
                 _place(clip, part)
     except (pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
         raise CorpusError(
-            f"{str(shard)!r}: it is no whole parquet copy of GTZAN ({str(error).strip()}); "
+            f"{str(shard)!r}: it is no whole parquet copy of GTZAN ({one_line(error)}); "
             "delete it and run `musiclatent data fetch gtzan`"
         ) from error
 

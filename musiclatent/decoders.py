@@ -24,31 +24,11 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from musiclatent.errors import AudioError, one_line, printable
+
 FFMPEG_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma"})
 SUFFIXES = FFMPEG_SUFFIXES | {".wav", ".flac", ".ogg", ".opus", ".mp3", ".au", ".aif", ".aiff"}
-CONVERT = "replace the file, or convert it with: ffmpeg -i IN OUT.wav"
 _STREAMING = 0x7FFF0000  # sizes from here on are what recorders write before they know the size
-
-
-class AudioError(ValueError):
-    """Say in one line why a file cannot be used as audio, and what to do.
-
-    Parameters
-    ----------
-    path
-        The file.
-    reason
-        What is wrong with it.
-    remedy
-        What the reader can do.
-    """
-
-    def __init__(self, path: str | Path, reason: str, remedy: str = CONVERT):
-        super().__init__(path, reason, remedy)  # all three, so that it crosses processes
-        self.path, self.reason, self.remedy = path, reason, remedy
-
-    def __str__(self) -> str:
-        return f"{printable(self.path)}: {one_line(self.reason)}; {one_line(self.remedy)}"
 
 
 @dataclass(frozen=True)
@@ -311,13 +291,3 @@ def _undecodable(path: Path, log: bytes) -> AudioError:
     said = log.decode(errors="replace").replace(f"file:{path.absolute()}: ", "").strip()
     line = re.sub(r"^\[.*?\] ", "", said.splitlines()[0] if said else "it gives no reason")
     return AudioError(path, f"ffmpeg cannot decode it ({one_line(line)})")
-
-
-def printable(path: str | Path) -> str:
-    """Show a path on one line, whatever characters it holds."""
-    return str(path) if str(path).isprintable() else repr(str(path))
-
-
-def one_line(text: str) -> str:
-    """Join lines, and end without a full stop."""
-    return " ".join(str(text).split()).rstrip(".")

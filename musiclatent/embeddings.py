@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio, config, latents, pretrained, spectrograms, studies, training, views
-from musiclatent.audio import AudioError
 from musiclatent.config import Study, Workspace, pick
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.errors import AudioError
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
 from musiclatent.models.vggish import VGGish
@@ -141,7 +141,7 @@ def _vggish(study: Study, space: Workspace) -> Parts:
         try:
             z = _stored(model, Path(item.path), folder)
         except AudioError as error:
-            bad.append((item.path, f"{error.reason}; {error.remedy}"))
+            bad.append((item.path, error.advice))
             continue
         start_s = np.arange(len(z)) * HOP_S
         same = {name: getattr(item, name) for name in COMMON}

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.errors import MissingToolError
 from musiclatent.models.blocks import Trained, mrstft, sisdr
 from musiclatent.models.deep import ENVELOPE, DeepAutoencoder
 from musiclatent.models.sparse import SparseAutoencoder
@@ -103,7 +104,7 @@ def usual(samples: int, sr: int) -> dict[str, object]:
     }
     try:
         yardsticks.require_opus()
-    except yardsticks.MissingToolError as error:
+    except MissingToolError as error:
         warnings.warn(f"the rows of Opus are left out: {error}", stacklevel=2)
         return found
     return found | {f"opus_{k}": yardsticks.Opus(samples, sr, k) for k in KBIT_S}

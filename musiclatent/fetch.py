@@ -20,10 +20,10 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from musiclatent.archives import FetchError, plain_errors, unpack
+from musiclatent.archives import unpack
 from musiclatent.config import pick
+from musiclatent.errors import FetchError, plain_errors
 
-__all__ = ["SOURCES", "FetchError", "Remote", "Source", "fetch", "unpack"]
 SUMS = "SHA256SUMS"
 _CHUNK = 2**20  # bytes
 _RETRIES = 2

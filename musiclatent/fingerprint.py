@@ -25,6 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from musiclatent import audio
+from musiclatent.errors import AudioError
 
 VERSION = 1  # raise by hand when the words change: older stores are then computed anew
 SR = 5_512  # Hz
@@ -240,7 +241,7 @@ def _try(path: Path | str) -> np.ndarray | None:
     """Fingerprint of a file, or None where it cannot be read."""
     try:
         return fingerprint(path)
-    except audio.AudioError:
+    except AudioError:
         return None
 
 

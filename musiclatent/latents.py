@@ -24,9 +24,9 @@ import torch
 import tqdm
 
 from musiclatent import __version__
-from musiclatent.audio import AudioError
 from musiclatent.config import Study
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.errors import AudioError, LatentsError, first_line
 from musiclatent.excerpts import windows
 from musiclatent.models.blocks import Trained
 from musiclatent.models.frontend import log_mel
@@ -37,10 +37,6 @@ BATCH = 8  # windows encoded at once
 NAMES = ("z.npy", "items.parquet", "provenance.json")
 COLUMNS = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "silent"]
 log = logging.getLogger("musiclatent")
-
-
-class LatentsError(ValueError):
-    """A folder of latents is missing, broken, or was made by something else."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ def _encode_all(
             items += _encode_one(model, study, Path(path), raw)
         except AudioError as error:
             raw.seek(began), raw.truncate()
-            quarantine[str(path)] = f"{error.reason}; {error.remedy}"
+            quarantine[str(path)] = error.advice
     return items, quarantine
 
 
@@ -344,9 +340,8 @@ def read(folder: Path, *, run: Run | None = None, data_hash: str = "") -> Latent
         if z.shape != (len(items), int(np.prod(provenance["latent_shape"]))):
             raise ValueError(f"{len(z)} latents but {len(items)} items")
     except (ValueError, OSError, EOFError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise LatentsError(
-            f"{folder} holds broken latents ({reason}); delete it and make them with: "
+            f"{folder} holds broken latents ({first_line(error)}); delete it and make them with: "
             f"{_command(run, data_hash)}"
         ) from None
     _check(folder, provenance, run, data_hash)

@@ -17,7 +17,7 @@ import soxr
 from tqdm import tqdm
 
 from musiclatent import audio, playlists
-from musiclatent.audio import AudioError
+from musiclatent.errors import AudioError
 from musiclatent.mixing import REACH, Route
 from musiclatent.rhythm import STEADY, Rhythm
 
@@ -202,7 +202,7 @@ def _lengths(paths: Iterable[str]) -> tuple[dict[str, float], pd.DataFrame]:
             sr = audio.info(path).sr
             lengths[path] = sum(y.shape[-1] for y in audio.blocks(path, mono=False)) / sr
         except AudioError as error:
-            broken.append((path, f"{error.reason}; {error.remedy}"))
+            broken.append((path, error.advice))
     return lengths, pd.DataFrame(broken, columns=["path", "reason"])
 
 

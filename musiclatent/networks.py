@@ -27,6 +27,7 @@ from musiclatent import (
 from musiclatent.attribute_protocols import Verdict
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.errors import CheckpointError
 
 FINAL = "classifier"  # folder of the network that names the genre of any file
 
@@ -437,7 +438,7 @@ def read(folder: Path, profile: str) -> Classifier:
             folder / said["checkpoint"], plan, tuple(said["classes"]), float(said["temperature"])
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise runs.CheckpointError(
+        raise CheckpointError(
             f"{path} cannot be read ({error}); train the classifier with: "
             f"make reproduce STUDY=genre PROFILE={profile}"
         ) from None

@@ -34,9 +34,9 @@ from musiclatent import (
     resynthesis,
     runs,
 )
-from musiclatent.audio import AudioError
 from musiclatent.config import Study, Workspace
 from musiclatent.datasets import plain
+from musiclatent.errors import AudioError
 from musiclatent.latents import Latents
 from musiclatent.playlists import save
 from musiclatent.runs import Run
@@ -320,7 +320,7 @@ def similar(
         try:
             rows.append((title, path, _known_vector(model, study, store, Path(path))))
         except AudioError as error:
-            quarantine.append((path, f"{error.reason}; {error.remedy}"))
+            quarantine.append((path, error.advice))
     if not rows:
         raise ValueError(f"{music}: none of its {len(found)} files can be read; {quarantine[0][1]}")
     tracks = _ranked(query, rows)

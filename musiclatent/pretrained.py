@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from musiclatent import audio, fetch
-from musiclatent.archives import plain_errors
+from musiclatent.errors import AudioError, CheckpointError, first_line, plain_errors
 from musiclatent.models import vggish as net
-from musiclatent.runs import CheckpointError
 
 Postprocessor = Callable[[np.ndarray], np.ndarray]  # (B, 128) -> (B, 128) uint8
 _FETCH = "musiclatent data fetch vggish"
@@ -122,7 +121,7 @@ def embed(
         yield _embed(model, y, done)
     elif not done:
         reason = f"it lasts {len(y) / net.SR:.3f} s, and VGGish needs {net.PATCH / net.SR} s"
-        raise audio.AudioError(path, reason, "leave it out")
+        raise AudioError(path, reason, "leave it out")
 
 
 def _embed(model: nn.Module, y: np.ndarray, done: int) -> tuple[list[float], np.ndarray]:
@@ -150,9 +149,8 @@ def _read(path: Path, sha256: str, shapes: Mapping[str, set[tuple]]) -> dict:
             with torch.serialization.safe_globals(_ARRAYS):
                 content = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            reason = str(error).split("\n")[0][:120]
             raise CheckpointError(
-                f"{path} cannot be read as plain weights ({reason}); {_again(path)}"
+                f"{path} cannot be read as plain weights ({first_line(error)}); {_again(path)}"
             ) from None
     for name, known in shapes.items():
         if not isinstance(content, dict) or name not in content:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from musiclatent import explorer, pages, playlists
 from musiclatent.config import SEED
+from musiclatent.errors import one_line
 from musiclatent.neighbours import interval
 
 KEY = ["question", "kind", "cluster", "truth", "first", "second", "candidate"]
@@ -180,7 +181,7 @@ def read(
         try:
             saved.append(_answers(path, known))
         except (OSError, ValueError) as error:
-            bad.append((str(path), " ".join(str(error).split())))
+            bad.append((str(path), one_line(error)))
     merged: dict[str, dict[str, bool]] = {}
     for _, rater, answers in sorted(saved, key=lambda file: file[0]):
         merged.setdefault(rater, {}).update(answers)

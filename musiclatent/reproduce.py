@@ -12,11 +12,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from musiclatent import compiled, config, corpora, kernels, report, stamps
 from musiclatent.config import Study, Workspace
+from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.studies import STUDIES, study
-
-
-class ReproduceError(RuntimeError):
-    """A notebook failed, or a study that was asked for by name cannot run."""
 
 
 def reproduce(
@@ -91,7 +88,7 @@ def _missing(plan: Study, space: Workspace) -> str:
     for name in [*_corpora(plan, space), *(["new_music"] if plan.experiments else [])]:
         try:
             corpora.require(name, config.data_root())
-        except corpora.CorpusError as error:
+        except CorpusError as error:
             print(f"{plan.name}: skipped, {error}", flush=True)
             return f"skipped: {error}"
     return ""

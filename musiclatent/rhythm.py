@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from musiclatent import audio, compiled, keys
 from musiclatent.config import SR
+from musiclatent.errors import AudioError
 
 VERSION = 1  # raise by hand when the numbers change: tracks are then computed anew
 N_FFT, HOP = 512, 128  # 23 and 5.8 ms
@@ -207,8 +208,8 @@ def _kept(path: str, folder: Path) -> Track | str:
         return _load(target.read_text())
     try:
         found = track(path)
-    except audio.AudioError as error:
-        return f"{error.reason}; {error.remedy}"
+    except AudioError as error:
+        return error.advice
     _save(target, found)
     return found
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from musiclatent.config import Experiment, pick
+from musiclatent.errors import CheckpointError, first_line
 from musiclatent.models import blocks, deep, genre, judge, mel, sparse, vae, waveform
 from musiclatent.spectrograms import Transform
 
@@ -31,10 +32,6 @@ MODELS = {
         genre.GenreNetwork,
     )
 }
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be used; the message says which, why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +104,9 @@ def load(checkpoint: Path, experiment: Experiment) -> blocks.Trained:
     except FileNotFoundError:
         raise CheckpointError(f"{checkpoint} is not there; train {experiment.name} first") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{checkpoint} cannot be read as plain weights ({reason[:120]}); it is cut short or "
-            f"holds code; {remedy}"
+            f"{checkpoint} cannot be read as plain weights ({first_line(error)}); it is cut short "
+            f"or holds code; {remedy}"
         ) from None
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
     model = pick(MODELS, experiment.model, "model")(**experiment.options)

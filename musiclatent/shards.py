@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from musiclatent.audio import AudioError
+from musiclatent.errors import AudioError
 from musiclatent.excerpts import windows
 
 FORMAT = 1  # raise by hand when everything must be computed anew
@@ -92,7 +92,7 @@ def compute(files: list[File], transform, folder: Path, known: Container[bytes])
                     n_rows += len(file.start_s)
                     put(json.dumps(vars(file)).encode() + b"\n", journal)
             except AudioError as error:
-                file = File(file.path, reason=f"{error.reason}; {error.remedy}")
+                file = File(file.path, reason=error.advice)
             yield file
         shard.seek(0)
         put(header(n_rows, transform.shape), shard)

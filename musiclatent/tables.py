@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import splits
+from musiclatent.errors import CorpusError
 
 EXCERPTS = "gtzan_excerpts"
 COUNT = 1_000  # clips of GTZAN
@@ -24,10 +25,6 @@ N_FOLDS = 5
 N_ATTRIBUTES = 57
 _BROKEN = (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _BY_HAND = "data/README.md says where it comes from"
-
-
-class CorpusError(ValueError):
-    """A corpus is missing or cannot be used: path, reason and remedy in one sentence."""
 
 
 def excerpts(root: Path, work: Path | None) -> pd.DataFrame:

@@ -15,12 +15,10 @@ import soxr
 from scipy.fft import dct
 from scipy.signal import correlate, correlation_lags
 
+from musiclatent.errors import MissingToolError, one_line
+
 OPUS_SR = 48_000  # Hz, the rate that Opus counts its samples in
 LAG_S = 0.02  # largest delay of a decoder that is looked for
-
-
-class MissingToolError(RuntimeError):
-    """A program that a yardstick needs is not there; the message says which, and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +247,6 @@ def _ffmpeg(arguments: list[str], sound: bytes, *first: str) -> bytes:
     command = ["ffmpeg", "-v", "error", *first, *arguments]
     done = subprocess.run(command, input=sound, capture_output=True, check=False)
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split()) or "it gives no reason"
+        said = one_line(done.stderr.decode(errors="replace")) or "it gives no reason"
         raise MissingToolError(f"ffmpeg cannot do this ({said[:160]}); install a newer one")
     return done.stdout

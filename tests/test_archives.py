@@ -15,7 +15,8 @@ import zipfile
 import pytest
 
 from musiclatent import archives
-from musiclatent.archives import FetchError, unpack
+from musiclatent.archives import unpack
+from musiclatent.errors import FetchError
 
 FILES = {"a.wav": b"one", "sub/ü b.wav": b"two" * 1000, "sub/empty": b""}
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio, decoders
-from musiclatent.audio import AudioError
+from musiclatent.errors import AudioError
 
 SR = 22_050
 N = 4 * SR

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musiclatent import cache, shards
+from musiclatent.errors import CacheError
 from musiclatent.excerpts import Waveform, windows
 
 SR = 8000
@@ -465,7 +466,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_keeps_what_is_done(items, tmp_path, small_disk, said, n_jobs):
     cache.build(items, TRANSFORM, tmp_path / "unbroken")
     said()
-    with pytest.raises(cache.CacheError) as error:
+    with pytest.raises(CacheError) as error:
         cache.build(items, TRANSFORM, small_disk / "c", n_jobs=n_jobs)
     text = str(error.value)
     finished = journalled(small_disk / "c")
@@ -491,7 +492,7 @@ def test_a_disk_that_fills_while_merging_loses_nothing(items, tmp_path, said, mo
 
     with monkeypatch.context() as patched:
         patched.setattr(cache, "_merge", full)
-        with pytest.raises(cache.CacheError, match="No space left on device; 12 of 12 items"):
+        with pytest.raises(CacheError, match="No space left on device; 12 of 12 items"):
             cache.build(items, TRANSFORM, tmp_path / "c")
     assert leftovers(tmp_path / "c") == {"shards"}
     cache.build(items, TRANSFORM, tmp_path / "c")
@@ -501,7 +502,7 @@ def test_a_disk_that_fills_while_merging_loses_nothing(items, tmp_path, said, mo
 
 def test_a_folder_that_cannot_be_made_says_so(items, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(cache.CacheError, match=r"cannot write the cache in .*; 0 of 12 items"):
+    with pytest.raises(CacheError, match=r"cannot write the cache in .*; 0 of 12 items"):
         cache.build(items, TRANSFORM, tmp_path / "file" / "c")
 
 
@@ -526,9 +527,7 @@ def test_a_dask_cluster_writes_the_same_bytes(items, tmp_path, monkeypatch, said
 def test_a_dead_scheduler_says_so(items, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "CONNECT_S", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
-        with pytest.raises(
-            cache.CacheError, match="no Dask scheduler with workers answers at"
-        ) as error:
+        with pytest.raises(CacheError, match="no Dask scheduler with workers answers at") as error:
             cache.build(items, TRANSFORM, tmp_path / "c", scheduler=address)
         assert "\n" not in str(error.value)
 

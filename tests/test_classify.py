@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from musiclatent import audio, classify
-from musiclatent.audio import AudioError
+from musiclatent.errors import AudioError
 from musiclatent.studies import study
 
 STUDY = study("genre", "tiny")

@@ -10,8 +10,9 @@ import pytest
 
 from musiclatent import audio, corpora, fingerprint, splits, tables
 from musiclatent.config import PROFILES
-from musiclatent.corpora import COLUMNS, CorpusError
+from musiclatent.corpora import COLUMNS
 from musiclatent.datasets import GENRES
+from musiclatent.errors import CorpusError
 
 SR = 8_000
 TINY = PROFILES["tiny"].demo

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from musiclatent import audio, datasets
-from musiclatent.datasets import DATASETS, CorpusError, plain, tune
+from musiclatent.datasets import DATASETS, plain, tune
+from musiclatent.errors import CorpusError
 
 CLIP = {"sr": 8_000, "y": 0.1 * np.random.default_rng(0).standard_normal(2_000)}
 

@@ -12,6 +12,7 @@ from musiclatent import audio, config, embeddings, latents, pretrained, runs, sp
 from musiclatent.config import Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.embeddings import Parts
+from musiclatent.errors import CheckpointError
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
 
@@ -247,7 +248,7 @@ def test_there_is_no_other_embedding(own):
 def test_without_its_weights_vggish_says_the_command_and_ours_is_usual(tmp_path, own, monkeypatch):
     monkeypatch.setenv("MUSICLATENT_DATA", str(tmp_path / "data"))
     assert embeddings.usual() == "mel-crnn"
-    with pytest.raises(runs.CheckpointError, match="run: musiclatent data fetch vggish"):
+    with pytest.raises(CheckpointError, match="run: musiclatent data fetch vggish"):
         embeddings.parts("vggish", STUDY, own)
     weights = tmp_path / "data" / "vggish" / "vggish-10086976.pth"
     weights.parent.mkdir(parents=True)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
+from musiclatent.errors import AudioError
 from musiclatent.excerpts import Waveform, windows
 
 
@@ -71,7 +72,7 @@ def test_a_window_without_samples(tmp_path):
 
 def test_a_file_that_cannot_be_read(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF")
-    with pytest.raises(audio.AudioError, match=r"a\.wav"):
+    with pytest.raises(AudioError, match=r"a\.wav"):
         next(windows(tmp_path / "a.wav", 8000, 1.0))
 
 

@@ -9,6 +9,7 @@ import torch
 
 from musiclatent import audio, fair, runs, yardsticks
 from musiclatent.config import Experiment
+from musiclatent.errors import MissingToolError
 from musiclatent.excerpts import Waveform
 
 SR, N = 8000, 8192
@@ -91,7 +92,7 @@ def test_eight_bits_move_no_band_of_a_deep_latent(tmp_path, rng):
 def test_opus_has_a_row_without_numbers(x):
     try:
         yardsticks.require_opus()
-    except yardsticks.MissingToolError as error:
+    except MissingToolError as error:
         pytest.skip(str(error))
     found = fair.row(yardsticks.Opus(N, SR, 12), x[:1], x, SR)
     assert np.isnan(found["numbers_s"]) and found["mse"] == found["mse_8_bits"]

@@ -14,7 +14,8 @@ import pooch
 import pytest
 
 from musiclatent import fetch as fetching
-from musiclatent.fetch import SOURCES, FetchError, Remote, Source, fetch
+from musiclatent.errors import FetchError
+from musiclatent.fetch import SOURCES, Remote, Source, fetch
 
 WAVS = {f"recordings/{i}_a_0.wav": bytes([i]) * 100 for i in range(3)}
 

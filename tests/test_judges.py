@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from musiclatent import audio, judges, trainers
-from musiclatent.audio import AudioError
+from musiclatent.errors import AudioError, CheckpointError
 from musiclatent.judges import BANDS, heard, seen, train
 from musiclatent.rebuilt import Spectrograms
-from musiclatent.runs import CheckpointError
 from musiclatent.stfts import LogSTFT
 
 WINDOW_S = 0.2

@@ -13,8 +13,8 @@ import torch
 from musiclatent import audio, latents, runs
 from musiclatent.config import Experiment, Study
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.errors import LatentsError
 from musiclatent.excerpts import Waveform
-from musiclatent.latents import LatentsError
 from musiclatent.models.waveform import WaveformAutoencoder
 from musiclatent.runs import Run
 

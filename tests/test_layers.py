@@ -9,6 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
+    "errors files "
     "config compiled experiments studies decoders audio fingerprint demo archives fetch splits "
     "tables datasets corpora excerpts yardsticks coding phases stfts spectrograms attributes "
     "mel_attributes shards cache harmony clipping sections keys rhythm structure atoms neighbours "

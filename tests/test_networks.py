@@ -12,8 +12,8 @@ from musiclatent import mel_attributes, neighbours, networks, supervised
 from musiclatent.attribute_protocols import Verdict
 from musiclatent.cache import Cached
 from musiclatent.config import Experiment, Training, Workspace
+from musiclatent.errors import CheckpointError
 from musiclatent.networks import Classifier, Excerpts, calibrate, fused, joined, judge, train
-from musiclatent.runs import CheckpointError
 from musiclatent.studies import study
 
 BANDS, FRAMES = 32, 80

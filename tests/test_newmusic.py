@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from musiclatent import atoms, audio, latents, newmusic, runs
-from musiclatent.audio import AudioError
 from musiclatent.config import Experiment, Study
+from musiclatent.errors import AudioError, CheckpointError
 from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.waveform import WaveformAutoencoder
-from musiclatent.runs import CheckpointError, Run, read_run
+from musiclatent.runs import Run, read_run
 from musiclatent.studies import study
 
 SR = 8000

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from musiclatent import audio, fetch, pretrained
-from musiclatent.archives import FetchError
+from musiclatent.errors import AudioError, CheckpointError, FetchError
 from musiclatent.models import vggish as net
-from musiclatent.runs import CheckpointError
 
 WEIGHTS, COMPONENTS = "vggish-10086976.pth", "vggish_pca_params-970ea276.pth"
 
@@ -239,7 +238,7 @@ def test_a_file_of_few_patches(small, tmp_path, n, patches):
 
 def test_a_file_too_short_is_refused(small, tmp_path):
     path = audio.write(tmp_path / "a.wav", np.full(8_000, 0.1), net.SR)
-    with pytest.raises(audio.AudioError, match=r"lasts 0\.500 s, and VGGish needs 0\.975 s"):
+    with pytest.raises(AudioError, match=r"lasts 0\.500 s, and VGGish needs 0\.975 s"):
         list(pretrained.embed(small, path))
 
 

@@ -7,8 +7,8 @@ import pytest
 from musiclatent import config
 from musiclatent import reproduce as module
 from musiclatent.config import Workspace
-from musiclatent.corpora import CorpusError
-from musiclatent.reproduce import ReproduceError, reproduce
+from musiclatent.errors import CorpusError, ReproduceError
+from musiclatent.reproduce import reproduce
 from musiclatent.studies import STUDIES
 
 

@@ -8,9 +8,10 @@ import torch
 
 from musiclatent import runs
 from musiclatent.config import Experiment
+from musiclatent.errors import CheckpointError
 from musiclatent.excerpts import Waveform
 from musiclatent.models.mel import MelAutoencoder
-from musiclatent.runs import CheckpointError, Run
+from musiclatent.runs import Run
 from musiclatent.spectrograms import LogMel
 from musiclatent.studies import STUDIES
 

@@ -9,7 +9,7 @@ import torch
 
 from musiclatent import supervised, trainers
 from musiclatent.config import Experiment, Training
-from musiclatent.runs import CheckpointError
+from musiclatent.errors import CheckpointError
 
 OPTIONS = {"classes": 2, "channels": [4, 8], "n_mels": 8, "hidden": 4, "attributes": 3}
 JOINT = Experiment(

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from musiclatent import splits, tables
-from musiclatent.tables import CorpusError
+from musiclatent.errors import CorpusError
 
 COUNT = 40
 

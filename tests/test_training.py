@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from musiclatent import audio, runs, trainers, training
 from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.errors import CheckpointError
 from musiclatent.excerpts import Waveform
-from musiclatent.runs import CheckpointError
 from musiclatent.spectrograms import LogMel
 
 SMALL = Experiment(

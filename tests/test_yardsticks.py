@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from musiclatent import yardsticks
+from musiclatent.errors import MissingToolError
 from musiclatent.yardsticks import MDCT, Opus, Resampled
 
 SR, N = 22_050, 22_050
@@ -20,7 +21,7 @@ def x() -> np.ndarray:
 def opus_or_skip() -> None:
     try:
         yardsticks.require_opus()
-    except yardsticks.MissingToolError as error:
+    except MissingToolError as error:
         pytest.skip(str(error))
 
 
@@ -103,11 +104,11 @@ def test_a_delay_is_found_and_undone(lag, rng):
 
 def test_a_missing_program_is_named_with_what_to_do(monkeypatch, x):
     monkeypatch.setattr(yardsticks.shutil, "which", lambda name: None)
-    with pytest.raises(yardsticks.MissingToolError, match=r"not on the PATH; install ffmpeg"):
+    with pytest.raises(MissingToolError, match=r"not on the PATH; install ffmpeg"):
         Opus(N, SR, 6).encode(x)
     monkeypatch.setattr(yardsticks.shutil, "which", lambda name: "ffmpeg")
     monkeypatch.setattr(yardsticks, "_ffmpeg", lambda *a: b" A..... aac")
-    with pytest.raises(yardsticks.MissingToolError, match="libopus"):
+    with pytest.raises(MissingToolError, match="libopus"):
         yardsticks.require_opus()
 
 

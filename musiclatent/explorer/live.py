@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 
 from musiclatent import audio, excerpts, latents, neighbours
 from musiclatent.config import Study
+from musiclatent.errors import AudioError
 from musiclatent.explorer.chart import chart
 from musiclatent.explorer.onepage import NEAR
 from musiclatent.explorer.widget import Map, Rows
@@ -192,8 +193,8 @@ class Live(widgets.VBox):
                 starts, sounds = zip(*cut, strict=True)
                 batches = latents.encode(self._model, path, what)
                 z = np.concatenate([z for _, z in islice(batches, WINDOWS // latents.BATCH)])
-            except audio.AudioError as error:
-                raise ValueError(f"{name!r}: {error.reason}; {error.remedy}") from None
+            except AudioError as error:
+                raise ValueError(f"{name!r}: {error.advice}") from None
         return list(starts), list(sounds), z.reshape(-1, *self._z.shape[1:])
 
     def path(self, a: int, b: int, steps: int = 5) -> np.ndarray:

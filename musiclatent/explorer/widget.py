@@ -14,6 +14,7 @@ import traitlets
 
 from musiclatent import audio, playlists
 from musiclatent.config import home
+from musiclatent.errors import AudioError
 from musiclatent.explorer import onepage
 
 MOST_MB = 50.0  # of sound that is sent at once; above, each click asks for its own
@@ -102,7 +103,7 @@ class _Player(anywidget.AnyWidget):
         answer = {"number": content.get("number"), "index": content["ask"]}
         try:
             self.send(answer, buffers=[self.of_row(content["ask"])])
-        except (IndexError, audio.AudioError, OSError) as error:
+        except (IndexError, AudioError, OSError) as error:
             self.send(answer | {"refused": _sentence(error)})
 
     def _rows(self, rows: Sequence[int]) -> list[int]:
@@ -352,8 +353,8 @@ class Rows(_Player):
 
 def _sentence(error: Exception) -> str:
     """Say what went wrong to a browser, which need not know where files stand."""
-    if isinstance(error, audio.AudioError):
-        return f"{error.reason}; {error.remedy}"
+    if isinstance(error, AudioError):
+        return error.advice
     return (error.strerror or "a file cannot be read") if isinstance(error, OSError) else str(error)
 
 
