@@ -8,10 +8,9 @@ wav, flac, ogg, opus, mp3, au and aiff are read by libsndfile; m4a, mp4, aac and
 import errno
 import io
 import math
-import uuid
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +22,7 @@ import soxr
 from musiclatent.decoders import SUFFIXES as SUFFIXES
 from musiclatent.decoders import Stream, open_stream
 from musiclatent.errors import AudioError, one_line, printable
+from musiclatent.files import whole_file
 
 KEEP = 0.95  # share of the promised length above which a cut file is kept
 MAX_PEAK = 4.0  # above this, floats are not samples in [-1, 1] but integers stored as floats
@@ -171,7 +171,7 @@ def write(path: str | Path, y: np.ndarray, sr: int, *, subtype: str | None = Non
     if path.suffix.lower() not in _WRITABLE:
         raise ValueError(f"{path}: cannot write this suffix; use one of {', '.join(_WRITABLE)}")
     data = _encode(y, sr, _WRITABLE[path.suffix.lower()], subtype)
-    with _whole(path) as part:
+    with _writing(path) as part:
         part.write_bytes(data)
     return path
 
@@ -204,7 +204,7 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
     _encode(first[..., :1], sr, format, None)  # says at the door what the format cannot hold
     room = _MAX_WAV if format == "WAV" else math.inf
     kind = {"format": format, "subtype": "PCM_16", "channels": first[..., 0].size}
-    with _whole(path) as part, sf.SoundFile(part, "w", sr, **kind) as file:
+    with _writing(path) as part, sf.SoundFile(part, "w", sr, **kind) as file:
         for y in chain([first], blocks):
             y = _checked(y)
             if y.shape[:-1] != first.shape[:-1]:
@@ -217,12 +217,11 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` at the end; or leave nothing, and say why."""
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
+def _writing(path: Path) -> Iterator[Path]:
+    """Give a name to write to, as `whole_file`, and report why a sound cannot be written."""
     try:
-        yield part
-        part.replace(path)
+        with whole_file(path) as part:
+            yield part
     except (OSError, sf.LibsndfileError) as error:
         # libsndfile knows only that the system refused; a full disk is the usual reason.
         code = getattr(error, "errno", None) or errno.EIO
@@ -230,9 +229,6 @@ def _whole(path: Path) -> Iterator[Path]:
         reason = f"could not write the audio file ({cause})"
         remedy = "free some space or choose another folder"
         raise OSError(code, f"{reason}; {remedy}", str(path)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def encode(y: np.ndarray, sr: int, format: str = "mp3") -> bytes:

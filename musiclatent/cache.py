@@ -19,7 +19,6 @@ wait. (A power cut is another matter: nothing is flushed to the disk on purpose.
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,10 +29,10 @@ import filelock
 import joblib
 import numpy as np
 import pandas as pd
-import tqdm
 
 from musiclatent import compiled, shards
 from musiclatent.errors import CacheError
+from musiclatent.files import progress
 from musiclatent.shards import File
 
 ITEM = ["item_id", "path", "label", "group", "split", "seconds"]
@@ -201,7 +200,6 @@ def _run(
     if not todo:
         return
     (folder / "shards").mkdir(exist_ok=True)
-    every_s = 0.1 if sys.stderr.isatty() else 10
     with _backend(n_jobs, scheduler):
         if n_jobs == 1 and scheduler is None:
             done = shards.compute(todo, transform, folder, known)
@@ -211,7 +209,7 @@ def _run(
             task = joblib.delayed(shards.compute_one)
             tasks = (task(file, transform, folder, keys) for file in todo)
             done = joblib.Parallel(return_as="generator")(tasks)
-        yield from tqdm.tqdm(done, total=len(todo), desc="cache", unit="file", mininterval=every_s)
+        yield from progress(done, "cache", "file", total=len(todo))
 
 
 @contextmanager

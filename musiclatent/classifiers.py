@@ -25,7 +25,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from musiclatent.config import SEED, pick
+from musiclatent.config import SEED
+from musiclatent.files import pick
 
 SHRINKAGE = 0.1  # of the scatter inside genres towards that of independent numbers
 TREES = 600

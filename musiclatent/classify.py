@@ -8,10 +8,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio, genre_plots, newmusic, plots
+from musiclatent import audio, genre_plots, plots
 from musiclatent.config import Study
 from musiclatent.errors import AudioError
 from musiclatent.excerpts import windows
+from musiclatent.files import progress, unique_names, write_file
 from musiclatent.shards import SILENT
 from musiclatent.spectrograms import transform
 
@@ -90,15 +91,15 @@ def classify(
         raise ValueError("there are no files to classify; name one or more")
     folder.mkdir(parents=True, exist_ok=True)
     taken = [folder / "files", folder / "quarantine"]  # the tables of all files keep their names
-    names, rows, reasons = newmusic.names([*taken, *files], folder, (".csv", ".png")), [], {}
-    for file in newmusic.progress(files, "classify"):
+    names, rows, reasons = unique_names([*taken, *files], folder, (".csv", ".png")), [], {}
+    for file in progress(files, "classify", "file"):
         try:
             found = sections(network, study, file)
         except AudioError as error:
             reasons[str(file)] = error.advice
             continue
         base = folder / names[file]
-        newmusic.save(base.with_name(base.name + ".csv"), found.to_csv())
+        write_file(base.with_name(base.name + ".csv"), found.to_csv())
         rows.append({"name": base.name, "path": str(file)} | _summary(found, file))
         _picture(found, file, study, rows[-1], base.with_name(base.name + ".png"))
     quarantine = pd.DataFrame(reasons.items(), columns=["path", "reason"])
@@ -107,9 +108,9 @@ def classify(
         raise ValueError(
             f"none of the {len(files)} files can be read; the first, {first!r}: {reason}"
         )
-    newmusic.save(folder / "quarantine.csv", quarantine.to_csv(index=False))
+    write_file(folder / "quarantine.csv", quarantine.to_csv(index=False))
     table = pd.DataFrame(rows)
-    newmusic.save(folder / "files.csv", table.to_csv(index=False))
+    write_file(folder / "files.csv", table.to_csv(index=False))
     return table, quarantine
 
 

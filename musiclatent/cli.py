@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musiclatent import __version__, config
+from musiclatent import __version__, config, files
 from musiclatent.config import PROFILES, Study
 from musiclatent.studies import STUDIES, study
 
@@ -240,7 +240,7 @@ def _run_playlist(arguments: argparse.Namespace) -> None:
     from musiclatent import dance, playlists
 
     playlists.check(arguments.out)
-    config.pick(dict.fromkeys(dance.KINDS), arguments.of, "kind of playlist")
+    files.pick(dict.fromkeys(dance.KINDS), arguments.of, "kind of playlist")
     found, name = _collection(arguments)
     choice = {"k": arguments.k, "cluster": arguments.cluster}
     choice |= {"track": arguments.track, "at_s": arguments.at}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musiclatent.config import pick
+from musiclatent.files import pick
 
 LEVELS = 256
 GAPS = 256  # from here on a gap is sent as its power of two, and the rest in plain bits

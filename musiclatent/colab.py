@@ -15,9 +15,9 @@ from string import Template
 
 import nbformat
 
-from musiclatent.config import home, pick
+from musiclatent.config import home
 from musiclatent.datasets import plain
-from musiclatent.playlists import save
+from musiclatent.files import pick, whole_file, write_file
 from musiclatent.studies import STUDIES
 
 # What Colab has loaded already, or its own server runs on: pip must leave these as they are.
@@ -156,9 +156,9 @@ def _copy(path: Path, wheel: Path, target: Path) -> Path:
         nbformat.v4.new_markdown_cell(note, id="colab-note"),  # nbformat draws an id by chance
         _form(_CELL.substitute(fields, kept=_KEPT, wheel=encoded), "colab-install"),
     ]
-    part = target.with_suffix(".part")
-    nbformat.write(book, part)
-    return part.replace(target)
+    with whole_file(target) as part:
+        nbformat.write(book, part)
+    return target
 
 
 def _form(code: str, name: str) -> nbformat.NotebookNode:
@@ -243,7 +243,7 @@ def _upload() -> Path:
         found = files.upload()  # writes a copy of its own where it stands
     for path, content in found.items():
         if name := re.split(r"[/\\]", path)[-1].lstrip("."):
-            save(folder / name, content)
+            write_file(folder / name, content)
     if not folder.is_dir():
         raise ValueError("no file was chosen: run this cell again and choose audio files")
     return folder

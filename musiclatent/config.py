@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from musiclatent.files import pick
+
 SEED = 0
 SR = 22_050  # Hz, the rate of GTZAN and of every music study
 PLAIN = str | int | float | bool | list  # what a checkpoint may hold as a hyper-parameter
@@ -125,19 +127,6 @@ def profile(name: str) -> Profile:
         If there is no such profile.
     """
     return pick(PROFILES, name, "profile")
-
-
-def pick(table: dict, name: str, kind: str):
-    """Take one entry of a named table, or say which names there are.
-
-    Raises
-    ------
-    ValueError
-        If `name` is not in `table`.
-    """
-    if name not in table:
-        raise ValueError(f"there is no {kind} named {name!r}; choose one of: {', '.join(table)}")
-    return table[name]
 
 
 def home() -> Path:

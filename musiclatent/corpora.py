@@ -5,9 +5,7 @@ of `musiclatent.datasets`, and any folder of music, named by its path. Files who
 read are set aside in the quarantine table; repeated recordings, found in the sound, share a group.
 """
 
-import hashlib
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from musiclatent import audio, demo, fingerprint, splits, tables
-from musiclatent.config import PROFILES, DemoSize, pick
+from musiclatent.config import PROFILES, DemoSize
 from musiclatent.datasets import DATASETS, Dataset, plain
 from musiclatent.errors import AudioError, CorpusError
+from musiclatent.files import pick, progress, sha256_of
 
 COLUMNS = ("item_id", "path", "label", "group", "split", "seconds")
 DEMO = {f"demo-{kind}": kind for kind in demo.KINDS}
@@ -371,10 +369,9 @@ def _decode(path: str, least_s: float) -> str:
 
 def _each(function: Callable, paths: pd.Series, label: str) -> list:
     """Apply a function to every path, in threads: decoders let others run meanwhile."""
-    pause_s = 0.1 if sys.stderr.isatty() else 10
     with ThreadPoolExecutor() as pool:
         done = pool.map(function, paths)
-        return list(tqdm(done, label, len(paths), mininterval=pause_s, delay=2))
+        return list(progress(done, label, "file", total=len(paths), delay=2))
 
 
 def _missing(dataset: Dataset, ids: pd.Series, root: Path) -> list[tuple]:
@@ -392,8 +389,7 @@ def _hashes(folder: Path) -> list[tuple]:
     for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []:
         sha256, _, name = line.partition("  ")
         try:
-            with (folder / name).open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            same = sha256_of(folder / name) == sha256
             rows += [] if same else [(folder / name, f"its sha256 is not the one in {SUMS}")]
         except OSError as error:
             rows.append((folder / name, f"it is listed in {SUMS} but: {error.strerror}"))

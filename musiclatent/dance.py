@@ -24,9 +24,10 @@ from musiclatent import (
     views,
 )
 from musiclatent.clipping import Clipping
-from musiclatent.config import Study, Workspace, pick
+from musiclatent.config import Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.embeddings import Parts
+from musiclatent.files import pick
 from musiclatent.harmony import Harmony
 from musiclatent.mixdown import Mix
 from musiclatent.mixing import Route

@@ -1,7 +1,5 @@
 """What networks hear in every second of a track, and in every section of it."""
 
-import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio, config, latents, pretrained, spectrograms, studies, training, views
-from musiclatent.config import Study, Workspace, pick
+from musiclatent.config import Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError
+from musiclatent.files import pick, sha256_of, whole_file
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
 from musiclatent.models.vggish import VGGish
@@ -157,14 +156,11 @@ def _vggish(study: Study, space: Workspace) -> Parts:
 
 def _stored(model, path: Path, folder: Path) -> np.ndarray:
     """Read the embedding of a file with the same bytes, or compute and keep it."""
-    with path.open("rb") as file:
-        store = folder / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.npy"
+    store = folder / f"{sha256_of(path)}.npy"
     if not store.exists():
         z = np.concatenate([z for _, z in pretrained.embed(model, path)])
-        part = store.with_suffix(".part")
-        with part.open("wb") as file:
+        with whole_file(store) as part, part.open("wb") as file:
             np.save(file, z)
-        os.replace(part, store)
     return np.load(store, allow_pickle=False)
 
 

@@ -4,7 +4,6 @@ A row of the table is a coder: `form`, `encode` and `decode`, as in `musiclatent
 """
 
 import json
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +20,11 @@ import torch
 from matplotlib.figure import Figure
 from pystoi import stoi
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import MissingToolError
+from musiclatent.files import progress
 from musiclatent.models.blocks import Trained, mrstft, sisdr
 from musiclatent.models.deep import ENVELOPE, DeepAutoencoder
 from musiclatent.models.sparse import SparseAutoencoder
@@ -216,7 +215,7 @@ def table(coders: Mapping[str, object], x: np.ndarray, known: np.ndarray, sr: in
     DataFrame
         One row a coder, see `row`.
     """
-    bar = tqdm(coders.items(), "coders", mininterval=0.1 if sys.stderr.isatty() else 10)
+    bar = progress(coders.items(), "coders", "coder")
     return pd.DataFrame.from_dict(
         {name: row(coder, x, known, sr) for name, coder in bar}, orient="index"
     )

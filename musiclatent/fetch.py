@@ -11,18 +11,16 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from musiclatent.archives import unpack
-from musiclatent.config import pick
 from musiclatent.errors import FetchError, plain_errors
+from musiclatent.files import pick, progress, sha256_of
 
 SUMS = "SHA256SUMS"
 _CHUNK = 2**20  # bytes
@@ -247,7 +245,7 @@ def _install(source: Source, remotes: tuple[Remote, ...], partial: Path, folder:
     (partial / SUMS).write_text(sums, encoding="utf-8", newline="\n")
     known = source.sums
     if not known and (folder / SUMS).exists():
-        known = pooch.file_hash(str(folder / SUMS))
+        known = sha256_of(folder / SUMS)
     if known and hashlib.sha256(sums.encode()).hexdigest() != known:
         shutil.rmtree(partial)
         raise FetchError(
@@ -269,7 +267,7 @@ def _sums(folder: Path, tops: list[str]) -> str:
         for p in (folder / top).rglob("*")
         if p.is_file()
     )
-    return "".join(f"{pooch.file_hash(str(folder / path))}  {path}\n" for path in paths)
+    return "".join(f"{sha256_of(folder / path)}  {path}\n" for path in paths)
 
 
 def _transfer(url: str, target: Path, sha256: str | None) -> Path:
@@ -302,15 +300,14 @@ def _transfer(url: str, target: Path, sha256: str | None) -> Path:
 
 def _matches(path: Path, sha256: str | None) -> bool:
     """Compare a file with its hash, or with the part of the hash that is known."""
-    return not sha256 or pooch.file_hash(str(path)).startswith(sha256)
+    return not sha256 or sha256_of(path).startswith(sha256)
 
 
 def _download(url: str, output_file: str, _pooch: pooch.Pooch) -> None:
     """Transfer with a progress bar; a plain refusal is final, other faults may be tried again."""
-    pause_s = 0.1 if sys.stderr.isatty() else 10
     label = url.split("/")[-1][:30]
     # total=1 for the moment: pooch takes a bar without a total for no bar
-    with tqdm(total=1, unit="B", unit_scale=True, desc=label, mininterval=pause_s) as bar:
+    with progress(None, label, "B", total=1, unit_scale=True) as bar:
         get = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT_S)
         try:
             get(url, output_file, _pooch)

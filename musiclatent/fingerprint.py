@@ -10,9 +10,6 @@ Source: J. Haitsma and T. Kalker, A highly robust audio fingerprinting system, I
 longer hops and differences, and fewer bands.
 """
 
-import hashlib
-import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,10 +19,10 @@ import pandas as pd
 from scipy.fft import rfft
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from musiclatent import audio
 from musiclatent.errors import AudioError
+from musiclatent.files import progress, sha256_of, whole_file
 
 VERSION = 1  # raise by hand when the words change: older stores are then computed anew
 SR = 5_512  # Hz
@@ -212,8 +209,7 @@ def _digests(paths: Sequence[Path | str], n_jobs: int) -> list[str]:
 def _digest(path: Path | str) -> str:
     """Hash of one file."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return ""
 
@@ -225,8 +221,7 @@ def _prints(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int
     if not todo:
         return known
     todo = list(todo.items())
-    pause_s = 0.1 if sys.stderr.isatty() else 10
-    bar = tqdm(total=len(todo), desc="fingerprints", mininterval=pause_s, delay=2)
+    bar = progress(None, "fingerprints", "file", total=len(todo), delay=2)
     with bar, joblib.Parallel(n_jobs if len(todo) > _FEW else 1) as parallel:
         for i in range(0, len(todo), _BATCH):
             digests, files = zip(*todo[i : i + _BATCH], strict=True)
@@ -262,10 +257,6 @@ def _save(store: Path | None, prints: dict[str, np.ndarray]) -> None:
         return
     words = [w.astype("<u4").tobytes() for w in prints.values()]
     table = pd.DataFrame({"sha256": list(prints), "words": words})
-    part = store.with_name(f".{uuid.uuid4().hex}.part")
     store.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_file(store) as part:
         table.assign(version=VERSION).to_parquet(part, index=False)
-        part.replace(store)
-    finally:
-        part.unlink(missing_ok=True)

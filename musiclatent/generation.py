@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from musiclatent.config import SEED, pick
+from musiclatent.config import SEED
+from musiclatent.files import pick
 
 FRAMES = 20_000  # as many frames of a corpus are enough to fit a distribution
 MIXTURE = 8  # components of the Gaussian mixture; our choice

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from musiclatent import audio, supervised
 from musiclatent.config import SEED, Experiment, Training
+from musiclatent.files import progress
 from musiclatent.rebuilt import Spectrograms
 from musiclatent.spectrograms import LogMel, mel_filters
 from musiclatent.stfts import LogSTFT, scale
@@ -82,7 +82,7 @@ def heard(paths: Sequence[str | Path], window_s: float) -> np.ndarray:
     sr = 2 * TOP_HZ
     front = LogMel(sr, window_s, n_fft=256, hop_length=80, n_mels=BANDS, top_db=RANGE_DB)
     n, found = round(window_s * sr), []
-    for path in tqdm(paths, "listen", mininterval=10, delay=2):
+    for path in progress(paths, "listen", "file", delay=2):
         y = audio.read(path, sr, duration_s=window_s)[0][:n]
         found.append(front(np.pad(y, (0, n - len(y)))))
     return front.model_input(np.stack(found))

@@ -4,13 +4,10 @@ A folder holds ``z.npy`` (B, D), ``items.parquet`` and ``provenance.json``. What
 only if the same checkpoint and the same data made it.
 """
 
-import hashlib
 import json
 import logging
 import os
 import shutil
-import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,13 +18,13 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 import torch
-import tqdm
 
 from musiclatent import __version__
 from musiclatent.config import Study
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError, LatentsError, first_line
 from musiclatent.excerpts import windows
+from musiclatent.files import progress, sha256_of, whole_file
 from musiclatent.models.blocks import Trained
 from musiclatent.models.frontend import log_mel
 from musiclatent.runs import Run, load
@@ -112,9 +109,7 @@ def corpus_items(data: CorpusDataModule) -> pd.DataFrame:
 def _encode_rows(model: Trained, data: CorpusDataModule, raw: BinaryIO) -> None:
     """Append the latents of all cached windows to `raw`."""
     x = data.cached.x
-    interval = 0.1 if sys.stderr.isatty() else 10
-    options = {"total": len(x), "unit": "window", "mininterval": interval}
-    with tqdm.tqdm(desc="encode", **options) as bar:
+    with progress(None, "encode", "window", total=len(x)) as bar:
         for first in range(0, len(x), BATCH):
             batch = data.transform.model_input(np.array(x[first : first + BATCH]))
             _latents(model, batch).tofile(raw)
@@ -169,8 +164,7 @@ def _encode_all(
 ) -> tuple[list[dict], dict[str, str]]:
     """Append the latents of every file to `raw`; a file that breaks off leaves nothing."""
     items, quarantine = [], {}
-    interval = 0.1 if sys.stderr.isatty() else 10
-    for path in tqdm.tqdm(files, desc="encode", unit="file", mininterval=interval):
+    for path in progress(files, "encode", "file"):
         began = raw.tell()
         try:
             items += _encode_one(model, study, Path(path), raw)
@@ -258,7 +252,7 @@ def _provenance(run: Run, model: Trained, transform: Transform) -> dict:
     return {
         "study": _study(run),
         "experiment": run.experiment.name,
-        "checkpoint": _checkpoint_hash(run),
+        "checkpoint": sha256_of(run.checkpoint),
         "options": run.experiment.options,
         **form(model, transform),
         "musiclatent": __version__,
@@ -280,12 +274,6 @@ def _study(run: Run) -> str:
     return run.experiment.name.split("-")[0]
 
 
-def _checkpoint_hash(run: Run) -> str:
-    """sha256 of the checkpoint."""
-    with Path(run.checkpoint).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _publish(scratch: Path, folder: Path, items: pd.DataFrame, provenance: dict) -> None:
     """Give the raw numbers a header and move everything into the folder."""
     width = int(np.prod(provenance["latent_shape"]))
@@ -302,9 +290,8 @@ def _publish(scratch: Path, folder: Path, items: pd.DataFrame, provenance: dict)
 
 def _write_items(items: pd.DataFrame, folder: Path) -> None:
     """Write the index of latents that are there, whole or not at all."""
-    part = folder / f".{uuid.uuid4().hex}.part"
-    items.to_parquet(part, index=False)
-    os.replace(part, folder / "items.parquet")
+    with whole_file(folder / "items.parquet") as part:
+        items.to_parquet(part, index=False)
 
 
 def read(folder: Path, *, run: Run | None = None, data_hash: str = "") -> Latents:
@@ -351,7 +338,7 @@ def read(folder: Path, *, run: Run | None = None, data_hash: str = "") -> Latent
 def _check(folder: Path, found: dict, run: Run | None, data_hash: str) -> None:
     """Refuse latents that another checkpoint or other data made."""
     remedy = f"make them anew with: {_command(run, data_hash)}"
-    if run is not None and found.get("checkpoint") != (wanted := _checkpoint_hash(run)):
+    if run is not None and found.get("checkpoint") != (wanted := sha256_of(run.checkpoint)):
         raise LatentsError(
             f"{folder} holds latents of the checkpoint {str(found.get('checkpoint'))[:12]} of "
             f"{found.get('experiment')}, not of {wanted[:12]} of {run.experiment.name}; {remedy}"

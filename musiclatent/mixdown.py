@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soxr
-from tqdm import tqdm
 
-from musiclatent import audio, playlists
+from musiclatent import audio
 from musiclatent.errors import AudioError
+from musiclatent.files import progress, write_file
 from musiclatent.mixing import REACH, Route
 from musiclatent.rhythm import STEADY, Rhythm
 
@@ -197,7 +197,7 @@ def _check(legs: pd.DataFrame, path: Path) -> None:
 def _lengths(paths: Iterable[str]) -> tuple[dict[str, float], pd.DataFrame]:
     """Decode every track once; return the seconds of the good ones, and the others with reasons."""
     lengths, broken = {}, []
-    for path in tqdm(paths, "check", mininterval=10, delay=2):
+    for path in progress(paths, "check", "track", delay=2):
         try:
             sr = audio.info(path).sr
             lengths[path] = sum(y.shape[-1] for y in audio.blocks(path, mono=False)) / sr
@@ -355,7 +355,7 @@ def _sound(tracks: pd.DataFrame, sr: int, label: str) -> Iterator[np.ndarray]:
     """Play a plan; yield blocks (2, N)."""
     rows = tracks.to_dict("records")
     playing = _Voice(rows[0], sr)
-    for then in tqdm([*rows[1:], None], label, mininterval=10, delay=2):
+    for then in progress([*rows[1:], None], label, "track", delay=2):
         coming = _Voice(then, sr) if then else None
         end = coming.at if coming else playing.end
         while playing.at < end:
@@ -397,7 +397,7 @@ def cue(mix: Mix, path: str | Path) -> Path:
         lines += [f"    INDEX 01 {index}"]
     if (more := len(mix.tracks) - _CUE) > 0:
         lines += [f"REM {more} more tracks: a cue sheet holds {_CUE}"]
-    return playlists.save(path, "\n".join(lines) + "\n")
+    return write_file(path, "\n".join(lines) + "\n")
 
 
 def alignment(mix: Mix, beats: Mapping[str, np.ndarray]) -> pd.DataFrame:

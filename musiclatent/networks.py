@@ -20,7 +20,6 @@ from musiclatent import (
     mel_attributes,
     music_types,
     neighbours,
-    runs,
     studies,
     supervised,
 )
@@ -28,6 +27,7 @@ from musiclatent.attribute_protocols import Verdict
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import CheckpointError
+from musiclatent.files import write_json
 
 FINAL = "classifier"  # folder of the network that names the genre of any file
 
@@ -400,9 +400,8 @@ def final(
 
 def write(network: Classifier, folder: Path) -> Path:
     """Note beside a checkpoint what its outputs mean."""
-    path = folder / "classifier.json"
-    runs.write_json(
-        path,
+    return write_json(
+        folder / "classifier.json",
         {
             "experiment": network.experiment.name,
             "options": network.experiment.options,
@@ -411,7 +410,6 @@ def write(network: Classifier, folder: Path) -> Path:
             "checkpoint": network.checkpoint.name,
         },
     )
-    return path
 
 
 def read(folder: Path, profile: str) -> Classifier:

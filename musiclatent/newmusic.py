@@ -8,19 +8,14 @@ statistics of frames are the oldest measure of timbre similarity: Logan and Salo
 similarity function based on signal analysis.
 """
 
-import hashlib
-import io
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from musiclatent import (
     atoms,
@@ -37,8 +32,8 @@ from musiclatent import (
 from musiclatent.config import Study, Workspace
 from musiclatent.datasets import plain
 from musiclatent.errors import AudioError
+from musiclatent.files import progress, sha256_of, unique_names, whole_file, write_file
 from musiclatent.latents import Latents
-from musiclatent.playlists import save
 from musiclatent.runs import Run
 from musiclatent.spectrograms import transform
 
@@ -117,16 +112,15 @@ def encode(
     encoded, reasons = latents.encode_files(run, study, files, folder)
     model = runs.load(run.checkpoint, run.experiment)
     known = [file for file in files if str(file) not in reasons]
-    bases = names(known, folder, ENDINGS)
-    table = pd.DataFrame(
-        [_rebuild(model, study, file, folder / bases[file]) for file in progress(known, "rebuild")]
-    )
+    bases = unique_names(known, folder, ENDINGS)
+    bar = progress(known, "rebuild", "file")
+    table = pd.DataFrame([_rebuild(model, study, file, folder / bases[file]) for file in bar])
     if training is not None:
         vectors = _vectors(encoded, encoded.items["path"]).loc[table["path"]].to_numpy()
         table = pd.concat([table, _place(vectors, training)], axis=1)
     quarantine = pd.DataFrame(reasons.items(), columns=["path", "reason"])
-    save(folder / "files.csv", table.to_csv(index=False))
-    save(folder / "quarantine.csv", quarantine.to_csv(index=False))
+    write_file(folder / "files.csv", table.to_csv(index=False))
+    write_file(folder / "quarantine.csv", quarantine.to_csv(index=False))
     return table, quarantine
 
 
@@ -152,31 +146,6 @@ def examples(space: Workspace) -> list[Path]:
     size = config.PROFILES["tiny"].demo
     tracks = demo.render("dance", size, space.base / "corpora" / "new-music", seed=config.SEED + 1)
     return [Path(path) for path in tracks["path"].iloc[:2]]
-
-
-def names(files: Sequence[Path], folder: Path, endings: Sequence[str]) -> dict[Path, str]:
-    """Name what files become, with a number where that would be another file's place.
-
-    Parameters
-    ----------
-    files
-        Audio files.
-    folder
-        Where it goes.
-    endings
-        What is added to the name of a file, for each thing that it becomes.
-    """
-    taken = {str(file.resolve()).casefold() for file in files}
-    found = {}
-    for file in files:
-        for number in count(1):
-            name = file.stem[:60] + (f"-{number}" if number > 1 else "")
-            paths = [folder / f"{name}{end}" for end in endings]
-            made = {str(path.resolve()).casefold() for path in paths}
-            if not made & taken:
-                break
-        found[file], taken = name, taken | made
-    return found
 
 
 def _products(base: Path) -> list[Path]:
@@ -316,7 +285,8 @@ def similar(
     query = _known_vector(model, study, store, Path(file))
     named = found["reason"].eq("")  # else the name itself is no text
     rows, quarantine = [], list(found.loc[~named, ["path", "reason"]].itertuples(index=False))
-    for title, path in progress(found.loc[named, ["item_id", "path"]].to_numpy(), "similar"):
+    todo = found.loc[named, ["item_id", "path"]].to_numpy()
+    for title, path in progress(todo, "similar", "file"):
         try:
             rows.append((title, path, _known_vector(model, study, store, Path(path))))
         except AudioError as error:
@@ -324,15 +294,14 @@ def similar(
     if not rows:
         raise ValueError(f"{music}: none of its {len(found)} files can be read; {quarantine[0][1]}")
     tracks = _ranked(query, rows)
-    save(out / "similar.csv", tracks.to_csv(index=False))
-    save(out / "similar.html", _page(run, Path(file), Path(music), tracks))
+    write_file(out / "similar.csv", tracks.to_csv(index=False))
+    write_file(out / "similar.html", _page(run, Path(file), Path(music), tracks))
     return tracks, pd.DataFrame(quarantine, columns=["path", "reason"])
 
 
 def _store(run: Run, out: Path) -> Path:
     """Return the folder of the vectors that this checkpoint makes."""
-    checkpoint = hashlib.sha256(run.checkpoint.read_bytes()).hexdigest()
-    store = out / "vectors" / f"{checkpoint[:16]}-{VERSION}"
+    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{VERSION}"
     store.mkdir(parents=True, exist_ok=True)
     return store
 
@@ -340,16 +309,14 @@ def _store(run: Run, out: Path) -> Path:
 def _known_vector(model, study: Study, store: Path, path: Path) -> np.ndarray:
     """Return the vector (S,) of a file, from the store if these bytes were encoded before."""
     audio.info(path)  # says what is wrong with a path that cannot be opened
-    with path.open("rb") as file:
-        stored = store / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.npy"
+    stored = store / f"{sha256_of(path)}.npy"
     with suppress(OSError, ValueError, EOFError):
         return np.load(stored, allow_pickle=False)
     what = transform(study)
     about, batches = latents.form(model, what), latents.encode(model, path, what)
     found = _VECTOR[what.kind](atoms.maps(z, about) for _, z in batches)
-    data = io.BytesIO()
-    np.save(data, found)
-    save(stored, data.getvalue())
+    with whole_file(stored) as part, part.open("wb") as file:
+        np.save(file, found)
     return found
 
 
@@ -387,8 +354,3 @@ def _player(path: Path) -> str:
             y, sr = audio.read(path, start_s=start_s, duration_s=PLAYER_S)
             return plots.player(y, sr, "")
     return ""
-
-
-def progress(rows: Iterable, label: str) -> Iterator:
-    """Show a bar on stderr, seldom where nobody watches."""
-    return tqdm(rows, label, unit="file", mininterval=0.1 if sys.stderr.isatty() else 10)

@@ -6,14 +6,13 @@ hold.
 
 import base64
 import json
-import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tqdm
+
+from musiclatent.files import progress
 
 LIMIT_MB = 60.0  # browsers on phones open pages of this size; 1 MB is a million bytes
-MANY = 50  # sounds that take long enough for a progress bar
 Sounds = Sequence[bytes] | Callable[[int], bytes]
 
 _POLICY = (
@@ -112,7 +111,7 @@ def joined(sounds: Sounds, n: int, room: float, limit_mb: float) -> dict[str, st
     """
     make = sounds if callable(sounds) else sounds.__getitem__
     parts, offsets = [], [0]
-    for i in progress(n) if callable(sounds) else range(n):
+    for i in progress(range(n), "sound", "segment", delay=2):
         sound = make(i)
         if not sound:
             raise ValueError(f"row {i} has no sound; give mp3 bytes, of silence too, or drop it")
@@ -125,12 +124,6 @@ def joined(sounds: Sounds, n: int, room: float, limit_mb: float) -> dict[str, st
                 f"{limit_mb:g}: {i:,} fit; take fewer segments or shorter ones"
             )
     return {"offsets": as_base64(np.array(offsets, "<u4")), "sound": "".join(parts)}
-
-
-def progress(n: int) -> tqdm.tqdm:
-    """Count sounds and show how far it is, where that takes a while."""
-    interval = 0.1 if sys.stderr.isatty() else 10
-    return tqdm.trange(n, desc="sound", unit="segment", mininterval=interval, disable=n < MANY)
 
 
 def as_base64(array: np.ndarray) -> str:

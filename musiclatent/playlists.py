@@ -8,9 +8,7 @@ take it for a part of the file's name, so that it would cost the sound where it 
 `sections` are one row a section: item_id (the track), path, start_s and end_s in seconds.
 """
 
-import os
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,6 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from musiclatent import projection
 from musiclatent.attributes import COLUMNS as ATTRIBUTES
+from musiclatent.files import write_file
 from musiclatent.projection import UNUSUAL
 
 COLUMNS = ("path", "start_s", "end_s", "item_id")
@@ -65,7 +64,7 @@ def write(path: str | Path, sections: pd.DataFrame, title: str) -> Path:
     check(path)
     _check(sections)
     make = {".xspf": _xspf, ".m3u8": _m3u8}[path.suffix.lower()]
-    return save(path, make(path, sections, title))
+    return write_file(path, make(path, sections, title))
 
 
 def check(path: Path) -> None:
@@ -78,19 +77,6 @@ def check(path: Path) -> None:
     """
     if path.suffix.lower() not in (".xspf", ".m3u8"):
         raise ValueError(f"{path.name!r} is no playlist; let its name end in .xspf or .m3u8")
-
-
-def save(path: Path, content: str | bytes) -> Path:
-    """Write a file, whole or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        text = isinstance(content, str)
-        part.write_bytes(content.encode("utf-8", "backslashreplace") if text else content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def cluster(sections: pd.DataFrame, labels: np.ndarray, k: int) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from musiclatent import audio
+from musiclatent.files import whole_file
 
 PALETTE = sns.color_palette("colorblind")
 RAMP = sns.color_palette("viridis", 9)  # for numbers
@@ -22,9 +23,8 @@ plt.rcParams |= {"figure.constrained_layout.use": True, "figure.dpi": 90, "savef
 
 def save(figure: Figure, path: Path) -> Figure:
     """Write a figure as png, whole or not at all, and give it back."""
-    part = path.with_name(f".{path.name}")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png")
     return figure
 
 

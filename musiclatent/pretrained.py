@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pooch
 import torch
 from torch import nn
 
 from musiclatent import audio, fetch
 from musiclatent.errors import AudioError, CheckpointError, first_line, plain_errors
+from musiclatent.files import sha256_of
 from musiclatent.models import vggish as net
 
 Postprocessor = Callable[[np.ndarray], np.ndarray]  # (B, 128) -> (B, 128) uint8
@@ -141,7 +141,7 @@ def _files(root: Path) -> list[tuple[Path, str]]:
 def _read(path: Path, sha256: str, shapes: Mapping[str, set[tuple]]) -> dict:
     """Read named arrays, after a look at the hash, running no code that the file may hold."""
     with plain_errors(str(path)):
-        found = pooch.file_hash(str(path))
+        found = sha256_of(path)
         if not found.startswith(sha256):
             said = f"its sha256 begins with {found[:8]}, not {sha256[:8]}"
             raise CheckpointError(f"{path} is not the published file ({said}); {_again(path)}")

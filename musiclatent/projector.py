@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent.playlists import save
+from musiclatent.files import write_file
 
 _CONFIG = """embeddings {
   tensor_name: "%s"
@@ -41,14 +41,15 @@ def write(folder: Path, z: np.ndarray, items: pd.DataFrame, title: str) -> Path:
             f"there are {len(z)} vectors and {len(items)} rows; give as many, not none"
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     rows = ("\t".join(f"{value:.6g}" for value in row) for row in z)
-    save(folder / "vectors.tsv", "\n".join(rows) + "\n")
+    write_file(folder / "vectors.tsv", "\n".join(rows) + "\n")
     lines = [items.columns, *items.itertuples(index=False)]
     if len(items.columns) == 1:  # the projector takes a single column without its name
         lines = lines[1:]
-    save(folder / "metadata.tsv", "".join("\t".join(map(_cell, line)) + "\n" for line in lines))
-    save(folder / "projector_config.pbtxt", _CONFIG % "".join(c for c in title if c.isalnum()))
+    rows = ("\t".join(map(_cell, line)) for line in lines)
+    write_file(folder / "metadata.tsv", "\n".join(rows) + "\n")
+    name = "".join(c for c in title if c.isalnum())
+    write_file(folder / "projector_config.pbtxt", _CONFIG % name)
     return folder
 
 

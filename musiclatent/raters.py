@@ -17,6 +17,7 @@ import pandas as pd
 from musiclatent import explorer, pages, playlists
 from musiclatent.config import SEED
 from musiclatent.errors import one_line
+from musiclatent.files import write_file
 from musiclatent.neighbours import interval
 
 KEY = ["question", "kind", "cluster", "truth", "first", "second", "candidate"]
@@ -143,7 +144,7 @@ def page(
     script = resources.files("musiclatent").joinpath("raters.js").read_text("utf-8")
     parts = pages.joined(sound, len(rows), room, limit_mb)
     html = pages.html(script, table, parts, _MOUNT)
-    return playlists.save(Path(path), html)
+    return write_file(Path(path), html)
 
 
 def read(

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from importlib import resources
 from itertools import groupby, islice
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import jinja2
 
 from musiclatent import __version__, audio, plots
-from musiclatent.config import PROFILES, Experiment, Study, pick
+from musiclatent.config import PROFILES, Experiment, Study
+from musiclatent.files import pick, write_file
 from musiclatent.studies import STUDIES
 
 SOUNDS = 10  # players of each notebook, so that the page stays below a few megabytes
@@ -141,7 +141,4 @@ def write(base: Path, profile: str) -> Path:
         sections=[_section(STUDIES[name], base / name) for name in names],
         version=__version__,
     )
-    target, part = base / "index.html", base / ".index.html"
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, target)
-    return target
+    return write_file(base / "index.html", page)

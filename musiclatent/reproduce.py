@@ -1,6 +1,5 @@
 """Run the notebooks of a study, one after the other, and write the report."""
 
-import json
 import logging
 import os
 import time
@@ -13,6 +12,7 @@ from papermill.exceptions import PapermillExecutionError
 from musiclatent import compiled, config, corpora, kernels, report, stamps
 from musiclatent.config import Study, Workspace
 from musiclatent.errors import CorpusError, ReproduceError
+from musiclatent.files import write_json
 from musiclatent.studies import STUDIES, study
 
 
@@ -185,7 +185,7 @@ def _note(space: Workspace, problem: str) -> None:
     path = space.folder() / report.FAILED
     path.unlink(missing_ok=True)
     if problem:
-        path.write_text(json.dumps({"reason": problem}))
+        write_json(path, {"reason": problem})
 
 
 def _judge(problems: dict[str, str], alone: bool) -> None:

@@ -6,11 +6,8 @@ is fitted to all onsets of a track at once, so that it goes on through breaks an
 grid fits, beats are tracked one by one.
 """
 
-import hashlib
 import json
 import math
-import sys
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import tee
@@ -23,11 +20,11 @@ import pandas as pd
 from scipy.fft import fft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d
 from scipy.signal.windows import hann
-from tqdm import tqdm
 
 from musiclatent import audio, compiled, keys
 from musiclatent.config import SR
 from musiclatent.errors import AudioError
+from musiclatent.files import progress, sha256_of, write_file
 
 VERSION = 1  # raise by hand when the numbers change: tracks are then computed anew
 N_FFT, HOP = 512, 128  # 23 and 5.8 ms
@@ -183,11 +180,10 @@ def tracks(
     if not len(paths):
         raise ValueError("there are no tracks to analyse; check the folder they were read from")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    pace_s = 0.1 if sys.stderr.isatty() else 10
     compiled.compile_librosa()
     tasks = (joblib.delayed(_kept)(str(path), Path(folder)) for path in paths)
     done = joblib.Parallel(n_jobs, return_as="generator")(tasks)
-    bar = tqdm(done, "rhythm", len(paths), unit="file", mininterval=pace_s)
+    bar = progress(done, "rhythm", "file", total=len(paths))
     found = dict(zip(map(str, paths), bar, strict=True))
     bad = [(path, reason) for path, reason in found.items() if isinstance(reason, str)]
     if len(bad) == len(found):
@@ -200,8 +196,7 @@ def tracks(
 def _kept(path: str, folder: Path) -> Track | str:
     """Read a track that was kept, or analyse and keep it; the reason where it is bad."""
     try:
-        with Path(path).open("rb") as file:
-            target = folder / f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{VERSION}.json"
+        target = folder / f"{sha256_of(path)}-{VERSION}.json"
     except OSError as error:
         return f"it cannot be read ({error.strerror}); check the path and its permissions"
     if target.exists():
@@ -219,12 +214,7 @@ def _save(target: Path, found: Track) -> None:
     about = vars(found.rhythm) | {"beats_s": np.round(found.rhythm.beats_s, 6).tolist()}
     about |= {"tempo": None if math.isnan(about["tempo"]) else about["tempo"]}
     about |= {"chroma": np.round(found.chroma, 5).tolist(), "power": found.power.tolist()}
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        part.write_text(json.dumps(about))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(target, json.dumps(about))
 
 
 def _load(text: str) -> Track:

@@ -1,7 +1,6 @@
 """What a training left: load it, trusting no pickle; measure it; set runs side by side."""
 
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from musiclatent.config import Experiment, pick
+from musiclatent.config import Experiment
 from musiclatent.errors import CheckpointError, first_line
+from musiclatent.files import pick
 from musiclatent.models import blocks, deep, genre, judge, mel, sparse, vae, waveform
 from musiclatent.spectrograms import Transform
 
@@ -191,14 +191,6 @@ def flatten(runs: list[Run]) -> dict[str, float]:
     return {
         f"{name}_{run.experiment.key}": value for run in runs for name, value in run.metrics.items()
     }
-
-
-def write_json(path: Path, value) -> None:
-    """Write plain values as json, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    os.replace(part, path)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ import numpy as np
 
 from musiclatent.errors import AudioError
 from musiclatent.excerpts import windows
+from musiclatent.files import sha256_of
 
 FORMAT = 1  # raise by hand when everything must be computed anew
 SILENT = 10 ** (-90 / 20)  # a window whose peak lies below -90 dBFS: at most one step of 16 bits
@@ -166,8 +167,7 @@ def _identify(path: str, transform) -> File:
     """Hash the bytes of a file."""
     try:
         size, mtime_ns = stamp(path)
-        with Path(path).open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
     except OSError as error:
         reason = f"it cannot be read ({error.strerror})"
         raise AudioError(path, reason, "check the path and its permissions") from error

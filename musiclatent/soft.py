@@ -16,7 +16,8 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.mixture import GaussianMixture
 
 from musiclatent import clustering
-from musiclatent.config import SEED, pick
+from musiclatent.config import SEED
+from musiclatent.files import pick
 
 STARTS = 8  # fuzzy c-means takes the best of so many
 ITERATIONS = 1_000

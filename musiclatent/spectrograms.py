@@ -14,8 +14,9 @@ import scipy.fft
 import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
-from musiclatent.config import SR, Study, pick
+from musiclatent.config import SR, Study
 from musiclatent.excerpts import Waveform
+from musiclatent.files import pick
 from musiclatent.stfts import LogSTFT, Scaled
 
 AMIN = 1e-10  # power below which all is silence: -100 dB

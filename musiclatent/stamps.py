@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from musiclatent.config import Workspace
+from musiclatent.files import write_json
 
 
 def identity(
@@ -84,11 +85,9 @@ def holds(space: Workspace, name: str, wanted: str) -> bool:
 def leave(space: Workspace, name: str, made: str) -> None:
     """Write the stamp of a notebook that ran to its end."""
     path = _path(space, name)
-    part = path.with_suffix(".part")
     files = _listing(space.folder(), times=False)
     # Later notebooks run again and change; the index of a cache changes with the split.
     other = {f for f in files if f.startswith("notebooks") and Path(f).stem != name}
     other |= {f for f in files if f.endswith("index.parquet")}
     files = {file: size for file, size in files.items() if file not in other}
-    part.write_text(json.dumps({"identity": made, "files": files}))
-    os.replace(part, path)
+    write_json(path, {"identity": made, "files": files})

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from musiclatent import experiments
-from musiclatent.config import PROFILES, Experiment, Study, pick
+from musiclatent.config import PROFILES, Experiment, Study
+from musiclatent.files import pick
 
 # Of `classifiers`, frozen before a test list was read for it: the best on the filtered validation
 # list, and the best in ten folds of the random training and validation lists together.

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from musiclatent import runs, trainers
 from musiclatent.config import SEED, Experiment
 from musiclatent.datamodules import EpochSampler
+from musiclatent.files import write_json
 
 FORMAT = 1  # raise by hand when a change of code makes older classifiers wrong
 
@@ -77,7 +78,7 @@ def fit(
     trainer = trainers.make_trainer(experiment, folder, epochs, precision=precision)
     trainers.fit_quietly(trainer, model, batches, folder / "last.ckpt" if resumed else None)
     known = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    runs.write_json(folder / "metrics.json", known)  # last: with it the training counts as ended
+    write_json(folder / "metrics.json", known)  # last: with it the training counts as ended
     return folder / "best.ckpt"
 
 

@@ -5,7 +5,6 @@ one recording share a group, but artists are not kept apart. Its rows stand in n
 a genre, so they cannot be joined with the attributes in ``gtzan/features_30_sec.csv``.
 """
 
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 
 from musiclatent import splits
 from musiclatent.errors import CorpusError
+from musiclatent.files import write_file
 
 EXCERPTS = "gtzan_excerpts"
 COUNT = 1_000  # clips of GTZAN
@@ -64,7 +64,8 @@ def _folds(items: pd.DataFrame, work: Path) -> np.ndarray:
     path = work / EXCERPTS / "folds.csv"
     known = items[["row", "item_id", "label", "group"]]
     if not path.is_file():
-        _write(known.assign(fold=splits.folds(items, N_FOLDS)), path)
+        table = known.assign(fold=splits.folds(items, N_FOLDS))
+        write_file(path, table.to_csv(index=False))
     try:
         table = pd.read_csv(path, keep_default_na=False)
         same = table[list(known)].equals(known) and set(table["fold"]) == set(range(N_FOLDS))
@@ -77,14 +78,6 @@ def _folds(items: pd.DataFrame, work: Path) -> np.ndarray:
             "that was trained on its folds, and run again"
         )
     return table["fold"].to_numpy()
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    """Write a csv, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    table.to_csv(part, index=False)
-    part.replace(path)
 
 
 def as_excerpts(items: pd.DataFrame, root: Path, work: Path, k: int) -> pd.Series:

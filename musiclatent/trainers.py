@@ -4,9 +4,7 @@ import copy
 import hashlib
 import json
 import logging
-import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +12,6 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import tqdm
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -22,8 +19,9 @@ from torch.utils.data import DataLoader
 
 from musiclatent.config import Experiment
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.files import progress, whole_file, write_json
 from musiclatent.models.blocks import Trained
-from musiclatent.runs import load, write_json
+from musiclatent.runs import load
 
 LEAST_STEPS = 100  # of a training for which it pays to time both precisions
 log = logging.getLogger("musiclatent")
@@ -36,8 +34,8 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
         """Write beside `path`, then rename."""
-        super().save_checkpoint(checkpoint, f"{path}.part", storage_options)
-        os.replace(f"{path}.part", path)
+        with whole_file(Path(path)) as part:
+            super().save_checkpoint(checkpoint, part, storage_options)
 
 
 class Curves(Callback):
@@ -91,9 +89,9 @@ class _Progress(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the bar at the epoch where training begins or goes on."""
-        interval = 0.1 if sys.stderr.isatty() else 10
-        options = {"initial": trainer.current_epoch, "mininterval": interval, "unit": "epoch"}
-        self.bar = tqdm.tqdm(total=trainer.max_epochs, desc=self.name, **options)
+        self.bar = progress(
+            None, self.name, "epoch", total=trainer.max_epochs, initial=trainer.current_epoch
+        )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Move on, with the validation loss."""

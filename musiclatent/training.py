@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,9 @@ from safetensors.torch import save_file
 from musiclatent import __version__, config, neighbours
 from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.datamodules import SPLITS, CorpusDataModule
+from musiclatent.files import whole_file, write_json
 from musiclatent.models.blocks import Trained
-from musiclatent.runs import MODELS, Run, evaluate, load, read_run, write_json
+from musiclatent.runs import MODELS, Run, evaluate, load, read_run
 from musiclatent.trainers import (
     Clock,
     Curves,
@@ -161,8 +161,8 @@ def _finish(
     if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
         trainer.save_checkpoint(best)
     model = load(best, experiment)
-    save_file(model.state_dict(), folder / "model.safetensors.part")
-    os.replace(folder / "model.safetensors.part", folder / "model.safetensors")
+    with whole_file(folder / "model.safetensors") as part:
+        save_file(model.state_dict(), part)
     curves = next(c for c in trainer.callbacks if isinstance(c, Curves)).rows
     seconds = next(c for c in trainer.callbacks if isinstance(c, Clock)).seconds
     write_json(folder / "curves.json", curves)

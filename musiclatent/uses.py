@@ -5,7 +5,6 @@ the log energy of each component, in which phase does not count. For a sparse co
 of its atoms, see `musiclatent.atoms`: its root for the latent, its logarithm for what is compared.
 """
 
-import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +14,11 @@ import librosa
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
-from tqdm import tqdm
 
 from musiclatent import atoms, audio, generation, listening, neighbours, probes, repetitions
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.fair import BATCH, Model
+from musiclatent.files import progress
 from musiclatent.latents import Latents, corpus_items, form
 from musiclatent.probes import FACTORS
 from musiclatent.spectrograms import Transform
@@ -116,8 +115,7 @@ def _as_mp3(y: np.ndarray, sr: int) -> np.ndarray:
 
 def encode(coder: Model, x: np.ndarray, items: pd.DataFrame, transform: Transform) -> Latents:
     """Encode waveforms (B, N) of a transform, whose items are known."""
-    pace_s = 0.1 if sys.stderr.isatty() else 10
-    parts = tqdm(np.split(x, range(BATCH, len(x), BATCH)), "encode", mininterval=pace_s)
+    parts = progress(np.split(x, range(BATCH, len(x), BATCH)), "encode", "batch")
     z = np.concatenate([coder.encode(part) for part in parts])
     return Latents(z.reshape(len(z), -1), items, form(coder.model, transform))
 

@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read(tmp_path, place, state, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(pretrained.pooch, "file_hash", refuse)
+    monkeypatch.setattr(pretrained, "sha256_of", refuse)
     with pytest.raises(FetchError, match=rf"{WEIGHTS}: Permission denied: check"):
         pretrained.vggish(tmp_path)
 

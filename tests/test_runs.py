@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from musiclatent import runs
 from musiclatent.config import Experiment
 from musiclatent.errors import CheckpointError
 from musiclatent.excerpts import Waveform
+from musiclatent.files import write_json
 from musiclatent.models.mel import MelAutoencoder
 from musiclatent.runs import Run
 from musiclatent.spectrograms import LogMel
@@ -126,21 +126,11 @@ def test_a_run_that_ended_is_read_and_one_that_did_not_names_the_command(stored,
     command = "make reproduce STUDY=mel EXPERIMENT=mel-small-3"
     with pytest.raises(CheckpointError, match=f"has not been trained in .*{command}"):
         runs.read_run(SMALL, tmp_path)
-    runs.write_json(tmp_path / "metrics.json", {"test_mse": 0.5})
-    runs.write_json(tmp_path / "curves.json", [{"epoch": 0, "train_mse": 1.0}])
+    write_json(tmp_path / "metrics.json", {"test_mse": 0.5})
+    write_json(tmp_path / "curves.json", [{"epoch": 0, "train_mse": 1.0}])
     run = runs.read_run(SMALL, tmp_path)
     assert run.status == "reused" and run.metrics == {"test_mse": 0.5}
     assert run.curves["train_mse"].tolist() == [1.0] and run.checkpoint == stored.checkpoint
-
-
-def test_json_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "deep" / "a.json"
-    runs.write_json(path, {"b": 1.5, "a": [1, 2]})
-    assert json.loads(path.read_text()) == {"a": [1, 2], "b": 1.5}
-    with pytest.raises(TypeError):
-        runs.write_json(path, {"b": object()})
-    assert json.loads(path.read_text()) == {"a": [1, 2], "b": 1.5}
-    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_means_are_over_windows_and_not_over_batches(stored):

@@ -5,19 +5,17 @@ Each file is drawn from (seed, kind, its own number), so that a larger corpus ho
 
 import json
 import shutil
-import sys
-import uuid
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from musiclatent import audio
-from musiclatent.config import DemoSize, pick
+from musiclatent.config import DemoSize
 from musiclatent.demo import dance, digits, music
+from musiclatent.files import pick, progress, write_file, write_json
 
 MAKERS = {"music": music, "digits": digits, "dance": dance}
 KINDS = tuple(MAKERS)
@@ -72,8 +70,8 @@ def _rendered(
     missing = [item for item in items if not (folder / "audio" / item.file).exists()]
     tasks = (delayed(_render_file)(item, folder / "audio" / item.file) for item in missing)
     done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
-    pace_s = 0.1 if sys.stderr.isatty() else 10.0
-    for _ in tqdm(done, f"rendering {kind}", len(missing), mininterval=pace_s, disable=not missing):
+    bar = progress(done, f"rendering {kind}", "file", total=len(missing), disable=not missing)
+    for _ in bar:
         pass
     return _index(items, folder)
 
@@ -89,7 +87,7 @@ def _prepare(folder: Path, manifest: dict) -> None:
         (folder / "index.parquet").unlink(missing_ok=True)
         shutil.rmtree(sounds, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_bytes(note, json.dumps(manifest, indent=1).encode())
+        write_json(note, manifest)
     sounds.mkdir(exist_ok=True)
 
 
@@ -97,7 +95,7 @@ def _render_file(item: Item, path: Path) -> None:
     """Render one file; an mp3 is compressed hard, at 56 kbit/s."""
     y, sr = item.synthesise()
     if path.suffix == ".mp3":
-        _write_bytes(path, audio.encode(y, sr))
+        write_file(path, audio.encode(y, sr))
     else:
         audio.write(path, y, sr, subtype="PCM_16")
 
@@ -107,17 +105,7 @@ def _index(items: list[Item], folder: Path) -> pd.DataFrame:
     path = folder / "index.parquet"
     if not path.exists():
         rows = [item.row() | {"path": f"audio/{item.file}"} for item in items]
-        _write_bytes(path, pd.DataFrame(rows).to_parquet(index=False))
+        write_file(path, pd.DataFrame(rows).to_parquet(index=False))
     index = pd.read_parquet(path)
     index["path"] = [str(folder / name) for name in index["path"]]
     return index
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import clustering, neighbours, projection, soft
-from musiclatent.config import pick
+from musiclatent.files import pick
 from musiclatent.latents import Latents
 from musiclatent.projection import Projection
 

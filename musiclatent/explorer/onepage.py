@@ -13,7 +13,8 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio, neighbours, pages, playlists, plots
+from musiclatent import audio, neighbours, pages, plots
+from musiclatent.files import progress, write_file
 from musiclatent.pages import LIMIT_MB, Sounds
 
 COLUMNS = ("title", "start_s", "end_s")
@@ -95,7 +96,7 @@ def write(
     ValueError
         As `page`.
     """
-    return playlists.save(Path(path), page(points, table, sounds, title, **more))
+    return write_file(Path(path), page(points, table, sounds, title, **more))
 
 
 def from_items(
@@ -144,7 +145,7 @@ def from_items(
         return write(path, points, table, sounds, title, **more)
     place = path.with_name(f"{path.stem}_sound")
     sound = kept(items, sr, place, pictures=True)
-    files = [sound(i).stem for i in pages.progress(len(items))]
+    files = [sound(i).stem for i in progress(range(len(items)), "sound", "segment", delay=2)]
     beside = {"folder": quote(place.name), "files": files}
     write(path, points, table, None, title, beside=beside, **more)
     _clear(place, set(files))
@@ -231,8 +232,8 @@ def kept(
         if not path.exists() or (pictures and not picture.exists()):
             y = _cut(row, sr)
             if pictures:
-                playlists.save(picture, _picture(y, sr))
-            playlists.save(path, audio.encode(y, sr))
+                write_file(picture, _picture(y, sr))
+            write_file(path, audio.encode(y, sr))
         return path
 
     return sound
@@ -240,10 +241,11 @@ def kept(
 
 def segments(items: pd.DataFrame, sr: int, folder: Path | None = None) -> list[bytes]:
     """Cut and compress the segment of every row, or read those kept in a folder; see `segment`."""
+    bar = progress(range(len(items)), "sound", "segment", delay=2)
     if folder is None:
-        return [segment(items.iloc[i], sr) for i in pages.progress(len(items))]
+        return [segment(items.iloc[i], sr) for i in bar]
     sound = kept(items, sr, folder)
-    return [sound(i).read_bytes() for i in pages.progress(len(items))]
+    return [sound(i).read_bytes() for i in bar]
 
 
 def about_bytes(items: pd.DataFrame, sr: int) -> float:

@@ -16,9 +16,10 @@ import pandas as pd
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
-from musiclatent import clustering, explain, playlists, plots, soft, views
+from musiclatent import clustering, explain, plots, soft, views
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.explorer import onepage
+from musiclatent.files import whole_file, write_file, write_json
 from musiclatent.projection import pca
 
 VERSION = 2  # raised by hand where what is kept changes
@@ -105,7 +106,7 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
         about.unlink(missing_ok=True)
         kept = {"mark": mark, "name": network(space)}
         kept["files"] = _make(study, space, k, kept["name"], folder)
-        playlists.save(about, json.dumps(kept))  # last: without it the rest does not count
+        write_json(about, kept)  # last: without it the rest does not count
     with np.load(folder / "z.npz", allow_pickle=False) as arrays:
         z = dict(arrays)
     sections, seconds = (pd.read_parquet(folder / f"{t}.parquet") for t in ("sections", "seconds"))
@@ -146,13 +147,13 @@ def _make(study: Study, space: Workspace, k: int, name: str, folder: Path) -> li
     place = {"x": plane[:, 0], "y": plane[:, 1], "cluster": names_of(codes), "section": owner}
     sections = _sections(found.sections, z, labels, k).assign(network=names_of(by_network))
     for title, table in (("sections", sections), ("seconds", heard.items[PLACE].assign(**place))):
-        playlists.save(folder / f"{title}.parquet", table.to_parquet(index=False))
+        write_file(folder / f"{title}.parquet", table.to_parquet(index=False))
     arrays = {"attributes": z, "numbers": heard.z, "reasons": _reasons(z, labels, k)}
-    np.savez(buffer := io.BytesIO(), **arrays)
-    playlists.save(folder / "z.npz", buffer.getvalue())
+    with whole_file(folder / "z.npz") as part, part.open("wb") as file:
+        np.savez(file, **arrays)
     pictures = _pictures(heard, codes, centres, space)
     for cluster, picture in pictures.items():
-        playlists.save(folder / f"{cluster}.png", picture)
+        write_file(folder / f"{cluster}.png", picture)
     for items in (sections, heard.items):
         sound = onepage.kept(items, study.sr, folder / "sounds")  # where `Map` and `Rows` look
         Parallel(2, backend="threading")(delayed(sound)(i) for i in range(len(items)))

@@ -1,0 +1,129 @@
+"""What everybody needs who makes files: whole or not there, hashed, named, counted on a bar."""
+
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name to write to, which becomes `path` at the end of the block; or leave nothing.
+
+    Parameters
+    ----------
+    path
+        The file to make or to replace, in a folder that is there.
+
+    Yields
+    ------
+    Path
+        A name in the same folder that no other process has, and that ends in ``.part``.
+    """
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        with suppress(OSError):  # what went wrong before is the better message
+            part.unlink()
+
+
+def write_file(path: Path, content: str | bytes) -> Path:
+    """Write a file, whole or not at all; its folder is made.
+
+    Parameters
+    ----------
+    path
+        The file to make or to replace.
+    content
+        Bytes, or text for UTF-8, in which names that are no valid text are escaped.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_bytes(content)
+    return path
+
+
+def write_json(path: Path, value: object) -> Path:
+    """Write plain values as json with sorted keys, as `write_file` does."""
+    return write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def sha256_of(path: Path | str) -> str:
+    """Return the sha256 of a file's bytes as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def progress(rows: Iterable | None, label: str, unit: str, **options) -> tqdm:
+    """Return a bar on stderr that counts what passes; seldom drawn where nobody watches.
+
+    Parameters
+    ----------
+    rows
+        What to pass on; None for a bar that its owner moves.
+    label, unit
+        What is done, and one of what is counted.
+    **options
+        Of tqdm, such as `total` and `delay` (in seconds).
+    """
+    pace_s = 0.1 if sys.stderr.isatty() else 10  # logs and notebooks keep every state of a bar
+    return tqdm(rows, label, unit=unit, mininterval=pace_s, **options)
+
+
+def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) -> dict[Path, str]:
+    """Name what files become, with a number where that would be another file's place.
+
+    Parameters
+    ----------
+    files
+        Files of any folders.
+    folder
+        Where it goes.
+    endings
+        What is added to the name of a file, for each thing that it becomes.
+
+    Returns
+    -------
+    dict
+        File -> name without its ending; no two differ in upper and lower case alone.
+    """
+    taken = {str(file.resolve()).casefold() for file in files}
+    names = {}
+    for file in files:
+        for number in count(1):
+            name = file.stem[:60] + (f"-{number}" if number > 1 else "")
+            paths = [folder / f"{name}{end}" for end in endings]
+            made = {str(path.resolve()).casefold() for path in paths}
+            if not made & taken:
+                break
+        names[file], taken = name, taken | made
+    return names
+
+
+def pick(table: dict, name: str, kind: str):
+    """Return one entry of a named table, or say which names there are.
+
+    Raises
+    ------
+    ValueError
+        If `name` is not in `table`.
+    """
+    if name not in table:
+        raise ValueError(f"there is no {kind} named {name!r}; choose one of: {', '.join(table)}")
+    return table[name]
