@@ -19,6 +19,17 @@ from musiclatent.files import (
 )
 
 
+def test_the_ground_floor_stands_on_nothing_of_ours_and_on_nothing_heavy():
+    code = (
+        "import sys, musiclatent.errors, musiclatent.files; "
+        "heavy = {'torch', 'matplotlib', 'librosa', 'pandas', 'numpy'} & {*sys.modules}; "
+        "ours = {name for name in sys.modules if name.startswith('musiclatent.')}; "
+        "sys.exit(repr(heavy | ours - {'musiclatent.errors', 'musiclatent.files'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == "set()"
+
+
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     assert write_file(path, "first") == path
