@@ -7,12 +7,14 @@ arrays for a model, `pair` says by what, and `sound` goes all the way back. `Wav
 simplest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent import audio
 from musiclatent.config import SR
@@ -120,16 +122,54 @@ def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float,
         If the file cannot be read; for a file that is cut short, after its last full window.
     """
     n = _samples(sr, window_s)
-    rest, count = np.empty(0, np.float32), 0
-    for block in audio.blocks(path, sr):
-        rest = np.concatenate([rest, block]) if len(rest) else block
-        whole = len(rest) // n * n
-        for y in rest[:whole].reshape(-1, n):
-            yield count * n / sr, y
-            count += 1
-        rest = rest[whole:]
-    if len(rest) and (not count or 2 * len(rest) >= n):
-        yield count * n / sr, np.pad(rest, (0, n - len(rest)))
+    count = 0
+    for part in frames(audio.blocks(path, sr), n, n, rest=True):
+        length = part.shape[1]
+        for y in part:
+            if 2 * length >= n or (length and not count):
+                yield count * n / sr, np.pad(y, (0, n - length))
+                count += 1
+
+
+def frames(
+    blocks: Iterable[np.ndarray], n: int, hop: int, *, centre: bool = False, rest: bool = False
+) -> Iterator[np.ndarray]:
+    """Cut a stream into overlapping frames, in constant memory, whatever the size of its blocks.
+
+    Parameters
+    ----------
+    blocks
+        Samples ``(N,)``, block after block, as `audio.blocks` gives.
+    n, hop
+        Samples in a frame, and from one frame to the next; the hop is at most n.
+    centre
+        Whether frames are centred on the multiples of the hop: half a frame of zeros goes before
+        the samples, and half a frame follows.
+    rest
+        Whether the frame that the end of the stream cuts short is yielded too, perhaps empty.
+
+    Yields
+    ------
+    array (T, n), float32
+        The frames that a block completes, perhaps none: one array for each block, and one for the
+        end. With `rest` one more, ``(1, m)`` with m < n: what stands where the next frame begins.
+
+    Raises
+    ------
+    ValueError
+        If the hop is below 1 or above n.
+    """
+    if not 1 <= hop <= n:
+        raise ValueError(f"the hop is {hop}; frames of {n} samples take 1 to {n}")
+    zeros = np.zeros(n // 2 if centre else 0, np.float32)
+    left = zeros
+    for block in chain(blocks, [zeros]):
+        left = np.concatenate([left, block], dtype=np.float32)
+        count = max(0, (len(left) - n) // hop + 1)
+        yield sliding_window_view(left, n)[::hop] if count else np.empty((0, n), np.float32)
+        left = left[count * hop :]
+    if rest:
+        yield left[None]
 
 
 def _samples(sr: int, window_s: float) -> int:

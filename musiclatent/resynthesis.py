@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from musiclatent import audio
-from musiclatent.excerpts import windows
+from musiclatent.excerpts import frames, windows
 from musiclatent.models.blocks import Trained, mrstft, sisdr
 from musiclatent.spectrograms import Transform
 
@@ -82,15 +82,14 @@ def _fade(n: int) -> np.ndarray:
 
 
 def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Cut joined blocks into windows (n,) and say how much of each is sound; pad the last."""
-    rest, shared = np.empty(0, np.float32), 0
-    for block in blocks:
-        rest = np.concatenate([rest, block], dtype=np.float32)
-        while len(rest) >= n:
-            yield rest[:n], n
-            rest, shared = rest[hop:], n - hop
-    if len(rest) > shared:
-        yield np.pad(rest, (0, n - len(rest))), len(rest)
+    """Yield windows (n,) of joined blocks, the last padded, and how much of each is sound."""
+    shared = 0
+    for part in frames(blocks, n, hop, rest=True):
+        length = part.shape[1]
+        for y in part:
+            if length > shared:  # else the window before holds all of it
+                yield np.pad(y, (0, n - length)), length
+            shared = n - hop
 
 
 @torch.no_grad()

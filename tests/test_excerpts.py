@@ -5,13 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.excerpts import Waveform, windows
+from musiclatent.excerpts import Waveform, frames, windows
 
 
 def noise(n: int) -> np.ndarray:
@@ -73,6 +74,57 @@ def test_a_file_that_cannot_be_read(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     with pytest.raises(audio.AudioError, match=r"a\.wav"):
         next(windows(tmp_path / "a.wav", 8000, 1.0))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    n_samples=st.integers(0, 300),
+    cuts=st.lists(st.integers(0, 300), max_size=8),
+    n=st.integers(1, 40),
+    hop=st.integers(1, 40),
+)
+def test_frames_do_not_depend_on_blocks(n_samples, cuts, n, hop):
+    y, hop = noise(n_samples), min(hop, n)
+    blocks = np.split(y, sorted(min(cut, n_samples) for cut in cuts))
+    *parts, rest = frames(blocks, n, hop, rest=True)
+    assert len(parts) == len(blocks) + 1  # one array for each block: streams go side by side
+    cut = np.concatenate(parts)
+    count = max(0, (n_samples - n) // hop + 1)
+    assert cut.shape == (count, n)
+    assert cut.dtype == np.float32
+    assert all(np.array_equal(cut[i], y[i * hop : i * hop + n]) for i in range(count))
+    assert np.array_equal(rest, y[None, count * hop :])
+    assert rest.shape[1] < n
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(("n", "hop"), [(64, 16), (64, 64), (63, 10)])
+def test_frames_are_those_of_librosa(size, n, hop):
+    y = noise(640)
+    blocks = [y[i : i + size] for i in range(0, len(y), size)]
+    cut = np.concatenate(list(frames(blocks, n, hop)))
+    assert np.array_equal(cut, librosa.util.frame(y, frame_length=n, hop_length=hop, axis=0))
+    centred = np.concatenate(list(frames(blocks, n, hop, centre=True)))
+    padded = np.pad(y, n // 2)
+    assert np.array_equal(
+        centred, librosa.util.frame(padded, frame_length=n, hop_length=hop, axis=0)
+    )
+
+
+def test_frames_of_too_little():
+    assert [part.shape for part in frames([], 8, 4)] == [(0, 8)]
+    assert [part.shape for part in frames([], 8, 4, centre=True)] == [(1, 8)]
+    assert [part.shape for part in frames([], 8, 4, rest=True)] == [(0, 8), (1, 0)]
+    assert [part.shape for part in frames([noise(7)], 8, 4, rest=True)][-1] == (1, 7)
+    *_, last, rest = frames([noise(8), noise(8)], 8, 8, rest=True)
+    assert last.shape == (0, 8)  # an exact multiple leaves nothing
+    assert rest.shape == (1, 0)
+
+
+@pytest.mark.parametrize("hop", [0, -1, 9])
+def test_frames_that_would_lose_samples(hop):
+    with pytest.raises(ValueError, match=f"the hop is {hop}; frames of 8 samples take 1 to 8"):
+        next(frames([noise(20)], 8, hop))
 
 
 def test_waveform_keeps_the_samples():

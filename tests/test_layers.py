@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
-    "config compiled experiments studies decoders audio fingerprint demo archives fetch splits "
-    "tables datasets corpora excerpts yardsticks coding phases stfts spectrograms attributes "
+    "config compiled experiments studies decoders audio excerpts fingerprint demo archives fetch "
+    "splits tables datasets corpora yardsticks coding phases stfts spectrograms attributes "
     "mel_attributes shards cache harmony clipping sections keys rhythm structure atoms neighbours "
     "versions datamodules models runs pretrained trainers supervised training latents resynthesis "
     "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
