@@ -11,8 +11,10 @@ import pandas as pd
 
 from musiclatent import audio, config, latents, pretrained, spectrograms, studies, training, views
 from musiclatent.audio import AudioError
+from musiclatent.cache import ORIGIN, WINDOW
 from musiclatent.config import Study, Workspace, pick
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.excerpts import Grid
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
 from musiclatent.models.vggish import VGGish
@@ -20,7 +22,6 @@ from musiclatent.runs import Run
 
 EXPERIMENTS = {"mel-crnn": "mel-crnn-6", "mel-cae": "mel-cae-1"}  # rows of the study mel
 NAMES = ("vggish", *EXPERIMENTS)
-COMMON = ["item_id", "path", "label", "group", "split"]
 PATCH_S, HOP_S = vggish.PATCH / vggish.SR, vggish.PATCH_HOP / vggish.SR
 
 
@@ -123,7 +124,7 @@ def per_second(known: Latents) -> tuple[np.ndarray, pd.DataFrame]:
     seconds = max(1, round(known.provenance["window_s"]))
     frames = np.array_split(known.shaped(), seconds, axis=2)
     z = np.stack([part.mean(axis=2) for part in frames], axis=1)  # B x seconds x K
-    rows = known.items[[*COMMON, "start_s", "end_s", "silent"]]
+    rows = known.items[WINDOW]
     rows = rows.iloc[np.arange(len(rows)).repeat(seconds)]
     start_s = rows["start_s"] + np.tile(np.arange(seconds), len(known.items))
     end_s = np.fmin(start_s + 1.0, rows["end_s"])
@@ -144,7 +145,7 @@ def _vggish(study: Study, space: Workspace) -> Parts:
             bad.append((item.path, f"{error.reason}; {error.remedy}"))
             continue
         start_s = np.arange(len(z)) * HOP_S
-        same = {name: getattr(item, name) for name in COMMON}
+        same = {name: getattr(item, name) for name in ORIGIN}
         rows.append(pd.DataFrame(same | {"start_s": start_s, "end_s": start_s + PATCH_S}))
         found.append(z)
     if not found:
@@ -155,7 +156,7 @@ def _vggish(study: Study, space: Workspace) -> Parts:
     )
 
 
-def _stored(model, path: Path, folder: Path) -> np.ndarray:
+def _stored(model: VGGish, path: Path, folder: Path) -> np.ndarray:
     """Read the embedding of a file with the same bytes, or compute and keep it."""
     with path.open("rb") as file:
         store = folder / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.npy"
@@ -195,12 +196,11 @@ def inputs(name: str, items: pd.DataFrame, profile: str) -> tuple[np.ndarray, np
         patches = np.stack([vggish.log_mel(y)[0] for y in sounds])  # B x 96 x 64
         return patches.transpose(0, 2, 1), np.zeros(len(items), int)
     take = spectrograms.transform(studies.study("mel", profile))
-    second = (items["start_s"] % take.window_s).round().astype(int).to_numpy()
+    grid = Grid(take.sr, take.window_s)
+    second = grid.offset_s(items["start_s"]).round().astype(int).to_numpy()
     x = np.zeros((len(items), *take.shape), np.float32)
     for i, row in enumerate(items.itertuples()):
-        start_s = max(0.0, row.start_s - second[i])
-        y = audio.read(row.path, take.sr, start_s=start_s, duration_s=take.window_s)[0]
-        x[i] = take(librosa.util.fix_length(y, size=round(take.window_s * take.sr)))
+        x[i] = take(grid.read(row.path, max(0.0, row.start_s - second[i])))
     return take.model_input(x), second
 
 

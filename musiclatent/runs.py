@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 
 from musiclatent.config import Experiment, pick
+from musiclatent.excerpts import Transform
 from musiclatent.models import blocks, deep, genre, judge, mel, sparse, vae, waveform
-from musiclatent.spectrograms import Transform
 
 MODELS = {
     model.__name__: model

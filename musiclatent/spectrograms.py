@@ -15,7 +15,7 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR, Study, pick
-from musiclatent.excerpts import Waveform
+from musiclatent.excerpts import Transform, Waveform
 from musiclatent.stfts import LogSTFT, Scaled
 
 AMIN = 1e-10  # power below which all is silence: -100 dB
@@ -264,7 +264,6 @@ def _checked_db(x_db: np.ndarray) -> np.ndarray:
     return x_db
 
 
-Transform = Waveform | LogMel | LogSTFT
 TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel, LogSTFT)}
 
 

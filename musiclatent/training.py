@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 from musiclatent import __version__, config, neighbours
 from musiclatent.config import SEED, Experiment, Workspace
-from musiclatent.datamodules import SPLITS, CorpusDataModule
+from musiclatent.datamodules import CorpusDataModule
 from musiclatent.models.blocks import Trained
 from musiclatent.runs import MODELS, Run, evaluate, load, read_run, write_json
+from musiclatent.splits import SPLITS
 from musiclatent.trainers import (
     Clock,
     Curves,

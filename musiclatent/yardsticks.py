@@ -1,14 +1,12 @@
 """What people use without a trained model: a windowed cosine transform, Opus, fewer samples.
 
-Each is a frozen dataclass of plain values with `form`, `encode` from waveforms (B, N) to a code,
-and `decode` back to (B, N). The form says what a code is, see `musiclatent.coding`: ``dense`` is an
-array (B, K, T), ``sparse`` an array (B, 2, k) of values and positions, ``bytes`` a list of packets.
+Each is a `Coder`, and a frozen dataclass of plain values.
 """
 
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import soxr
@@ -21,6 +19,22 @@ LAG_S = 0.02  # largest delay of a decoder that is looked for
 
 class MissingToolError(RuntimeError):
     """A program that a yardstick needs is not there; the message says which, and how to get it."""
+
+
+class Coder(Protocol):
+    """Turn excerpts into codes and back.
+
+    The form says what a code is, see `musiclatent.coding`: ``dense`` is an array (B, K, T),
+    ``sparse`` an array (B, 2, k) of values and positions, ``bytes`` a list of packets.
+    """
+
+    form: str
+
+    def encode(self, x: np.ndarray) -> np.ndarray | list[bytes]:
+        """Return the code of waveforms (B, N)."""
+
+    def decode(self, z: np.ndarray | list[bytes]) -> np.ndarray:
+        """Return the waveforms (B, N) of a code."""
 
 
 @dataclass(frozen=True)

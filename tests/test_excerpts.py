@@ -12,7 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.excerpts import Waveform, frames, windows
+from musiclatent.attributes import Attributes
+from musiclatent.clipping import Clipping
+from musiclatent.excerpts import Grid, Measurement, Transform, Waveform, frames, windows
+from musiclatent.harmony import Harmony
+from musiclatent.spectrograms import TRANSFORMS
 
 
 def noise(n: int) -> np.ndarray:
@@ -53,6 +57,34 @@ def test_windows_do_not_depend_on_blocks(tmp_path, monkeypatch):
     small = list(windows(path, 8000, 0.7))
     assert [start for start, _ in small] == [start for start, _ in whole]
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(small, whole, strict=True))
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(n=st.integers(1, 4000), size=st.integers(1, 900))
+def test_the_grid_knows_where_windows_stand(tmp_path, n, size):
+    path, grid = (
+        audio.write(tmp_path / "a.wav", noise(n), 8000, subtype="FLOAT"),
+        Grid(8000, size / 8000),
+    )
+    starts, parts = zip(*windows(path, 8000, size / 8000), strict=True)
+    starts = np.array(starts)
+    assert grid.n == size
+    assert np.array_equal(grid.place(starts), np.arange(len(parts)))
+    assert len(parts) <= max(1, grid.most(n / 8000))
+    assert grid.span_s(len(parts)) == pytest.approx(len(parts) * size / 8000)
+    ends = grid.end_s(starts, n / 8000)
+    assert np.allclose(ends[:-1], starts[1:])
+    assert ends[-1] == min(starts[-1] + size / 8000, n / 8000)
+    assert np.array_equal(grid.end_s(starts), starts + size / 8000)
+    assert np.allclose(grid.offset_s(starts + size / 16_000), size / 16_000)
+    for start_s, y in zip(starts, parts, strict=True):
+        assert np.array_equal(grid.read(path, start_s), y)
+
+
+def test_a_window_beyond_what_is_known_of_its_file_has_its_whole_length():
+    assert Grid(8000, 2.0).end_s(np.array([0.0, 4.0]), np.array([np.nan, 3.0])).tolist() == [2, 6]
 
 
 def test_windows_are_resampled_and_mono(tmp_path):
@@ -125,6 +157,27 @@ def test_frames_of_too_little():
 def test_frames_that_would_lose_samples(hop):
     with pytest.raises(ValueError, match=f"the hop is {hop}; frames of 8 samples take 1 to 8"):
         next(frames([noise(20)], 8, hop))
+
+
+def _names(protocol: type) -> set[str]:
+    kinds = [kind for kind in protocol.__mro__ if kind.__module__ == Transform.__module__]
+    names = {name for kind in kinds for name in (*vars(kind), *kind.__annotations__)}
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("kind", [*TRANSFORMS.values(), Attributes, Clipping, Harmony])
+def test_every_transform_keeps_its_contract(kind):
+    protocol = Transform if kind.kind in TRANSFORMS else Measurement
+    made = kind(window_s=2.0)
+    assert not {name for name in _names(protocol) if not hasattr(made, name)}
+    y = noise(2 * made.sr)
+    x = made(y)
+    assert x.shape == made.shape
+    if protocol is Transform:
+        assert {"model_input", "hop_length", "shape"} < _names(protocol)
+        back = made.sound(made.model_input(x[None]), *made.pair(x[None]))
+        assert back.shape[0] == 1
+        assert abs(back.shape[1] - len(y)) < made.hop_length
 
 
 def test_waveform_keeps_the_samples():
