@@ -6,9 +6,13 @@ they add up to.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import librosa
 import numpy as np
+import pandas as pd
+
+from musiclatent.excerpts import Grid
 
 BANDS = 64  # mel bands
 FRAME = 1024  # samples
@@ -48,6 +52,14 @@ def energy(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.ndarray:
     return found
 
 
+class Encoded(Protocol):
+    """What is read here of `latents.Latents`, which stands further right."""
+
+    z: np.ndarray  # (B, D), one row per window
+    items: pd.DataFrame  # one row per window
+    provenance: dict  # what made them, see `maps`
+
+
 def maps(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     """Return latents as maps that follow time: dense ones as they are, the atoms of sparse ones.
 
@@ -67,7 +79,8 @@ def maps(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     z = np.asarray(z).reshape(len(z), *provenance["latent_shape"])
     if "hops" not in provenance:
         return z
-    samples, sr = round(provenance["window_s"] * provenance["sr"]), provenance["sr"]
+    sr = provenance["sr"]
+    samples = Grid(sr, provenance["window_s"]).n
     found = np.empty((len(z), BANDS, -(-samples // FRAME)), np.float32)
     for start in range(0, len(z), BATCH):
         part = slice(start, start + BATCH)

@@ -25,11 +25,11 @@ from musiclatent import (
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.neighbours import interval
+from musiclatent.splits import SPLITS
 
 SEEDS = 5
 FOLDS = 5  # of a random split: one is the test part
 KINDS = ("filtered", "random")  # splits of the table
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -251,9 +251,9 @@ def rotated(
     Verdict
         On all rows of the three parts.
     """
-    inside = np.isin(np.asarray(split, str), PARTS)
+    inside = np.isin(np.asarray(split, str), SPLITS)
     found = []
-    for part in PARTS:
+    for part in SPLITS:
         held = _part(split, part)
         found.append(judge(name, x, labels, inside & ~held, held, seeds))
     same = [verdict.classes.tolist() for verdict in found]

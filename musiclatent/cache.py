@@ -32,11 +32,14 @@ import pandas as pd
 
 from musiclatent import compiled, shards
 from musiclatent.errors import CacheError
+from musiclatent.excerpts import Grid, Measurement
 from musiclatent.files import progress
 from musiclatent.shards import File
 
-ITEM = ["item_id", "path", "label", "group", "split", "seconds"]
-INDEX = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "silent", "row", "key"]
+ORIGIN = ["item_id", "path", "label", "group", "split"]  # columns of all tables of a corpus
+ITEM = [*ORIGIN, "seconds"]  # one row per recording
+WINDOW = [*ORIGIN, "start_s", "end_s", "silent"]  # one row per window
+INDEX = [*WINDOW, "row", "key"]  # one row per cached window
 CONNECT_S = 10  # how long to wait for a Dask scheduler
 _PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
 _log = logging.getLogger("musiclatent")
@@ -64,7 +67,7 @@ class Cached:
 
 def build(
     items: pd.DataFrame,
-    transform,
+    transform: Measurement,
     folder: Path,
     *,
     n_jobs: int = 1,
@@ -77,8 +80,7 @@ def build(
     items
         Corpus index with the columns item_id, path, label, group, split, seconds.
     transform
-        Such as `excerpts.Waveform`: a frozen dataclass of plain values with `sr` (Hz), `window_s`,
-        `shape`, `kind`, `version`, called with y (N,) float32.
+        What is computed of a window, such as `excerpts.Waveform`.
     folder
         Folder of this cache, one for each transform and corpus.
     n_jobs
@@ -155,7 +157,9 @@ def _publish(folder: Path) -> None:
         ready.rmdir()
 
 
-def _build(items: pd.DataFrame, transform, folder: Path, n_jobs: int, scheduler) -> None:
+def _build(
+    items: pd.DataFrame, transform: Measurement, folder: Path, n_jobs: int, scheduler: str | None
+) -> None:
     """Compute what is missing and write the merged files."""
     old, seen = _merged(folder)
     left = shards.finished(folder, transform)
@@ -183,7 +187,7 @@ def _merged(folder: Path) -> tuple[pd.DataFrame, dict]:
     return index, dict(zip(stamps, seen["sha256"], strict=True))
 
 
-def _look_up(path: str, seen: dict, transform) -> File:
+def _look_up(path: str, seen: dict, transform: Measurement) -> File:
     """Take the hash of a file that did not change since the last run."""
     try:
         stamp = shards.stamp(path)
@@ -194,7 +198,12 @@ def _look_up(path: str, seen: dict, transform) -> File:
 
 
 def _run(
-    todo: list[File], transform, folder: Path, known: set[bytes], n_jobs: int, scheduler
+    todo: list[File],
+    transform: Measurement,
+    folder: Path,
+    known: set[bytes],
+    n_jobs: int,
+    scheduler: str | None,
 ) -> Iterator[File]:
     """Compute here into one shard, or let workers write a shard for each file."""
     if not todo:
@@ -263,7 +272,12 @@ def _rows(old: pd.DataFrame, files: list[File]) -> pd.DataFrame:
 
 
 def _write(
-    items: pd.DataFrame, files: dict, rows: pd.DataFrame, old: pd.DataFrame, transform, folder: Path
+    items: pd.DataFrame,
+    files: dict,
+    rows: pd.DataFrame,
+    old: pd.DataFrame,
+    transform: Measurement,
+    folder: Path,
 ) -> None:
     """Write the merged files aside, then let them count all at once."""
     seen = pd.DataFrame([vars(file) for file in files.values() if not file.reason])
@@ -272,8 +286,7 @@ def _write(
     draft.mkdir()
     if not index[["key", "start_s"]].equals(old[["key", "start_s"]]):
         _merge(index, transform, folder, draft / "x.npy")
-    heard_s = index["seconds"].where(index["seconds"] > index["start_s"])  # the rest is padding
-    end_s = np.fmin(index["start_s"] + transform.window_s, heard_s)
+    end_s = Grid(transform.sr, transform.window_s).end_s(index["start_s"], index["seconds"])
     index = index.assign(end_s=end_s, row=np.arange(len(index)))
     index[INDEX].to_parquet(draft / "index.parquet", index=False)
     seen[["path", "size", "mtime_ns", "sha256"]].to_parquet(draft / "seen.parquet", index=False)
@@ -285,7 +298,7 @@ def _write(
     _publish(folder)
 
 
-def _merge(index: pd.DataFrame, transform, folder: Path, target: Path) -> None:
+def _merge(index: pd.DataFrame, transform: Measurement, folder: Path, target: Path) -> None:
     """Lay the rows of all items behind one another; a shard that is just that takes the name."""
     head, size = shards.header(len(index), transform.shape), shards.row_bytes(transform)
     follows = (index["source"] == index["source"].shift()) & (index["row"].diff() == 1)
@@ -331,13 +344,13 @@ def _load(folder: Path) -> Cached:
     return Cached(x, items, pd.read_csv(folder / "quarantine.csv", dtype=str))
 
 
-def _cannot_write(error: OSError, items: pd.DataFrame, transform, folder: Path) -> str:
+def _cannot_write(error: OSError, items: pd.DataFrame, transform: Measurement, folder: Path) -> str:
     """Say what is kept, how much space is needed, and what to do."""
     kept = [
         *_merged(folder)[0]["path"],
         *(file.path for file in shards.finished(folder, transform)),
     ]
-    n_rows = np.ceil(items["seconds"] / transform.window_s).sum()
+    n_rows = Grid(transform.sr, transform.window_s).most(items["seconds"]).sum()
     reason = os.strerror(error.errno) if error.errno else str(error)
     return (
         f"cannot write the cache in {str(folder)!r}: {reason};"

@@ -13,6 +13,7 @@ from musiclatent.config import Study
 from musiclatent.errors import AudioError
 from musiclatent.excerpts import windows
 from musiclatent.files import progress, unique_names, write_file
+from musiclatent.networks import Classifier
 from musiclatent.shards import SILENT
 from musiclatent.spectrograms import transform
 
@@ -20,13 +21,13 @@ BATCH = 64  # sections at once
 SHOWN_S = 3600.0  # longest waveform that a picture shows
 
 
-def sections(network, study: Study, file: Path) -> pd.DataFrame:
+def sections(network: Classifier, study: Study, file: Path) -> pd.DataFrame:
     """Tell the probability of each genre in every section of a file.
 
     Parameters
     ----------
     network
-        A trained `networks.Classifier`.
+        A trained network.
     study
         The study, which knows the rate and the length of a section.
     file
@@ -58,7 +59,7 @@ def sections(network, study: Study, file: Path) -> pd.DataFrame:
 
 
 def classify(
-    network, study: Study, files: Sequence[Path], folder: Path
+    network: Classifier, study: Study, files: Sequence[Path], folder: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Name the genre of files, and write for each a table and a picture of its sections.
 

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio, demo, fingerprint, splits, tables
+from musiclatent.cache import ITEM
 from musiclatent.config import PROFILES, DemoSize
 from musiclatent.datasets import DATASETS, Dataset, plain
 from musiclatent.errors import AudioError, CorpusError
 from musiclatent.files import pick, progress, sha256_of
 
-COLUMNS = ("item_id", "path", "label", "group", "split", "seconds")
 DEMO = {f"demo-{kind}": kind for kind in demo.KINDS}
 NAMES = (*DEMO, *DATASETS)
 SUMS = "SHA256SUMS"
@@ -41,7 +41,7 @@ class Corpus:
     name
         Its name.
     items
-        One row an item: `COLUMNS` and the corpus' own columns; path is absolute.
+        One row an item: `cache.ITEM` and the corpus' own columns; path is absolute.
     quarantine
         Files set aside: path, reason.
     """
@@ -420,7 +420,7 @@ def _kept(corpus: Corpus, labels: Sequence[str] | None) -> Corpus:
 def _tidy(items: pd.DataFrame) -> pd.DataFrame:
     """Sort by item, with the common columns first."""
     items = items.sort_values("item_id", ignore_index=True)
-    return items[[*COLUMNS, *(c for c in items.columns if c not in COLUMNS)]]
+    return items[[*ITEM, *(c for c in items.columns if c not in ITEM)]]
 
 
 def _table(rows: Iterable[tuple]) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from musiclatent.clipping import Clipping
 from musiclatent.config import Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.embeddings import Parts
+from musiclatent.excerpts import Grid, Measurement
 from musiclatent.files import pick
 from musiclatent.harmony import Harmony
 from musiclatent.mixdown import Mix
@@ -83,7 +84,7 @@ class Collection:
     @cached_property
     def places(self) -> np.ndarray:
         """Place of each of `sections` in its track, from 0."""
-        return (self.sections["start_s"] / self.study.window_s).round().astype(int).to_numpy()
+        return Grid(self.study.sr, self.study.window_s).place(self.sections["start_s"]).to_numpy()
 
     @cached_property
     def loud(self) -> pd.DataFrame:
@@ -365,7 +366,9 @@ def _index(study: Study, space: Workspace) -> corpora.Corpus:
     return CorpusDataModule.of_study(study, space).index()
 
 
-def _cached(study: Study, space: Workspace, kind: type, scheduler: str = "") -> cache.Cached:
+def _cached(
+    study: Study, space: Workspace, kind: type[Measurement], scheduler: str = ""
+) -> cache.Cached:
     """Compute a transform of every section, or read it."""
     take = kind(window_s=study.window_s)
     folder = space.folder("cache") / f"{take.kind}-{take.window_s:g}s-{take.sr}hz"

@@ -12,11 +12,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from musiclatent import cache, config, corpora
 from musiclatent.config import SEED, DemoSize, Study, Workspace
-from musiclatent.excerpts import Waveform
+from musiclatent.excerpts import Transform, Waveform
 from musiclatent.spectrograms import transform
+from musiclatent.splits import SPLITS
 from musiclatent.stfts import LogSTFT
-
-SPLITS = ("train", "validation", "test")
 
 
 class Windows(Dataset):
@@ -31,10 +30,10 @@ class Windows(Dataset):
     codes
         Code of each cached window's label (W,), -1 where it is unknown.
     transform
-        What turns a cached window into a model's input, see `excerpts.Waveform`.
+        What turns a cached window into a model's input, see `excerpts.Transform`.
     """
 
-    def __init__(self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform):
+    def __init__(self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform):
         self.x, self.rows, self.codes, self.transform = x, rows, codes, transform
 
     def __len__(self) -> int:
@@ -123,7 +122,7 @@ class CorpusDataModule(pl.LightningDataModule):
     work
         Folder for what the corpora need to keep, ``corpora`` in `folder` unless told otherwise.
     transform
-        What a window becomes, as `excerpts.Waveform`.
+        What a window becomes.
     split
         Name of the split; see `corpora.load`.
     demo
@@ -149,7 +148,7 @@ class CorpusDataModule(pl.LightningDataModule):
         root: Path,
         *,
         work: Path | None = None,
-        transform=Waveform(),  # noqa: B008, frozen
+        transform: Transform = Waveform(),  # noqa: B008, frozen
         split: str = "group",
         demo: DemoSize | None = None,
         keep: dict[str, tuple[str, ...]] | None = None,

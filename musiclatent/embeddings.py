@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio, config, latents, pretrained, spectrograms, studies, training, views
+from musiclatent.cache import ORIGIN, WINDOW
 from musiclatent.config import Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError
+from musiclatent.excerpts import Grid
 from musiclatent.files import pick, sha256_of, whole_file
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
@@ -19,7 +21,6 @@ from musiclatent.runs import Run
 
 EXPERIMENTS = {"mel-crnn": "mel-crnn-6", "mel-cae": "mel-cae-1"}  # rows of the study mel
 NAMES = ("vggish", *EXPERIMENTS)
-COMMON = ["item_id", "path", "label", "group", "split"]
 PATCH_S, HOP_S = vggish.PATCH / vggish.SR, vggish.PATCH_HOP / vggish.SR
 
 
@@ -122,7 +123,7 @@ def per_second(known: Latents) -> tuple[np.ndarray, pd.DataFrame]:
     seconds = max(1, round(known.provenance["window_s"]))
     frames = np.array_split(known.shaped(), seconds, axis=2)
     z = np.stack([part.mean(axis=2) for part in frames], axis=1)  # B x seconds x K
-    rows = known.items[[*COMMON, "start_s", "end_s", "silent"]]
+    rows = known.items[WINDOW]
     rows = rows.iloc[np.arange(len(rows)).repeat(seconds)]
     start_s = rows["start_s"] + np.tile(np.arange(seconds), len(known.items))
     end_s = np.fmin(start_s + 1.0, rows["end_s"])
@@ -143,7 +144,7 @@ def _vggish(study: Study, space: Workspace) -> Parts:
             bad.append((item.path, error.advice))
             continue
         start_s = np.arange(len(z)) * HOP_S
-        same = {name: getattr(item, name) for name in COMMON}
+        same = {name: getattr(item, name) for name in ORIGIN}
         rows.append(pd.DataFrame(same | {"start_s": start_s, "end_s": start_s + PATCH_S}))
         found.append(z)
     if not found:
@@ -154,7 +155,7 @@ def _vggish(study: Study, space: Workspace) -> Parts:
     )
 
 
-def _stored(model, path: Path, folder: Path) -> np.ndarray:
+def _stored(model: VGGish, path: Path, folder: Path) -> np.ndarray:
     """Read the embedding of a file with the same bytes, or compute and keep it."""
     store = folder / f"{sha256_of(path)}.npy"
     if not store.exists():
@@ -191,12 +192,11 @@ def inputs(name: str, items: pd.DataFrame, profile: str) -> tuple[np.ndarray, np
         patches = np.stack([vggish.log_mel(y)[0] for y in sounds])  # B x 96 x 64
         return patches.transpose(0, 2, 1), np.zeros(len(items), int)
     take = spectrograms.transform(studies.study("mel", profile))
-    second = (items["start_s"] % take.window_s).round().astype(int).to_numpy()
+    grid = Grid(take.sr, take.window_s)
+    second = grid.offset_s(items["start_s"]).round().astype(int).to_numpy()
     x = np.zeros((len(items), *take.shape), np.float32)
     for i, row in enumerate(items.itertuples()):
-        start_s = max(0.0, row.start_s - second[i])
-        y = audio.read(row.path, take.sr, start_s=start_s, duration_s=take.window_s)[0]
-        x[i] = take(librosa.util.fix_length(y, size=round(take.window_s * take.sr)))
+        x[i] = take(grid.read(row.path, max(0.0, row.start_s - second[i])))
     return take.model_input(x), second
 
 

@@ -1,21 +1,138 @@
-"""Cut files into windows, and turn windows into what a model takes.
+"""Cut files into windows and streams into frames, and say what a transform of a window is.
 
-A transform is a frozen dataclass of plain values with `kind`, `version`, `first_only` (whether a
-file gives one window and the rest is cut), `sr`, `window_s`, `hop_length`, `shape` and a call
-from samples ``(N,)`` to one array of that shape, which the cache keeps; `model_input` scales such
-arrays for a model, `pair` says by what, and `sound` goes all the way back. `Waveform` is the
-simplest.
+`Grid` alone decides where a window begins and ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent import audio
 from musiclatent.config import SR
+
+
+class Measurement(Protocol):
+    """Turn a window into one array, which the cache keeps.
+
+    A frozen dataclass of plain values: these, `kind` and `version` name what is kept, so that a
+    change of any of them computes it anew.
+    """
+
+    kind: str  # of the transform, such as "logmel"
+    version: int  # raised by hand when the code gives other values
+    first_only: bool  # whether a file gives one window and the rest is cut
+    sr: int  # sampling rate in Hz
+    window_s: float  # length of a window in seconds
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one output."""
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Return an array of `shape` of the samples ``(N,)`` of one window, in [-1, 1]."""
+
+
+class Transform(Measurement, Protocol):
+    """Turn a window into what a model takes, and what a model gives into sound.
+
+    `Waveform` is the simplest.
+    """
+
+    hop_length: int  # samples from one place of the last axis to the next
+
+    def model_input(self, x: np.ndarray) -> np.ndarray:
+        """Scale outputs ``(..., *shape)`` as a model takes them."""
+
+    def pair(self, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return by what `model_input` scales outputs ``(..., *shape)``: `low` and `high`."""
+
+    def sound(
+        self,
+        x: np.ndarray,
+        low: np.ndarray | float | None = None,
+        high: np.ndarray | float | None = None,
+    ) -> np.ndarray:
+        """Return samples ``(B, N)`` of model outputs ``(B, *shape)``; `low`, `high` from `pair`."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the windows of a file begin and end: one behind the other, from its start.
+
+    Parameters
+    ----------
+    sr
+        Sampling rate in Hz.
+    window_s
+        Length of a window in seconds.
+    """
+
+    sr: int
+    window_s: float
+
+    @property
+    def n(self) -> int:
+        """Samples of a window: round(window_s * sr).
+
+        Raises
+        ------
+        ValueError
+            If a window holds none.
+        """
+        n = round(self.window_s * self.sr)
+        if n < 1:
+            raise ValueError(
+                f"a window of {self.window_s} s at {self.sr} Hz holds no sample; make it longer"
+            )
+        return n
+
+    def start_s(self, place: int) -> float:
+        """Return where the window at a place, from 0, begins, in seconds."""
+        return place * self.n / self.sr
+
+    def end_s(self, start_s: np.ndarray, seconds: np.ndarray | float = np.inf) -> np.ndarray:
+        """Return where windows that begin at `start_s` (B,) end, in files of so many seconds."""
+        length_s = np.where(seconds > start_s, seconds, np.nan)  # unknown where it is too short
+        return np.fmin(start_s + self.window_s, length_s)  # what follows the file is padding
+
+    def place(self, start_s: np.ndarray) -> np.ndarray:
+        """Return the places, from 0, of windows that begin at `start_s` (B,)."""
+        return np.round(start_s / self.window_s).astype(int)
+
+    def offset_s(self, time_s: np.ndarray) -> np.ndarray:
+        """Return how long after the start of their windows times (B,) lie, in seconds."""
+        return time_s % self.window_s
+
+    def span_s(self, count: int) -> float:
+        """Return how many seconds a number of windows last."""
+        return count * self.window_s
+
+    def most(self, seconds: np.ndarray) -> np.ndarray:
+        """Return how many windows files of some length (B,) have at most."""
+        return np.ceil(seconds / self.window_s)
+
+    def read(self, path: str | Path, start_s: float = 0.0) -> np.ndarray:
+        """Read the samples ``(N,)`` of one window again, as `windows` gave them.
+
+        Parameters
+        ----------
+        path
+            An audio file.
+        start_s
+            Where the window begins, in seconds.
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be read.
+        """
+        y, _ = audio.read(path, self.sr, start_s=start_s, duration_s=self.window_s)
+        return np.pad(y[: self.n], (0, max(0, self.n - len(y))))
 
 
 @dataclass(frozen=True)
@@ -41,7 +158,7 @@ class Waveform:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one output: ``(N,)``."""
-        return (_samples(self.sr, self.window_s),)
+        return (Grid(self.sr, self.window_s).n,)
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Return the window as float32.
@@ -119,22 +236,52 @@ def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float,
     AudioError
         If the file cannot be read; for a file that is cut short, after its last full window.
     """
-    n = _samples(sr, window_s)
-    rest, count = np.empty(0, np.float32), 0
-    for block in audio.blocks(path, sr):
-        rest = np.concatenate([rest, block]) if len(rest) else block
-        whole = len(rest) // n * n
-        for y in rest[:whole].reshape(-1, n):
-            yield count * n / sr, y
-            count += 1
-        rest = rest[whole:]
-    if len(rest) and (not count or 2 * len(rest) >= n):
-        yield count * n / sr, np.pad(rest, (0, n - len(rest)))
+    grid, count = Grid(sr, window_s), 0
+    n = grid.n
+    for part in frames(audio.blocks(path, sr), n, n, rest=True):
+        length = part.shape[1]
+        for y in part:
+            if 2 * length >= n or (length and not count):
+                yield grid.start_s(count), np.pad(y, (0, n - length))
+                count += 1
 
 
-def _samples(sr: int, window_s: float) -> int:
-    """Length of a window in samples."""
-    n = round(window_s * sr)
-    if n < 1:
-        raise ValueError(f"a window of {window_s} s at {sr} Hz holds no sample; make it longer")
-    return n
+def frames(
+    blocks: Iterable[np.ndarray], n: int, hop: int, *, centre: bool = False, rest: bool = False
+) -> Iterator[np.ndarray]:
+    """Cut a stream into overlapping frames, in constant memory, whatever the size of its blocks.
+
+    Parameters
+    ----------
+    blocks
+        Samples ``(N,)``, block after block, as `audio.blocks` gives.
+    n, hop
+        Samples in a frame, and from one frame to the next; the hop is at most n.
+    centre
+        Whether frames are centred on the multiples of the hop: half a frame of zeros goes before
+        the samples, and half a frame follows.
+    rest
+        Whether the frame that the end of the stream cuts short is yielded too, perhaps empty.
+
+    Yields
+    ------
+    array (T, n), float32
+        The frames that a block completes, perhaps none: one array for each block, and one for the
+        end. With `rest` one more, ``(1, m)`` with m < n: what stands where the next frame begins.
+
+    Raises
+    ------
+    ValueError
+        If the hop is below 1 or above n.
+    """
+    if not 1 <= hop <= n:
+        raise ValueError(f"the hop is {hop}; frames of {n} samples take 1 to {n}")
+    zeros = np.zeros(n // 2 if centre else 0, np.float32)
+    left = zeros
+    for block in chain(blocks, [zeros]):
+        left = np.concatenate([left, block], dtype=np.float32)
+        count = max(0, (len(left) - n) // hop + 1)
+        yield sliding_window_view(left, n)[::hop] if count else np.empty((0, n), np.float32)
+        left = left[count * hop :]
+    if rest:
+        yield left[None]

@@ -1,6 +1,6 @@
 """Set trained models beside what people use: the same excerpts, sizes, bits and times for all.
 
-A row of the table is a coder: `form`, `encode` and `decode`, as in `musiclatent.yardsticks`.
+A row of the table is a `yardsticks.Coder`.
 """
 
 import json
@@ -24,12 +24,13 @@ from threadpoolctl import threadpool_limits
 from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import MissingToolError
+from musiclatent.excerpts import Transform
 from musiclatent.files import progress
 from musiclatent.models.blocks import Trained, mrstft, sisdr
 from musiclatent.models.deep import ENVELOPE, DeepAutoencoder
 from musiclatent.models.sparse import SparseAutoencoder
 from musiclatent.runs import Run
-from musiclatent.spectrograms import Transform
+from musiclatent.yardsticks import Coder
 
 BATCH = 4  # windows encoded at once
 KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform; twice as many numbers
@@ -86,7 +87,7 @@ def excerpts(data: CorpusDataModule, split: str, at_most: int) -> np.ndarray:
     return data.transform.model_input(np.array(data.cached.x[rows]))
 
 
-def usual(samples: int, sr: int) -> dict[str, object]:
+def usual(samples: int, sr: int) -> dict[str, Coder]:
     """Return the yardsticks of the table by name; without Opus, and a warning, where it lacks.
 
     Parameters
@@ -151,13 +152,13 @@ def timed(work: Callable, parts: Iterable) -> tuple[list, float]:
     return done, float(np.median(times))
 
 
-def row(coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
+def row(coder: Coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
     """Measure one coder.
 
     Parameters
     ----------
     coder
-        See the module.
+        A trained model or a yardstick.
     x
         Held-out waveforms (B, N).
     known
@@ -192,7 +193,7 @@ def row(coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
     return found | {"mse_8_bits": rounded} | speeds
 
 
-def _rounded(coder, x: np.ndarray, z: np.ndarray, quantiser: coding.Quantiser) -> np.ndarray:
+def _rounded(coder: Coder, x: np.ndarray, z: np.ndarray, quantiser: coding.Quantiser) -> np.ndarray:
     """Codes of 8 bits; what follows from a part of the code follows from its rounded numbers."""
     z = quantiser.rounded(z)
     if isinstance(getattr(coder, "model", None), DeepAutoencoder):
@@ -200,7 +201,7 @@ def _rounded(coder, x: np.ndarray, z: np.ndarray, quantiser: coding.Quantiser) -
     return z
 
 
-def table(coders: Mapping[str, object], x: np.ndarray, known: np.ndarray, sr: int) -> pd.DataFrame:
+def table(coders: Mapping[str, Coder], x: np.ndarray, known: np.ndarray, sr: int) -> pd.DataFrame:
     """Measure coders on the same excerpts.
 
     Parameters

@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from musiclatent import audio
 from musiclatent.errors import AudioError
+from musiclatent.excerpts import frames
 from musiclatent.files import progress, sha256_of, whole_file
 
 VERSION = 1  # raise by hand when the words change: older stores are then computed anew
@@ -121,23 +122,17 @@ def fingerprint(path: Path | str) -> np.ndarray:
     AudioError
         If the file cannot be read.
     """
-    keep, rest, energies = N_FFT - HOP_LENGTH, np.zeros(0, np.float32), []
-    for y in audio.blocks(path, SR):
-        y = np.concatenate([rest, y])
-        frames = max(0, (len(y) - keep) // HOP_LENGTH)
-        energies.append(_energies(y, frames))
-        rest = y[frames * HOP_LENGTH :]
+    energies = [_energies(y) for y in frames(audio.blocks(path, SR), N_FFT, HOP_LENGTH)]
     return _words(np.concatenate(energies))
 
 
-def _energies(y: np.ndarray, frames: int) -> np.ndarray:
-    """Energy (frames, BITS + 1) in each band of the first frames of y (N,)."""
-    if not frames:
+def _energies(y: np.ndarray) -> np.ndarray:
+    """Energy (T, BITS + 1) in each band of frames (T, N_FFT)."""
+    if not len(y):
         return np.zeros((0, BITS + 1), np.float32)
-    y = np.lib.stride_tricks.sliding_window_view(y, N_FFT)[::HOP_LENGTH][:frames]
     window = np.hanning(N_FFT).astype(np.float32)
     edges = np.round(np.geomspace(*BAND_HZ, BITS + 2) * N_FFT / SR).astype(int)
-    chunks = [y[i : i + 64] * window for i in range(0, frames, 64)]  # small enough for the cache
+    chunks = [y[i : i + 64] * window for i in range(0, len(y), 64)]  # small enough for the cache
     power = (np.abs(rfft(chunk)[:, : edges[-1]]) ** 2 for chunk in chunks)
     return np.concatenate([np.add.reduceat(p, edges[:-1], axis=1) for p in power])
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from musiclatent import audio, supervised
+from musiclatent import supervised
 from musiclatent.config import SEED, Experiment, Training
+from musiclatent.excerpts import Grid
 from musiclatent.files import progress
 from musiclatent.rebuilt import Spectrograms
 from musiclatent.spectrograms import LogMel, mel_filters
@@ -81,11 +82,8 @@ def heard(paths: Sequence[str | Path], window_s: float) -> np.ndarray:
     """
     sr = 2 * TOP_HZ
     front = LogMel(sr, window_s, n_fft=256, hop_length=80, n_mels=BANDS, top_db=RANGE_DB)
-    n, found = round(window_s * sr), []
-    for path in progress(paths, "listen", "file", delay=2):
-        y = audio.read(path, sr, duration_s=window_s)[0][:n]
-        found.append(front(np.pad(y, (0, n - len(y)))))
-    return front.model_input(np.stack(found))
+    grid, files = Grid(sr, window_s), progress(paths, "listen", "file", delay=2)
+    return front.model_input(np.stack([front(grid.read(path)) for path in files]))
 
 
 def seen(x: np.ndarray, transform: LogSTFT) -> np.ndarray:

@@ -3,12 +3,9 @@
 Pitch classes are counted from 0 for C; chroma (12, T) holds the strength of each over time.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import rfft
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -118,29 +115,6 @@ def key_distance(a: Key, b: Key) -> int:
     steps = (a.fifths - b.fifths) % 12
     steps = min(steps, 12 - steps)
     return steps + (a.mode != b.mode and steps > 0)
-
-
-def frames(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[np.ndarray]:
-    """Cut blocks of samples into frames centred on the multiples of the hop.
-
-    Parameters
-    ----------
-    blocks
-        Samples (N,), block after block, as `audio.blocks` gives; zeros follow and go before.
-    n, hop
-        Samples in a frame, and from one to the next.
-
-    Yields
-    ------
-    array (T, n)
-        The frames that a block completes, perhaps none; one more array at the end.
-    """
-    rest = np.zeros(n // 2, np.float32)
-    for y in chain(blocks, [np.zeros(n // 2, np.float32)]):
-        y = np.concatenate([rest, y])
-        count = max(0, (len(y) - n) // hop + 1)
-        yield sliding_window_view(y, n)[::hop] if count else np.zeros((0, n), np.float32)
-        rest = y[count * hop :]
 
 
 def each_second(x: np.ndarray, rate: float, seconds: int) -> np.ndarray:

@@ -20,19 +20,19 @@ import pandas as pd
 import torch
 
 from musiclatent import __version__
+from musiclatent.cache import WINDOW
 from musiclatent.config import Study
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError, LatentsError, first_line
-from musiclatent.excerpts import windows
+from musiclatent.excerpts import Grid, Transform, windows
 from musiclatent.files import progress, sha256_of, whole_file
 from musiclatent.models.blocks import Trained
 from musiclatent.models.frontend import log_mel
 from musiclatent.runs import Run, load
-from musiclatent.spectrograms import Transform, transform
+from musiclatent.spectrograms import transform
 
 BATCH = 8  # windows encoded at once
 NAMES = ("z.npy", "items.parquet", "provenance.json")
-COLUMNS = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "silent"]
 log = logging.getLogger("musiclatent")
 
 
@@ -100,8 +100,8 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
 def corpus_items(data: CorpusDataModule) -> pd.DataFrame:
     """One row a window, with what the corpus knows of its recording."""
     corpus = data.index().items
-    more = ["item_id", *corpus.columns.difference(COLUMNS, sort=False)]
-    table = data.cached.items[COLUMNS].merge(corpus[more], "left", "item_id", validate="m:1")
+    more = ["item_id", *corpus.columns.difference(WINDOW, sort=False)]
+    table = data.cached.items[WINDOW].merge(corpus[more], "left", "item_id", validate="m:1")
     return table.reset_index(drop=True)
 
 
@@ -184,7 +184,8 @@ def _encode_one(model: Trained, study: Study, path: Path, raw: BinaryIO) -> list
         z.tofile(raw)
         starts += start_s
     common = {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
-    return [common | {"start_s": s, "end_s": s + study.window_s} for s in starts]
+    ends = Grid(study.sr, study.window_s).end_s(np.array(starts))
+    return [common | {"start_s": s, "end_s": e} for s, e in zip(starts, ends, strict=True)]
 
 
 def _named(items: list[dict]) -> pd.DataFrame:

@@ -9,8 +9,8 @@ import torch
 from IPython.display import HTML
 
 from musiclatent import audio, generation, latents, plots, runs
+from musiclatent.excerpts import Transform
 from musiclatent.runs import Run
-from musiclatent.spectrograms import Transform
 
 
 @dataclass(frozen=True)

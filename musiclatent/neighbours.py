@@ -154,7 +154,7 @@ def embedding(z: np.ndarray) -> np.ndarray:
     return summary / np.maximum(np.linalg.norm(summary, axis=1, keepdims=True), 1e-12)
 
 
-def vectors(latents) -> np.ndarray:
+def vectors(latents: atoms.Encoded) -> np.ndarray:
     """Return the rows by which windows are compared.
 
     Parameters

@@ -34,6 +34,7 @@ from musiclatent.datasets import plain
 from musiclatent.errors import AudioError
 from musiclatent.files import progress, sha256_of, unique_names, whole_file, write_file
 from musiclatent.latents import Latents
+from musiclatent.models.blocks import Trained
 from musiclatent.runs import Run
 from musiclatent.spectrograms import transform
 
@@ -153,7 +154,7 @@ def _products(base: Path) -> list[Path]:
     return [base.with_name(base.name + end) for end in ENDINGS]
 
 
-def _rebuild(model, study: Study, file: Path, base: Path) -> dict:
+def _rebuild(model: Trained, study: Study, file: Path, base: Path) -> dict:
     """Write the sounds and the picture of one file; return its row."""
     original, rebuilt, picture = _products(base)
     sr, window_s = study.sr, study.window_s
@@ -306,7 +307,7 @@ def _store(run: Run, out: Path) -> Path:
     return store
 
 
-def _known_vector(model, study: Study, store: Path, path: Path) -> np.ndarray:
+def _known_vector(model: Trained, study: Study, store: Path, path: Path) -> np.ndarray:
     """Return the vector (S,) of a file, from the store if these bytes were encoded before."""
     audio.info(path)  # says what is wrong with a path that cannot be opened
     stored = store / f"{sha256_of(path)}.npy"

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 from musiclatent import audio, fetch
 from musiclatent.errors import AudioError, CheckpointError, first_line, plain_errors
+from musiclatent.excerpts import frames
 from musiclatent.files import sha256_of
 from musiclatent.models import vggish as net
 
@@ -110,16 +112,13 @@ def embed(
     """
     if batch < 1:
         raise ValueError(f"batch is {batch}; give 1 patch or more")
-    y, done = np.empty(0, np.float32), 0
-    whole = (batch - 1) * net.PATCH_HOP + net.PATCH
-    for block in audio.blocks(path, net.SR):
-        y = np.concatenate([y, block])
-        while len(y) >= whole:
-            yield _embed(model, y[:whole], done)
-            y, done = y[batch * net.PATCH_HOP :], done + batch
-    if len(y) >= net.PATCH:
-        yield _embed(model, y, done)
-    elif not done:
+    done, whole = 0, (batch - 1) * net.PATCH_HOP + net.PATCH
+    blocks = audio.blocks(path, net.SR)
+    for y in chain.from_iterable(frames(blocks, whole, batch * net.PATCH_HOP, rest=True)):
+        if len(y) >= net.PATCH:
+            yield _embed(model, y, done)
+            done += batch
+    if not done:
         reason = f"it lasts {len(y) / net.SR:.3f} s, and VGGish needs {net.PATCH / net.SR} s"
         raise AudioError(path, reason, "leave it out")
 

@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from musiclatent import audio, latents
 from musiclatent.config import SEED
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.excerpts import Grid
 from musiclatent.models.blocks import mrstft, sisdr
 from musiclatent.phases import griffin_lim, spectral_convergence
 from musiclatent.runs import Run
@@ -185,11 +186,9 @@ def write(sounds: np.ndarray, sr: int, names: Sequence[str], folder: Path) -> li
 
 def recordings(original: Spectrograms) -> np.ndarray:
     """Read the sound (B, N) that spectrograms were made of, padded at the end."""
-    way, found = original.transform, []
-    for path, start_s in original.items[["path", "start_s"]].itertuples(index=False):
-        y, _ = audio.read(path, way.sr, start_s=start_s, duration_s=way.window_s)
-        found.append(np.pad(y[: way.length], (0, max(0, way.length - len(y)))))
-    return np.stack(found)
+    grid = Grid(original.transform.sr, original.transform.window_s)
+    starts = original.items[["path", "start_s"]].itertuples(index=False)
+    return np.stack([grid.read(path, start_s) for path, start_s in starts])
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ _NEAR = 32  # pairs kept of each recording
 _ROWS = 256  # recordings compared with all others at once
 
 
-def find(latents) -> pd.DataFrame:
+def find(latents: atoms.Encoded) -> pd.DataFrame:
     """Find the pairs of recordings that are the same, or nearly the same cut of one.
 
     Parameters
@@ -181,7 +181,7 @@ def _truth(items: pd.DataFrame) -> dict[frozenset, str]:
     return {pair: kinds.get(pair, "known") for pair in pairs}
 
 
-def _recordings(latents) -> dict[str, np.ndarray]:
+def _recordings(latents: atoms.Encoded) -> dict[str, np.ndarray]:
     """Rows of the beginning of each recording, in order of time."""
     most = max(1, round(SPAN_S / latents.provenance["window_s"]))
     items = latents.items.reset_index(drop=True)

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from musiclatent import audio
-from musiclatent.excerpts import windows
+from musiclatent.excerpts import Grid, Transform, frames, windows
 from musiclatent.models.blocks import Trained, mrstft, sisdr
-from musiclatent.spectrograms import Transform
 
 OVERLAP_S = 0.25
 FLOOR = 1e-10  # mean squared error that 16 bits leave
@@ -64,10 +63,10 @@ def _grid(model: Trained, transform: Transform, overlap_s: float) -> tuple[int, 
     """Return the samples of a window, and those from one window to the next: whole frames."""
     sr, window_s = transform.sr, transform.window_s
     stride = model.stride * transform.hop_length
-    n = round(window_s * sr)
+    n = Grid(sr, window_s).n
     shared = max(round(overlap_s * sr), 3 * model.edge)  # the outer thirds are not heard
     hop = (n - shared) // stride * stride
-    if overlap_s < 0 or 2 * hop < max(n, 1):
+    if overlap_s < 0 or 2 * hop < n:
         raise ValueError(
             f"windows of {window_s:g} s in frames of {stride} samples at {sr} Hz cannot share "
             f"{overlap_s:g} s; choose an overlap from 0 to {max(0, n / 2 - stride) / sr:.3g} s"
@@ -82,15 +81,14 @@ def _fade(n: int) -> np.ndarray:
 
 
 def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Cut joined blocks into windows (n,) and say how much of each is sound; pad the last."""
-    rest, shared = np.empty(0, np.float32), 0
-    for block in blocks:
-        rest = np.concatenate([rest, block], dtype=np.float32)
-        while len(rest) >= n:
-            yield rest[:n], n
-            rest, shared = rest[hop:], n - hop
-    if len(rest) > shared:
-        yield np.pad(rest, (0, n - len(rest))), len(rest)
+    """Yield windows (n,) of joined blocks, the last padded, and how much of each is sound."""
+    shared = 0
+    for part in frames(blocks, n, hop, rest=True):
+        length = part.shape[1]
+        for y in part:
+            if length > shared:  # else the window before holds all of it
+                yield np.pad(y, (0, n - length)), length
+            shared = n - hop
 
 
 @torch.no_grad()
@@ -175,6 +173,7 @@ def measure(
         x, x_hat = torch.from_numpy(y)[None, None], torch.from_numpy(y_hat)[None, None]
         error += float((x_hat - x).square().sum())
         sisdrs.append(sisdr(x, x_hat)), mrstfts.append(mrstft(x, x_hat))
-    seconds = min(len(sisdrs) * window_s, audio.info(original).seconds)  # without the padding
+    span_s = Grid(sr, window_s).span_s(len(sisdrs))
+    seconds = min(span_s, audio.info(original).seconds)  # without the padding
     means = {"sisdr": float(torch.cat(sisdrs).mean()), "mrstft": float(torch.cat(mrstfts).mean())}
     return {"mse": error / (seconds * sr)} | means

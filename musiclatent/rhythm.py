@@ -21,7 +21,7 @@ from scipy.fft import fft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d
 from scipy.signal.windows import hann
 
-from musiclatent import audio, compiled, keys
+from musiclatent import audio, compiled, excerpts, keys
 from musiclatent.config import SR
 from musiclatent.errors import AudioError
 from musiclatent.files import progress, sha256_of, write_file
@@ -241,7 +241,7 @@ def track(path: str | Path) -> Track:
     before, found = np.zeros((1, BANDS), np.float32), []
     sizes = ((N_FFT, HOP), (keys.N_FFT, CHROMA_HOP), (HOP, HOP))
     copies = zip(tee(audio.blocks(path, SR), 3), sizes, strict=True)
-    streams = [keys.frames(y, *size) for y, size in copies]
+    streams = [excerpts.frames(y, *size, centre=True) for y, size in copies]
     for fine, wide, plain in zip(*streams, strict=True):
         bands = np.concatenate([before, _bands(fine)])
         power = np.square(plain).mean(axis=1, keepdims=True)

@@ -12,9 +12,9 @@ import torch
 
 from musiclatent.config import Experiment
 from musiclatent.errors import CheckpointError, first_line
+from musiclatent.excerpts import Transform
 from musiclatent.files import pick
 from musiclatent.models import blocks, deep, genre, judge, mel, sparse, vae, waveform
-from musiclatent.spectrograms import Transform
 
 MODELS = {
     model.__name__: model

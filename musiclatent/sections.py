@@ -9,7 +9,6 @@ from musiclatent import cache
 from musiclatent.attributes import CLASSIC, COLUMNS, Attributes
 from musiclatent.config import SR
 
-INDEX = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "silent"]
 DIFFERENCE, CORRELATION = 0.05, 0.98  # at most, above: one of them is enough to agree
 _ENDS = (
     "librosa mirrored the ends of a clip when GTZAN's table was made and now pads them with zeros, "
@@ -70,7 +69,7 @@ def attribute_table(
     target = Path(folder) / f"attributes-{window_s:g}s-{sr}hz"
     cached = cache.build(items, transform, target, n_jobs=n_jobs, scheduler=scheduler)
     found = pd.DataFrame(np.asarray(cached.x, np.float64), columns=list(COLUMNS))
-    return pd.concat([cached.items[INDEX], found], axis=1), cached.quarantine
+    return pd.concat([cached.items[cache.WINDOW], found], axis=1), cached.quarantine
 
 
 def agreement(found: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

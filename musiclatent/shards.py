@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from musiclatent.errors import AudioError
-from musiclatent.excerpts import windows
+from musiclatent.excerpts import Measurement, windows
 from musiclatent.files import sha256_of
 
 FORMAT = 1  # raise by hand when everything must be computed anew
@@ -61,7 +61,9 @@ class File:
     reason: str = ""
 
 
-def compute(files: list[File], transform, folder: Path, known: Container[bytes]) -> Iterator[File]:
+def compute(
+    files: list[File], transform: Measurement, folder: Path, known: Container[bytes]
+) -> Iterator[File]:
     """Write the windows of files into one new shard; leave out what is cached already.
 
     Parameters
@@ -99,13 +101,13 @@ def compute(files: list[File], transform, folder: Path, known: Container[bytes])
         put(header(n_rows, transform.shape), shard)
 
 
-def compute_one(file: File, transform, folder: Path, known: Container[bytes]) -> File:
+def compute_one(file: File, transform: Measurement, folder: Path, known: Container[bytes]) -> File:
     """Write the windows of one file into a shard of its own; see `compute`."""
     [file] = compute([file], transform, folder, known)
     return file
 
 
-def finished(folder: Path, transform) -> list[File]:
+def finished(folder: Path, transform: Measurement) -> list[File]:
     """List the files that shards hold.
 
     Parameters
@@ -151,19 +153,19 @@ def stamp(path: str) -> tuple[int, int]:
 
 
 @lru_cache
-def description(transform) -> str:
+def description(transform: Measurement) -> str:
     """Write down, as json, everything that decides what a transform gives."""
     about = {"kind": transform.kind, "parameters": asdict(transform)}
     about |= {"version": transform.version, "format": FORMAT}
     return json.dumps(about, indent=2, sort_keys=True)
 
 
-def key(sha256: str, transform) -> str:
+def key(sha256: str, transform: Measurement) -> str:
     """Name what a transform makes of a file with these bytes."""
     return hashlib.sha256((sha256 + description(transform)).encode()).hexdigest()
 
 
-def _identify(path: str, transform) -> File:
+def _identify(path: str, transform: Measurement) -> File:
     """Hash the bytes of a file."""
     try:
         size, mtime_ns = stamp(path)
@@ -174,7 +176,7 @@ def _identify(path: str, transform) -> File:
     return File(path, size, mtime_ns, sha256, key(sha256, transform))
 
 
-def _append(file: File, transform, shard: BinaryIO) -> File:
+def _append(file: File, transform: Measurement, shard: BinaryIO) -> File:
     """Compute the windows of one file onto the end of a shard, all or none."""
     begin, start_s, silent = shard.tell(), [], []
     try:
@@ -197,7 +199,7 @@ def _silent(y: np.ndarray) -> bool:
     return bool(np.abs(y[::64]).max() < SILENT and np.abs(y).max() < SILENT)
 
 
-def _row(transform, y: np.ndarray) -> memoryview:
+def _row(transform: Measurement, y: np.ndarray) -> memoryview:
     """Compute one row, and refuse a transform that does not keep its promise."""
     x = np.ascontiguousarray(transform(y), dtype="<f4")
     if x.shape != tuple(transform.shape):
@@ -208,7 +210,7 @@ def _row(transform, y: np.ndarray) -> memoryview:
     return x.data.cast("B")
 
 
-def row_bytes(transform) -> int:
+def row_bytes(transform: Measurement) -> int:
     """Count the bytes of one row."""
     return 4 * math.prod(transform.shape)
 

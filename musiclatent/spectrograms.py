@@ -15,7 +15,7 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR, Study
-from musiclatent.excerpts import Waveform
+from musiclatent.excerpts import Transform, Waveform
 from musiclatent.files import pick
 from musiclatent.stfts import LogSTFT, Scaled
 
@@ -265,7 +265,6 @@ def _checked_db(x_db: np.ndarray) -> np.ndarray:
     return x_db
 
 
-Transform = Waveform | LogMel | LogSTFT
 TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel, LogSTFT)}
 
 

@@ -4,14 +4,14 @@ Sections of a fixed grid cut across the music; those of `sections` begin and end
 on a beat. `central` chooses among sections of either kind.
 """
 
-from itertools import chain
+from itertools import chain, tee
 from pathlib import Path
 
 import librosa
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio
+from musiclatent import audio, excerpts
 from musiclatent.config import SR
 
 LEVEL_DB, OCTAVES = 3.0, 0.5  # what counts as one step of level, and of the spectral centroid
@@ -385,20 +385,21 @@ def _first_bar(beats_s: np.ndarray, downbeat: int, times_s: np.ndarray) -> int:
 
 def _frames(path: str | Path, sr: int) -> tuple[np.ndarray, float]:
     """Compute frames (25, T), of a file read block by block, and its length in seconds."""
-    parts, rest, n = [], np.zeros(N_FFT // 2, np.float32), 0
-    for y in chain(audio.blocks(path, sr), [None]):
-        n += 0 if y is None else len(y)
-        rest = np.concatenate([rest, np.zeros(N_FFT, np.float32) if y is None else y])
-        count = max(0, 1 + (len(rest) - N_FFT) // HOP)
-        if count:
-            parts.append(_block_frames(rest[: (count - 1) * HOP + N_FFT], sr))
-        rest = rest[count * HOP :]
+    counted, blocks = tee(audio.blocks(path, sr))
+    lengths, zeros = map(len, counted), np.zeros(N_FFT, np.float32)
+    parts, n = [], 0
+    # Not `centre`: without the frames that are cut off below, novelty moves by 3e-10.
+    for y in excerpts.frames(chain([zeros[: N_FFT // 2]], blocks, [zeros]), N_FFT, HOP):
+        n += next(lengths, 0)
+        if len(y):
+            parts.append(_block_features(y, sr))
     return np.concatenate(parts, axis=1)[:, : 1 + n // HOP], n / sr
 
 
-def _block_frames(y: np.ndarray, sr: int) -> np.ndarray:
-    """MFCC, chroma and level of whole frames (25, T); nothing in it depends on the block."""
-    power = np.square(np.abs(librosa.stft(y, n_fft=N_FFT, hop_length=HOP, center=False)))
+def _block_features(y: np.ndarray, sr: int) -> np.ndarray:
+    """MFCC, chroma and level (25, T) of frames (T, N_FFT), each by itself but for rounding."""
+    window = librosa.filters.get_window("hann", N_FFT)
+    power = np.square(np.abs(np.fft.rfft(y * window).astype(np.complex64))).T  # F x T
     mel = librosa.feature.melspectrogram(S=power, sr=sr, n_mels=64)
     mel_db = librosa.power_to_db(mel, amin=1e-4, top_db=None)
     chroma = librosa.feature.chroma_stft(S=power, sr=sr, tuning=0.0)

@@ -17,11 +17,11 @@ from sklearn.metrics import pairwise_distances
 
 from musiclatent import atoms, audio, generation, listening, neighbours, probes, repetitions
 from musiclatent.datamodules import CorpusDataModule
+from musiclatent.excerpts import Transform
 from musiclatent.fair import BATCH, Model
 from musiclatent.files import progress
 from musiclatent.latents import Latents, corpus_items, form
 from musiclatent.probes import FACTORS
-from musiclatent.spectrograms import Transform
 
 N_FFT = 1024  # of the log spectrograms in which a way is seen
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count

@@ -1,14 +1,12 @@
 """What people use without a trained model: a windowed cosine transform, Opus, fewer samples.
 
-Each is a frozen dataclass of plain values with `form`, `encode` from waveforms (B, N) to a code,
-and `decode` back to (B, N). The form says what a code is, see `musiclatent.coding`: ``dense`` is an
-array (B, K, T), ``sparse`` an array (B, 2, k) of values and positions, ``bytes`` a list of packets.
+Each is a `Coder`, and a frozen dataclass of plain values.
 """
 
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import soxr
@@ -19,6 +17,22 @@ from musiclatent.errors import MissingToolError, one_line
 
 OPUS_SR = 48_000  # Hz, the rate that Opus counts its samples in
 LAG_S = 0.02  # largest delay of a decoder that is looked for
+
+
+class Coder(Protocol):
+    """Turn excerpts into codes and back.
+
+    The form says what a code is, see `musiclatent.coding`: ``dense`` is an array (B, K, T),
+    ``sparse`` an array (B, 2, k) of values and positions, ``bytes`` a list of packets.
+    """
+
+    form: str
+
+    def encode(self, x: np.ndarray) -> np.ndarray | list[bytes]:
+        """Return the code of waveforms (B, N)."""
+
+    def decode(self, z: np.ndarray | list[bytes]) -> np.ndarray:
+        """Return the waveforms (B, N) of a code."""
 
 
 @dataclass(frozen=True)

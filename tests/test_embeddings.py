@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from musiclatent import audio, config, embeddings, latents, pretrained, runs, splits, studies
+from musiclatent.cache import WINDOW
 from musiclatent.config import Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.embeddings import Parts
@@ -79,8 +80,7 @@ def test_every_second_of_every_track_is_embedded(embedded, space):
     assert embedded.name == "mel-crnn" and embedded.quarantine.empty
     assert embedded.z.dtype == np.float32 and np.isfinite(embedded.z).all()
     assert len(embedded.z) == len(embedded.items)
-    wanted = [*embeddings.COMMON, "start_s", "end_s", "silent"]
-    assert list(embedded.items.columns) == wanted
+    assert list(embedded.items.columns) == WINDOW
     for name, rows in embedded.items.groupby("item_id"):
         seconds = items.loc[name, "seconds"]
         assert rows["start_s"].tolist() == list(range(len(rows)))
@@ -194,7 +194,7 @@ def test_vggish_hears_every_file_in_its_own_hops(fake, own):
     first = found.items[found.items["item_id"] == found.items["item_id"][0]]
     np.testing.assert_allclose(first["start_s"], 0.96 * np.arange(len(first)))
     np.testing.assert_allclose(first["end_s"] - first["start_s"], 0.975)
-    assert set(found.items) == {*embeddings.COMMON, "start_s", "end_s", "silent"}
+    assert set(found.items) == set(WINDOW)
 
 
 def test_patches_read_again_are_what_vggish_took(fake, own):

@@ -10,9 +10,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
 ORDER = (
     "errors files "
-    "config compiled experiments studies decoders audio fingerprint demo archives fetch splits "
-    "tables datasets corpora excerpts yardsticks coding phases stfts spectrograms attributes "
-    "mel_attributes shards cache harmony clipping sections keys rhythm structure atoms neighbours "
+    "config compiled experiments studies decoders audio excerpts fingerprint demo archives fetch "
+    "splits tables datasets shards cache corpora yardsticks coding phases stfts spectrograms "
+    "attributes mel_attributes harmony clipping sections keys rhythm structure atoms neighbours "
     "versions datamodules models runs pretrained trainers supervised training latents resynthesis "
     "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
     "attribute_protocols projection protocols probes heldout networks saliency repetitions "
