@@ -16,6 +16,8 @@ _MOMENTUM = 0.99  # as the paper of fast Griffin-Lim finds best
 # hop n_fft // 2) and leaves speech and music as they were.
 _FALL = np.log(100)
 _TINY = np.finfo(np.float32).tiny
+# The edge of a window lifts samples by up to n_fft**2, and they have to stay float32.
+_LOUDEST = np.float32(1e20)
 STARTS = ("random", "gradient")
 
 
@@ -36,7 +38,7 @@ def griffin_lim(
     Parameters
     ----------
     magnitude
-        STFT magnitudes ``(F, T)``, linear (not dB), F = 1 + n_fft // 2, T of 2 or more.
+        STFT magnitudes ``(F, T)``, linear (not dB), 0 to 1e20, F = 1 + n_fft // 2, T of 2 or more.
     n_fft
         Length of a frame in samples; even.
     hop_length
@@ -54,7 +56,7 @@ def griffin_lim(
     Returns
     -------
     ndarray
-        Samples ``(N,)`` float32, not scaled: their peak can pass 1.
+        Samples ``(N,)`` float32, finite, not scaled: their peak can pass 1.
 
     Raises
     ------
@@ -70,14 +72,18 @@ def griffin_lim(
     kind_back = kind | {"length": _checked_length(length, S.shape[1], hop_length)}
     if n_iter < 0:
         raise ValueError(f"n_iter is {n_iter}; it must be 0 or more")
-    X = S * librosa.util.phasor(_first_phases(S, n_fft, hop_length, start, seed))
+    phases = _first_phases(S, n_fft, hop_length, start, seed)
+    # Below 1 the quotient of the loop stays finite where X is 0; a power of two keeps every bit.
+    exponent = np.frexp(S.max())[1]
+    S = np.ldexp(S, -exponent)
+    X = S * librosa.util.phasor(phases)
     before = np.zeros_like(X)
     for _ in range(n_iter):
         rebuilt = librosa.stft(librosa.istft(X, **kind_back), **kind)
         X = rebuilt - _MOMENTUM / (1 + _MOMENTUM) * before
         X *= S / (np.abs(X) + _TINY)
         before = rebuilt
-    return librosa.istft(X, **kind_back)
+    return np.ldexp(librosa.istft(X, **kind_back), exponent)
 
 
 def _first_phases(S: np.ndarray, n_fft: int, hop_length: int, start: str, seed: int) -> np.ndarray:
@@ -234,9 +240,10 @@ def _checked(magnitude: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
         )
     if S.dtype.kind not in "fiu":
         raise ValueError(f"magnitudes are {S.dtype}; give real numbers, as numpy.abs makes them")
-    if not (S.min() >= 0 and S.max() < np.finfo(np.float32).max):
+    if not (S.min() >= 0 and S.max() <= _LOUDEST):
         raise ValueError(
-            "magnitudes hold negative values, NaN or infinity; give linear magnitudes, not dB"
+            f"magnitudes go from {S.min()} to {S.max()}; give linear ones from 0 to "
+            f"{_LOUDEST:.0e}, not dB"
         )
     return S.astype(np.float32, copy=False)
 

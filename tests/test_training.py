@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -235,10 +236,13 @@ training.fit(SMALL, data, out / "run", epochs=4)
 
 def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path, data):
     checkout = Path(__file__).resolve().parents[1]
+    # The same variables: another instruction set or number of threads rounds otherwise (1e-7).
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(folder), str(tmp_path), "17"],
-        cwd=checkout, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}, check=False,
-    )  # fmt: skip
+        cwd=checkout,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     assert killed.returncode == -9
     resumed = training.fit(SMALL, data, tmp_path / "run", epochs=4)
     whole = training.fit(SMALL, data, tmp_path / "whole", epochs=4)
