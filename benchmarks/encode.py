@@ -19,6 +19,7 @@ import torch
 
 from musiclatent import audio, latents
 from musiclatent.models.waveform import WaveformAutoencoder
+from musiclatent.spectrograms import Transform, transform
 from musiclatent.studies import study
 
 PASSES = 31
@@ -33,7 +34,7 @@ def main() -> None:
     model = WaveformAutoencoder(**plan.experiment("waveform-64").options).eval()
     with tempfile.TemporaryDirectory(prefix="musiclatent-bench-") as scratch:
         files = real_clips() or made_clips(Path(scratch))
-        speeds = {path.suffix[1:]: speed(model, path, plan.sr, plan.window_s) for path in files}
+        speeds = {path.suffix[1:]: speed(model, path, transform(plan)) for path in files}
     result = {f"encode_realtime_{kind}": round(value) for kind, value in speeds.items()}
     result["encode_realtime"] = min(result.values())
     print(f"file to latents at {result['encode_realtime']} x real time, one core", file=sys.stderr)
@@ -54,13 +55,13 @@ def made_clips(folder: Path) -> list[Path]:
     return [audio.write(folder / f"tone.{kind}", y, SR) for kind in ("wav", "mp3")]
 
 
-def speed(model: WaveformAutoencoder, path: Path, sr: int, window_s: float) -> float:
+def speed(model: WaveformAutoencoder, path: Path, transform: Transform) -> float:
     """Return the median over passes of seconds of sound encoded in a second."""
     seconds = audio.info(path).seconds
     times = []
     for _ in range(PASSES + 1):
         start = time.perf_counter()
-        for _ in latents.encode(model, path, sr, window_s):
+        for _ in latents.encode(model, path, transform):
             pass
         times.append(time.perf_counter() - start)
     return seconds / statistics.median(times[1:])  # the first pass fills the page cache
