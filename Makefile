@@ -8,6 +8,7 @@ SCHEDULER ?=
 ADDRESS ?= 127.0.0.1
 PORT ?= 8866
 TORCH_INDEX ?=
+QUICK ?=
 MUSICLATENT_DATA ?= data
 # Notebooks run in other folders, so the address becomes absolute here, once.
 export MUSICLATENT_DATA := $(abspath $(MUSICLATENT_DATA))
@@ -76,8 +77,10 @@ dashboard: $(READY)  ## serve notebook 08 as a web page with a token (PROFILE= C
 colab: $(READY)  ## write notebooks to results/colab that run in Colab after upload
 	@$(BIN)/musiclatent colab
 
-bench: $(READY)  ## measure speed and memory as ratios against peers
-	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(READY)  ## measure speed and memory as ratios against peers (QUICK=1 for small inputs, in seconds)
+	@for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do \
+		echo "$$script"; $(BIN)/python "$$script" $(if $(QUICK),--quick) || exit 1; \
+	done
 
 clean:  ## remove the results and the virtual environment
 	@rm -rf results $(VENV)

@@ -4,25 +4,33 @@ First the 53 columns of GTZAN's table without harmony and perceptr: librosa is c
 the samples, as a reader would write it. Then those four alone. Both sides run in one process, clip
 by clip in turn, so what other jobs take hits both, and the median ratio over pairs is given.
 
-Run: MUSICLATENT_DATA=../shared/data python benchmarks/attributes.py
+Run: MUSICLATENT_DATA=../shared/data python benchmarks/attributes.py [--quick]
 """
 
-import json
-import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
+import common
 import librosa
 import numpy as np
+from common import SR, timed
 from threadpoolctl import threadpool_limits
 
-from musiclatent import attributes, audio
+from musiclatent import attributes
 
-CLIPS, PASSES, SEPARATED = 20, 2, 3
-SECONDS, SR = 30, 22_050
+KEYS = (
+    "clips",
+    "attributes_librosa_ms_per_clip",
+    "attributes_ms_per_clip",
+    "attributes_largest_relative_difference",
+    "attributes_speed_ratio",
+    "separated_librosa_ms_per_clip",
+    "separated_ms_per_clip",
+    "separated_largest_relative_difference",
+    "separated_speed_ratio",
+)
 FEATURES = {
     "chroma_stft": librosa.feature.chroma_stft,
     "rms": lambda y, sr: librosa.feature.rms(y=y),
@@ -33,29 +41,13 @@ FEATURES = {
 }
 
 
-def main() -> None:
-    """Print the median ratios over pairs, the milliseconds a clip, and the largest difference."""
-    clips = real_clips() or made_clips()
+def measure(clips: int, passes: int, separated: int) -> common.Figures:
+    """Return the median ratios over pairs, the milliseconds per clip, the largest difference."""
+    sounds = common.clips(clips)
     with threadpool_limits(1):
-        whole = pairs(librosas, ours, clips, PASSES)
-        parts = pairs(librosas_separated, ours_separated, clips[:SEPARATED], 1)
-    result = {"clips": len(whole)} | summary("attributes", whole) | summary("separated", parts)
-    for name in ("attributes", "separated"):
-        ratio = result[f"{name}_speed_ratio"]
-        print(f"{name} at {ratio:.2f} x the speed of librosa, one thread", file=sys.stderr)
-    print(json.dumps(result))
-
-
-def real_clips() -> list[np.ndarray]:
-    """Read clips of GTZAN, where it is there."""
-    root = Path(os.environ.get("MUSICLATENT_DATA", "data"))
-    paths = sorted((root / "gtzan" / "genres").glob("*/*.wav"))[:CLIPS]
-    return [audio.read(path, SR, duration_s=SECONDS)[0] for path in paths]
-
-
-def made_clips() -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [0.1 * rng.standard_normal(SECONDS * SR, np.float32) for _ in range(CLIPS)]
+        whole = pairs(librosas, ours, sounds * passes)
+        parts = pairs(librosas_separated, ours_separated, sounds[:separated])
+    return {"clips": len(whole)} | summary("attributes", whole) | summary("separated", parts)
 
 
 def librosas(y: np.ndarray) -> dict[str, float]:
@@ -84,35 +76,34 @@ def summaries(rows: dict[str, np.ndarray]) -> dict[str, float]:
     return means | {f"{name}_var": float(np.var(row)) for name, row in rows.items()}
 
 
-def pairs(theirs: Callable, mine: Callable, clips: list, passes: int) -> list[tuple]:
-    """Run both sides in turn: milliseconds of each, and the largest relative difference."""
-    theirs(clips[0]), mine(clips[0])  # what is compiled or read once
-    found = []
-    for y in clips * passes:
-        (expected, their_ms), (got, my_ms) = timed(theirs, y), timed(mine, y)
-        assert got.keys() == expected.keys()
-        worst = max(abs(got[name] - expected[name]) / abs(expected[name] or 1) for name in got)
-        found.append((their_ms, my_ms, worst))
-    return found
+def pairs(theirs: Callable, ours: Callable, clips: list[np.ndarray]) -> list[tuple]:
+    """Return milliseconds of both sides, run in turn, and the largest relative difference."""
+    theirs(clips[0])  # what is compiled or read once
+    ours(clips[0])
+    rows = []
+    for y in clips:
+        (expected, librosa_ms), (values, ours_ms) = timed(theirs, y), timed(ours, y)
+        assert values.keys() == expected.keys()
+        worst = max(abs(values[k] - expected[k]) / abs(expected[k] or 1) for k in values)
+        rows.append((librosa_ms, ours_ms, worst))
+    return rows
 
 
-def timed(function: Callable, y: np.ndarray) -> tuple[dict[str, float], float]:
-    """Return the result and the milliseconds of one call."""
-    start = time.perf_counter()
-    found = function(y)
-    return found, 1000 * (time.perf_counter() - start)
-
-
-def summary(name: str, found: list[tuple]) -> dict[str, float]:
-    their_ms, my_ms, worst = zip(*found, strict=True)
-    ratio = statistics.median(theirs / mine for theirs, mine, _ in found)
+def summary(name: str, rows: list[tuple]) -> common.Figures:
+    librosa_ms, ours_ms, worst = zip(*rows, strict=True)
+    ratio = statistics.median(theirs / ours for theirs, ours, _ in rows)
+    print(f"{name} at {ratio:.2f} x the speed of librosa, one thread", file=sys.stderr)
     return {
-        f"{name}_librosa_ms_per_clip": round(statistics.median(their_ms), 1),
-        f"{name}_ms_per_clip": round(statistics.median(my_ms), 1),
+        f"{name}_librosa_ms_per_clip": round(statistics.median(librosa_ms), 1),
+        f"{name}_ms_per_clip": round(statistics.median(ours_ms), 1),
         f"{name}_largest_relative_difference": max(worst),
         f"{name}_speed_ratio": round(ratio, 3),
     }
 
 
 if __name__ == "__main__":
-    main()
+    common.run(
+        KEYS,
+        full=partial(measure, clips=20, passes=2, separated=3),
+        quick=partial(measure, clips=2, passes=1, separated=1),
+    )

@@ -3,68 +3,61 @@
 Everything from opening the file to the latents in memory is timed: decoding, mixing to mono,
 resampling where needed, cutting, encoding. The weights are random: they cost what trained ones do.
 
-Run: MUSICLATENT_DATA=../shared/data python benchmarks/encode.py
+Run: MUSICLATENT_DATA=../shared/data python benchmarks/encode.py [--quick]
 """
 
-import json
-import os
 import statistics
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
+import common
 import numpy as np
 import torch
+from common import SR, timed
 
 from musiclatent import audio, latents
 from musiclatent.models.waveform import WaveformAutoencoder
+from musiclatent.spectrograms import Transform, transform
 from musiclatent.studies import study
 
-PASSES = 31
-SECONDS, SR = 30, 22_050
+KEYS = ("encode_realtime_wav", "encode_realtime_mp3", "encode_realtime")
 
 
-def main() -> None:
-    """Print how many times faster than real time each format is; the slowest is the figure."""
+def measure(passes: int) -> common.Figures:
+    """Return how many times faster than real time each format is; the slower is the figure."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     plan = study("waveform")
     model = WaveformAutoencoder(**plan.experiment("waveform-64").options).eval()
     with tempfile.TemporaryDirectory(prefix="musiclatent-bench-") as scratch:
-        files = real_clips() or made_clips(Path(scratch))
-        speeds = {path.suffix[1:]: speed(model, path, plan.sr, plan.window_s) for path in files}
-    result = {f"encode_realtime_{kind}": round(value) for kind, value in speeds.items()}
-    result["encode_realtime"] = min(result.values())
-    print(f"file to latents at {result['encode_realtime']} x real time, one core", file=sys.stderr)
-    print(json.dumps(result))
+        files = clip_per_kind() or made_clips(Path(scratch))
+        speeds = {path.suffix[1:]: speed(model, path, transform(plan), passes) for path in files}
+    figures = {f"encode_realtime_{kind}": round(value) for kind, value in speeds.items()}
+    slowest = min(figures.values())
+    print(f"file to latents at {slowest} x real time, one core", file=sys.stderr)
+    return figures | {"encode_realtime": slowest}
 
 
-def real_clips() -> list[Path]:
-    """Return a wav file and an mp3 file of GTZAN, where it is there."""
-    genres = Path(os.environ.get("MUSICLATENT_DATA", "data")) / "gtzan" / "genres"
-    found = [next(iter(sorted(genres.glob(f"*/*.{kind}"))), None) for kind in ("wav", "mp3")]
-    return found if all(found) else []
+def clip_per_kind() -> list[Path]:
+    """Return a wav file and an mp3 file of GTZAN, where both are there."""
+    clips = [common.gtzan(kind) for kind in ("wav", "mp3")]
+    return [paths[0] for paths in clips] if all(clips) else []
 
 
 def made_clips(folder: Path) -> list[Path]:
-    """Write a tone with noise as wav and mp3."""
-    y = np.sin(2 * np.pi * 440 * np.arange(SECONDS * SR) / SR) / 4
-    y += 0.1 * np.random.default_rng(0).standard_normal(len(y))
-    return [audio.write(folder / f"tone.{kind}", y, SR) for kind in ("wav", "mp3")]
+    """Write noise as wav and mp3."""
+    y = common.noise(np.random.default_rng(0))
+    return [audio.write(folder / f"noise.{kind}", y, SR) for kind in ("wav", "mp3")]
 
 
-def speed(model: WaveformAutoencoder, path: Path, sr: int, window_s: float) -> float:
+def speed(model: WaveformAutoencoder, path: Path, transform: Transform, passes: int) -> float:
     """Return the median over passes of seconds of sound encoded in a second."""
-    seconds = audio.info(path).seconds
-    times = []
-    for _ in range(PASSES + 1):
-        start = time.perf_counter()
-        for _ in latents.encode(model, path, sr, window_s):
-            pass
-        times.append(time.perf_counter() - start)
-    return seconds / statistics.median(times[1:])  # the first pass fills the page cache
+    encoded = (latents.encode(model, path, transform) for _ in range(passes + 1))
+    _, *times_ms = [timed(list, windows)[1] for windows in encoded]  # one fills the page cache
+    return 1000 * audio.info(path).seconds / statistics.median(times_ms)
 
 
 if __name__ == "__main__":
-    main()
+    common.run(KEYS, full=partial(measure, passes=31), quick=partial(measure, passes=3))

@@ -4,27 +4,53 @@ Clicks and drags are real mouse events. A click is timed in the page, from the t
 browser stamped on it to the audio element's `playing`; a paint, to the frame after the points
 were drawn; a pan frame, from one frame to the next while the points follow the pointer.
 
-Run: MUSICLATENT_DATA=../shared/data python benchmarks/explorer.py
+Run: MUSICLATENT_DATA=../shared/data python benchmarks/explorer.py [--quick]
 """
 
-import json
-import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
+from common import SR
 
 from musiclatent import audio, explorer, serving
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import browser  # the one that the tests drive
 
-SEGMENTS, SEGMENT_S, SR = 1000, 5.0, 22_050
+HTML_KEYS = ("html_mb", "click_html_ms", "agree_html", "paint_html_s", "pan_html_ms")
+KEYS = (
+    *HTML_KEYS,
+    "click_jupyterlab_ms",
+    "agree_jupyterlab",
+    "paint_jupyterlab_s",
+    "pan_jupyterlab_ms",
+    "click_voila_ms",
+    "agree_voila",
+)
+SEGMENT_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Segments of the page whose size is taken, sines that are clicked, points of the crowd."""
+
+    segments: int
+    clicks: int
+    points: int
+
+
+FULL = Size(segments=1000, clicks=browser.N, points=50_000)
+QUICK = Size(segments=20, clicks=3, points=2000)
 WATCH = """
 const put = CanvasRenderingContext2D.prototype.putImageData;
 CanvasRenderingContext2D.prototype.putImageData = function (image, ...rest) {
@@ -52,10 +78,8 @@ requestAnimationFrame(frame); 1
 """
 
 
-def main() -> None:
-    """Print the figures of all hosts."""
-    if reason := browser.lacking():
-        sys.exit(reason)
+def measure(size: Size, hosts: tuple[Callable, ...]) -> common.Figures:
+    """Return the size of a page, and the figures of each host."""
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="musiclatent-bench-"))
         folders = {name: Path(scratch) / name for name in ("chromium", "sound", "lab", "html")}
@@ -63,73 +87,73 @@ def main() -> None:
             folder.mkdir()
         driver = stack.enter_context(browser.chromium(folders.pop("chromium")))
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
-        result = size(folders["html"])
-        for measure in (in_html, in_jupyterlab, in_voila):
-            result |= measure(driver, folders)
-            print(result, file=sys.stderr)
-    print(json.dumps(result))
+        figures = {"html_mb": page_mb(folders["html"], size.segments)}
+        for host in hosts:
+            figures |= host(driver, folders, size)
+            print(figures, file=sys.stderr)
+    return figures
 
 
-def in_html(driver, folders: dict[str, Path]) -> dict:
-    """Clicks of the twenty sines; paint and pan of the crowd, whose sound stands beside it."""
+def in_html(driver, folders: dict[str, Path], size: Size) -> common.Figures:
+    """Click the sines; paint and pan the crowd, whose sound stands beside it."""
     points, items = browser.sine_files(folders["sound"])
     target = folders["html"] / "sines.html"
     page = browser.Page(driver)
     page.open(explorer.from_items(target, points, items, browser.SR, "Twenty sines"))
-    result = clicks(page, folders["sound"], "html")
-    points, items = browser.crowd(folders["sound"] / "1.wav")
+    figures = clicks(page, folders["sound"], "html", size.clicks)
+    points, items = browser.crowd(folders["sound"] / "1.wav", size.points)
     rows = np.arange(len(items))
-    more = {"near": (rows[:, None] + np.arange(1, 9)) % len(items)}
-    more["beside"] = {"folder": "sounds", "files": [f"{i:020x}" for i in rows]}
+    near = (rows[:, None] + np.arange(1, 9)) % len(items)
+    beside = {"folder": "sounds", "files": [f"{i:020x}" for i in rows]}
     table = items.rename(columns={"item_id": "title"})
-    page.open(explorer.write(target, points, table, None, "A crowd", **more))
+    page.open(explorer.write(target, points, table, None, "A crowd", near=near, beside=beside))
     seconds = page.wait("window.painted > 0 && painted", 20) / 1000
-    return result | {"paint_html_s": round(seconds, 2), "pan_html_ms": pan(page)}
+    return figures | {"paint_html_s": round(seconds, 2), "pan_html_ms": pan(page)}
 
 
-def in_jupyterlab(driver, folders: dict[str, Path]) -> dict:
-    """Clicks of the twenty sines; the crowd from running its cell."""
+def in_jupyterlab(driver, folders: dict[str, Path], size: Size) -> common.Figures:
+    """Click the sines; paint the crowd from running its cell, and pan it."""
     with browser.lab(folders["lab"]) as url:
         cell = browser.map_cell(folders["sound"])
         browser.notebook(folders["lab"] / "books" / "map.ipynb", cell, "")
         page = browser.Lab(driver)
         page.open(url.format("map.ipynb"))
         page.run_all()
-        result = clicks(page, folders["sound"], "jupyterlab")
-        page.run("points, items = browser.crowd(folder / '1.wav')")
+        figures = clicks(page, folders["sound"], "jupyterlab", size.clicks)
+        page.run(f"points, items = browser.crowd(folder / '1.wav', {size.points})")
         page.ask("jupyterapp.commands.execute('notebook:clear-all-cell-outputs').then(() => 1)")
         page.wait("!document.querySelector('.points')")
         page.ask("window.painted = 0; window.began = performance.now()")
         page.start("explorer.Map(points, items, browser.SR, 'A crowd')")
         seconds = page.wait("window.painted > 0 && painted - began", 40) / 1000
-        return result | {"paint_jupyterlab_s": round(seconds, 2), "pan_jupyterlab_ms": pan(page)}
+        return figures | {"paint_jupyterlab_s": round(seconds, 2), "pan_jupyterlab_ms": pan(page)}
 
 
-def in_voila(driver, folders: dict[str, Path]) -> dict:
-    """Clicks of the twenty sines."""
+def in_voila(driver, folders: dict[str, Path], size: Size) -> common.Figures:
+    """Click the sines."""
     cell = browser.map_cell(folders["sound"])
     book = browser.notebook(folders["lab"] / "map.ipynb", cell)
     with serving.started(book, port=browser.free_port()) as (address, _):
         page = browser.Hosted(driver)
         page.open(address)
-        return clicks(page, folders["sound"], "voila")
+        return clicks(page, folders["sound"], "voila", size.clicks)
 
 
-def clicks(page, sound: Path, host: str) -> dict:
-    """Click each sine once: the median delay, and how many play their own bytes and pitch."""
+def clicks(page: browser.Page, sound: Path, host: str, count: int) -> common.Figures:
+    """Click sines once each: the median delay, and how many play their own bytes and pitch."""
     expected = explorer.segments(browser.sine_files(sound)[1], browser.SR)
     page.ask(LISTEN)
     agree = 0
-    for i in range(browser.N):
+    for i in range(count):
         spot = page.place(i)
         time.sleep(0.1)  # a person's clicks do not fall into the work of the one before
         page.click(*spot)
         page.wait(f"took.length === {i + 1}")
-        index, heard = page.playing()
-        right = abs(browser.pitch_hz(heard) - 55 * (i + 1)) < 2
-        agree += index == i and heard == expected[i] and right
+        index, sound_bytes = page.playing()
+        in_tune = abs(browser.pitch_hz(sound_bytes) - 55 * (i + 1)) < 2
+        agree += index == i and sound_bytes == expected[i] and in_tune
     median = statistics.median(page.ask("took"))
-    return {f"click_{host}_ms": round(median, 1), f"agree_{host}": f"{agree} of {browser.N}"}
+    return {f"click_{host}_ms": round(median, 1), f"agree_{host}": int(agree)}
 
 
 def pan(page) -> float:
@@ -141,30 +165,31 @@ def pan(page) -> float:
     return round(float(np.percentile(page.ask("frames_ms"), 95)), 1)
 
 
-def size(folder: Path) -> dict:
-    """Write the page of 1,000 segments of 5 s; its size in millions of bytes."""
-    clips = real_clips() or [made_clip(folder)]
+def page_mb(folder: Path, count: int) -> float:
+    """Write the page of segments of 5 s; return its size in millions of bytes."""
+    clips = common.gtzan() or [made_clip(folder)]
     rng = np.random.default_rng(0)
-    paths = [str(clips[i % len(clips)]) for i in range(SEGMENTS)]
+    paths = [str(clips[i % len(clips)]) for i in range(count)]
     items = pd.DataFrame({"item_id": [Path(path).stem for path in paths], "path": paths})
-    items["start_s"] = rng.uniform(0, 24, SEGMENTS).round(2)
+    items["start_s"] = rng.uniform(0, 24, count).round(2)
     items["end_s"] = items["start_s"] + SEGMENT_S
     items["label"] = items["item_id"].str.split(".").str[0]
-    points = rng.normal(size=(SEGMENTS, 2))
+    points = rng.normal(size=(count, 2))
     page = explorer.from_items(folder / "map.html", points, items, SR, "Segments")
-    return {"html_1000_mb": round(page.stat().st_size / 1e6, 1)}
-
-
-def real_clips() -> list[Path]:
-    root = Path(os.environ.get("MUSICLATENT_DATA", "data"))
-    return sorted((root / "gtzan" / "genres").glob("*/*.wav"))
+    return round(page.stat().st_size / 1e6, 1)
 
 
 def made_clip(folder: Path) -> Path:
     """Write noise: the bit rate is the same on average."""
-    y = 0.1 * np.random.default_rng(0).standard_normal(30 * SR)
-    return audio.write(folder / "noise.wav", y, SR)
+    return audio.write(folder / "noise.wav", common.noise(np.random.default_rng(0)), SR)
 
 
 if __name__ == "__main__":
-    main()
+    common.run(
+        KEYS,
+        full=partial(measure, FULL, (in_html, in_jupyterlab, in_voila)),
+        # In JupyterLab 2,000 points bring their sound, below 50 MB; 50,000 do not, and paint sooner.
+        quick=partial(measure, QUICK, (in_html,)),
+        quick_keys=HTML_KEYS,
+        lacks=browser.lacking(),
+    )

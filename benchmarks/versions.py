@@ -4,12 +4,15 @@ Their versions differ in instruments, drums, form and, by up to 3 %, in tempo. T
 with the most sections whose nearest is of their tune is chosen, among equals that with the most
 timbre. No real track is looked at.
 
-Run: python benchmarks/versions.py  (about three minutes, once; what it renders is kept)
+Run: python benchmarks/versions.py [--quick]  (three minutes, once: what it renders is kept)
 """
 
-import json
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 
@@ -17,39 +20,47 @@ from musiclatent import cache, config, demo, versions
 from musiclatent.harmony import Harmony
 from musiclatent.sections import attribute_table
 
-SEEDS, WINDOW_S = (0, 1, 2), 15.0
-SIZE = config.PROFILES["demo"].demo
+KEYS = ("chosen_timbre", "chosen_track", "chosen_top1", "in_use_timbre", "in_use_track")
+WINDOW_S = 15.0
+FULL = config.PROFILES["demo"].demo
+QUICK = replace(config.PROFILES["tiny"].demo, tunes=2)
 
 
-def main() -> None:
-    """Print the table, and what is chosen beside what is in use."""
-    table = versions.choose([_corpus(seed) for seed in SEEDS])
+def measure(
+    seeds: tuple[int, ...], size: config.DemoSize, folder: str, n_jobs: int
+) -> common.Figures:
+    """Return the shares that are chosen, and those in use."""
+    root = config.home() / "results" / "benchmarks" / folder
+    table = versions.choose([corpus(seed, size, root / str(seed), n_jobs) for seed in seeds])
     chosen = table[table["chosen"]].iloc[0]
-    print(table.pivot(index="timbre", columns="track", values="top1").round(3))
-    print(
-        json.dumps(
-            {
-                "chosen_timbre": chosen["timbre"],
-                "chosen_track": chosen["track"],
-                "top1": round(chosen["top1"], 3),
-                "in_use": [versions.TIMBRE_SHARE, versions.TRACK_SHARE],
-            },
-            indent=1,
-        )
-    )
+    print(table.pivot(index="timbre", columns="track", values="top1").round(3), file=sys.stderr)
+    return {
+        "chosen_timbre": chosen["timbre"],
+        "chosen_track": chosen["track"],
+        "chosen_top1": round(chosen["top1"], 3),
+        "in_use_timbre": versions.TIMBRE_SHARE,
+        "in_use_track": versions.TRACK_SHARE,
+    }
 
 
-def _corpus(seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """Render the tunes of a seed, and return their heard sections and `versions.alignment`."""
-    folder = config.home() / "results" / "benchmarks" / "versions" / str(seed)
-    items = demo.render("dance", SIZE, Path(folder) / "tunes", seed=seed).assign(split="")
-    sections, _ = attribute_table(items, folder, window_s=WINDOW_S)
-    harmony = cache.build(items, Harmony(window_s=WINDOW_S), folder / "harmony", n_jobs=2)
-    heard = ~sections["silent"].to_numpy(bool)
-    sections = sections[heard].reset_index(drop=True)
+def corpus(
+    seed: int, size: config.DemoSize, folder: Path, n_jobs: int
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Render the tunes of a seed; return their audible sections and `versions.alignment`."""
+    items = demo.render("dance", size, folder / "tunes", seed=seed, n_jobs=n_jobs)
+    items = items.assign(split="")
+    sections, _ = attribute_table(items, folder, window_s=WINDOW_S, n_jobs=n_jobs)
+    harmony = cache.build(items, Harmony(window_s=WINDOW_S), folder / "harmony", n_jobs=n_jobs)
+    audible = ~sections["silent"].to_numpy(bool)
+    sections = sections[audible].reset_index(drop=True)
     places = (sections["start_s"] / WINDOW_S).round().astype(int)
-    return sections, versions.alignment(harmony.x[heard], sections["item_id"], places)
+    return sections, versions.alignment(harmony.x[audible], sections["item_id"], places)
 
 
 if __name__ == "__main__":
-    main()
+    common.run(
+        KEYS,
+        full=partial(measure, (0, 1, 2), FULL, "versions", n_jobs=2),
+        # Four short tracks take less time than two processes that load librosa.
+        quick=partial(measure, (0,), QUICK, "versions-quick", n_jobs=1),
+    )

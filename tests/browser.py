@@ -56,10 +56,10 @@ def sine_files(folder: Path) -> tuple[np.ndarray, pd.DataFrame]:
     return points, items.assign(start_s=0.0, end_s=2.0, label=table["label"])
 
 
-def crowd(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
-    """Make 50,000 points in ten clusters, the first in the middle; all play the same file."""
+def crowd(path: Path, count: int) -> tuple[np.ndarray, pd.DataFrame]:
+    """Make points in ten clusters, the first in the middle; all play the same file."""
     rng = np.random.default_rng(0)
-    label = rng.integers(0, 10, 50_000)
+    label = rng.integers(0, 10, count)
     points = rng.normal(0, 3, (10, 2))[label] + rng.normal(size=(len(label), 2))
     points[0] = (points.min(0) + points.max(0)) / 2
     titles = [f"track {i // 6}" for i in range(len(label))]
