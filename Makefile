@@ -4,8 +4,10 @@ PROFILE ?= demo
 STUDY ?= all
 EXPERIMENT ?= all
 CORPUS ?=
+NB ?=
 SCHEDULER ?=
-ADDRESS ?= 127.0.0.1
+# Not ?=: shells and conda set HOST to the name of the machine.
+HOST = 127.0.0.1
 PORT ?= 8866
 TORCH_INDEX ?=
 QUICK ?=
@@ -30,11 +32,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce lab dashboard colab bench clean
+.PHONY: help setup lint test reproduce notebook lab dashboard colab bench clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
-	@echo "options of reproduce: PROFILE=demo|real|paper STUDY=name|all EXPERIMENT=row CORPUS=folder SCHEDULER=tcp://..."
+	@echo "options of reproduce and notebook: PROFILE=demo|real|paper STUDY=name|all EXPERIMENT=row CORPUS=folder SCHEDULER=tcp://..."
 
 setup: $(READY)  ## make the virtual environment with everything in it (TORCH_INDEX= for another wheel index)
 
@@ -65,14 +67,19 @@ test: $(READY)  ## run the tests; those on real data need MUSICLATENT_DATA
 		env -u MUSICLATENT_DATA $(TESTS); \
 	fi
 
+WHAT = --profile "$(PROFILE)" --study "$(STUDY)" --experiment "$(EXPERIMENT)" --corpus "$(CORPUS)" --scheduler "$(SCHEDULER)"
+
 reproduce: $(READY)  ## run every notebook of a study or of all, then write results/<profile>/index.html
-	@$(BIN)/musiclatent reproduce --profile "$(PROFILE)" --study "$(STUDY)" --experiment "$(EXPERIMENT)" --corpus "$(CORPUS)" --scheduler "$(SCHEDULER)"
+	@$(BIN)/musiclatent reproduce $(WHAT)
+
+notebook: $(READY)  ## run one notebook, such as NB=21_mel_evaluation, then write the report
+	@$(BIN)/musiclatent notebook $(WHAT) -- "$(NB)"
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks --ServerApp.tornado_settings='$(LARGE)'
 
-dashboard: $(READY)  ## serve notebook 08 as a web page with a token (PROFILE= CORPUS= ADDRESS= PORT=)
-	@$(BIN)/musiclatent dashboard --profile "$(PROFILE)" --corpus "$(CORPUS)" --host "$(ADDRESS)" --port "$(PORT)"
+dashboard: $(READY)  ## serve the dashboard of dance music as a web page with a token (PROFILE= CORPUS= HOST= PORT=)
+	@$(BIN)/musiclatent dashboard --profile "$(PROFILE)" --corpus "$(CORPUS)" --host "$(HOST)" --port "$(PORT)"
 
 colab: $(READY)  ## write notebooks to results/colab that run in Colab after upload
 	@$(BIN)/musiclatent colab
@@ -82,5 +89,14 @@ bench: $(READY)  ## measure speed and memory as ratios against peers (QUICK=1 fo
 		echo "$$script"; $(BIN)/python "$$script" $(if $(QUICK),--quick) || exit 1; \
 	done
 
-clean:  ## remove the results and the virtual environment
-	@rm -rf results $(VENV)
+REMOVE := if [ -d "$$folder" ]; then \
+	echo "removing $(CURDIR)/$$folder, $$(du -sh "$$folder" | cut -f1)"; rm -rf "$$folder"; fi
+
+# Folders of one's own music have results beside the profile's: results/demo-Music-1a2b3c.
+clean:  ## say what the results of one PROFILE take, then remove them
+	@case "$(PROFILE)" in tiny|demo|real|paper) ;; \
+		*) echo "there is no profile '$(PROFILE)'; choose one of: tiny, demo, real, paper"; exit 1;; esac
+	@for folder in results/$(PROFILE) results/$(PROFILE)-*; do $(REMOVE); done
+
+distclean:  ## say what all results and the virtual environment take, then remove them
+	@for folder in results "$(VENV)"; do $(REMOVE); done

@@ -188,7 +188,7 @@ if __name__ == "__main__":
     common.run(
         KEYS,
         full=partial(measure, FULL, (in_html, in_jupyterlab, in_voila)),
-        # In JupyterLab 2,000 points bring their sound, below 50 MB; 50,000 do not, and paint sooner.
+        # JupyterLab gets the sound of 2,000 points (below 50 MB), none of 50,000, and paints sooner.
         quick=partial(measure, QUICK, (in_html,)),
         quick_keys=HTML_KEYS,
         lacks=browser.lacking(),

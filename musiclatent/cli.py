@@ -51,15 +51,19 @@ def _data(commands) -> None:
 
 
 def _reproduce(commands) -> None:
-    """Add ``reproduce``."""
-    sub = commands.add_parser("reproduce", help="run the notebooks of a study, then the report")
-    sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
-    sub.add_argument("--experiment", default="all", help="one row of a study, or all")
-    sub.add_argument("--profile", default="demo", help=", ".join(PROFILES))
-    sub.add_argument("--corpus", default="", help="a folder of your own music; no labels needed")
-    sub.add_argument("--results", default="results", help="folder (default: %(default)s)")
-    sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster, for many files")
-    sub.set_defaults(run=_run_reproduce)
+    """Add ``reproduce`` and ``notebook``."""
+    every = commands.add_parser("reproduce", help="run the notebooks of a study, then the report")
+    one = commands.add_parser("notebook", help="run one notebook, then the report")
+    one.add_argument("notebook", metavar="NAME", help="such as 21_mel_evaluation")
+    for sub in (every, one):
+        sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
+        sub.add_argument("--experiment", default="all", help="one row of a study, or all")
+        sub.add_argument("--profile", default="demo", help=", ".join(PROFILES))
+        sub.add_argument("--corpus", default="", help="a folder of your music; no labels needed")
+        sub.add_argument("--results", default="results", help="folder (default: %(default)s)")
+        sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
+        sub.set_defaults(run=_run_reproduce)
+    every.set_defaults(notebook=None)
 
 
 def _trained(commands, name: str, about: str) -> argparse.ArgumentParser:
@@ -146,6 +150,7 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
 
     reproduce(
         arguments.study,
+        notebook=arguments.notebook,
         experiment=arguments.experiment,
         profile=arguments.profile,
         corpus=arguments.corpus,
@@ -156,20 +161,16 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
 
 def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run]":
     """Find the trained experiment that a command works with."""
-    config.profile(arguments.profile)
     plan = study(arguments.study, arguments.profile)
-    if "02_train" not in plan.shared:
+    if not plan.has_encoder:
         raise ValueError(f"the study {plan.name} has no model that encodes; take waveform")
     experiment = plan.main(arguments.experiment)
     from musiclatent.runs import read_run  # torch takes seconds: after what can go wrong
 
     corpus = str(Path(arguments.corpus).expanduser().resolve()) if arguments.corpus else ""
     space = config.Workspace(arguments.profile, plan.name, corpus, arguments.results)
-    return (
-        plan,
-        space,
-        read_run(experiment, space.base / plan.name / "checkpoints" / experiment.name),
-    )
+    folder = space.base / plan.name / "checkpoints" / experiment.name
+    return plan, space, read_run(experiment, folder)
 
 
 def _set_aside(quarantine: "pd.DataFrame") -> None:
@@ -201,7 +202,6 @@ def _run_similar(arguments: argparse.Namespace) -> None:
 
 
 def _run_classify(arguments: argparse.Namespace) -> None:
-    config.profile(arguments.profile)
     plan = study("genre", arguments.profile)
     from musiclatent import classify, networks
 

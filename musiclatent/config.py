@@ -69,14 +69,6 @@ class Profile:
 
 _DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
-SHARED = (
-    "01_preprocess",
-    "02_train",
-    "03_analyse",
-    "04_new_music",
-    "05_interpolate_generate",
-    "19_map",
-)
 PROFILES = {
     "tiny": Profile(
         "tiny",
@@ -296,6 +288,10 @@ class Study:
         Name of the one that makes new music.
     shared
         Notebooks that run on any corpus, a folder of one's own too; most studies share them.
+    has_encoder
+        Whether its experiments encode sound into latents that can be stored, mapped and decoded.
+    dashboard
+        The notebook that is served as a web page; empty where there is none.
     paper
         The paper's figures by metric, for a study without experiments.
     own
@@ -321,10 +317,16 @@ class Study:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     chosen: str = ""
-    shared: tuple[str, ...] = SHARED
+    shared: tuple[str, ...] = ()
+    has_encoder: bool = True
+    dashboard: str = ""
     paper: dict[str, float] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     shrink: int = 1
+
+    def notebooks(self, corpus: str = "") -> tuple[str, ...]:
+        """Return its notebooks in order; on a `corpus` of one's own those that need no labels."""
+        return self.shared if corpus else (*self.shared, *self.own)
 
     def experiment(self, name: str) -> Experiment:
         """Look one of the study's experiments up by its name.

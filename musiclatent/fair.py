@@ -250,7 +250,7 @@ def voice(
     trained: Mapping[str, Run],
     file: Path,
     transform: Transform,
-    folder: Path,
+    target: Path,
     most_s: float | None = None,
 ) -> tuple[pd.DataFrame, list[tuple[str, np.ndarray]]]:
     """Send one recording through models, and judge if it is still understood.
@@ -263,8 +263,8 @@ def voice(
         A recording of speech, of any format.
     transform
         What the models take.
-    folder
-        Where ``20_voice_NAME.wav`` of each model, and of the original, goes.
+    target
+        Where the sounds go: ``target_NAME.wav`` of each model, and ``target_original.wav``.
     most_s
         Only so many seconds of the beginning; None takes all.
 
@@ -282,16 +282,15 @@ def voice(
     time-frequency weighted noisy speech.
     """
     sr, window_s = transform.sr, transform.window_s
-    folder.mkdir(parents=True, exist_ok=True)
-    original = audio.write_blocks(
-        folder / "20_voice_original.wav", audio.blocks(file, sr, duration_s=most_s), sr
-    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    original = target.with_name(f"{target.name}_original.wav")
+    audio.write_blocks(original, audio.blocks(file, sr, duration_s=most_s), sr)
     x, rows = audio.read(original)[0], {}
     sounds = [("original", x)]
     for name, run in trained.items():
         model = runs.load(run.checkpoint, run.experiment)
         blocks = resynthesis.rebuild(model, original, transform)
-        path = audio.write_blocks(folder / f"20_voice_{name}.wav", blocks, sr)
+        path = audio.write_blocks(target.with_name(f"{target.name}_{name}.wav"), blocks, sr)
         sounds.append((name, audio.read(path)[0]))
         rows[name] = resynthesis.measure(original, path, sr, window_s)
         rows[name]["stoi"] = float(stoi(x, sounds[-1][1], sr))

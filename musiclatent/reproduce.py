@@ -12,13 +12,14 @@ from papermill.exceptions import PapermillExecutionError
 from musiclatent import compiled, config, corpora, kernels, report, stamps
 from musiclatent.config import Study, Workspace
 from musiclatent.errors import CorpusError, ReproduceError
-from musiclatent.files import write_json
+from musiclatent.files import pick, write_json
 from musiclatent.studies import STUDIES, study
 
 
 def reproduce(
     name: str = "all",
     *,
+    notebook: str | None = None,
     experiment: str = "all",
     profile: str = "demo",
     corpus: str = "",
@@ -31,6 +32,8 @@ def reproduce(
     ----------
     name
         A study, or ``all``.
+    notebook
+        One notebook of the study, or of each study that has it; None runs all of them.
     experiment
         One row of the study, or ``all``.
     profile
@@ -50,13 +53,13 @@ def reproduce(
     Raises
     ------
     ValueError
-        If a profile, study or experiment does not exist, or `corpus` holds no music.
+        If a profile, study, notebook or experiment does not exist, or `corpus` holds no music.
     ReproduceError
         If a notebook failed, or if the one study asked for has no data; the report is written.
     """
     config.profile(profile)
-    plans = list(STUDIES.values()) if name == "all" else [study(name)]
-    if name == "all" and experiment != "all":
+    plans = _plans(name, notebook, corpus)
+    if len(plans) > 1 and experiment != "all":
         raise ValueError(f"name the study of the experiment {experiment!r} too: STUDY=...")
     plans[0].select(experiment)
     if corpus:
@@ -64,20 +67,32 @@ def reproduce(
         corpora.require(corpus, config.data_root())
     spaces = {plan.name: Workspace(profile, plan.name, corpus, results) for plan in plans}
     compiled.compile_librosa()
-    tasks = (delayed(_whole)(plan, spaces[plan.name], experiment, scheduler) for plan in plans)
+    asked = {"only": notebook, "experiment": experiment, "scheduler": scheduler}
+    tasks = (delayed(_whole)(plan, spaces[plan.name], **asked) for plan in plans)
     # In a process of its own each has one thread: joblib sees to that.
     found = Parallel(min(config.profile(profile).at_once, len(plans)))(tasks)
     problems = {plan.name: why for plan, why in zip(plans, found, strict=True) if why}
     page = report.write(spaces[plans[0].name].base, profile)
     print(f"report: {page}", flush=True)
-    _judge(problems, alone=name != "all")
+    _judge(problems, alone=len(plans) == 1)
     return page
 
 
-def _whole(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
+def _plans(name: str, notebook: str | None, corpus: str) -> list[Study]:
+    """Return the studies that are asked for; where a notebook is, those that run it."""
+    plans = list(STUDIES.values()) if name == "all" else [study(name)]
+    if notebook is None:
+        return plans
+    names = dict.fromkeys(book for plan in plans for book in plan.notebooks(corpus))
+    pick(names, notebook, "notebook of a folder without labels" if corpus else "notebook")
+    return [plan for plan in plans if notebook in plan.notebooks(corpus)]
+
+
+def _whole(plan: Study, space: Workspace, only: str | None, **asked: str) -> str:
     """Run a study if its data is there; return what went wrong, and leave a note of it."""
-    problem = _missing(plan, space) or _run(plan, space, experiment, scheduler)
-    _note(space, problem)
+    problem = _missing(plan, space) or _run(plan, space, only, **asked)
+    if problem or only is None:  # one notebook that went well says nothing of the others
+        _note(space, problem)
     return problem
 
 
@@ -99,25 +114,35 @@ def _corpora(plan: Study, space: Workspace) -> list[str]:
     return [*plan.real, *([plan.ready] if plan.ready and space.profile == "real" else [])]
 
 
-def _run(plan: Study, space: Workspace, experiment: str, scheduler: str) -> str:
-    """Run a study's notebooks; return what went wrong, or nothing."""
+def _run(
+    plan: Study, space: Workspace, only: str | None, *, experiment: str, scheduler: str
+) -> str:
+    """Run a study's notebooks, or only one; return what went wrong, or nothing."""
     identity = ""
-    for name in (*plan.shared, *(() if space.corpus else plan.own)):
+    for name in plan.notebooks(space.corpus):
         parameters = _parameters(plan, space, experiment)
-        parameters |= {"scheduler": scheduler} if name == "01_preprocess" else {}
+        # The first notebook fills the cache: the work over many files.
+        parameters |= {"scheduler": scheduler} if not identity else {}
         source = config.home() / "notebooks" / f"{name}.ipynb"
         identity = stamps.identity(source, parameters, _data(plan, space), identity)
-        if stamps.holds(space, name, identity):
-            print(f"{plan.name}: {name} reused, nothing changed since it ran", flush=True)
-            continue
-        began = time.monotonic()
-        print(f"{plan.name}: {name} ...", flush=True)
-        problem = execute(source, space, parameters)
-        print(f"{plan.name}: {name} {problem or f'{time.monotonic() - began:.0f} s'}", flush=True)
-        if problem:
+        if only in (None, name) and (problem := _execute_once(source, space, parameters, identity)):
             return problem
-        stamps.leave(space, name, identity)
     return ""
+
+
+def _execute_once(source: Path, space: Workspace, parameters: dict[str, str], identity: str) -> str:
+    """Run a notebook unless nothing changed since it ran; return what went wrong, or nothing."""
+    title = f"{space.study}: {source.stem}"
+    if stamps.holds(space, source.stem, identity):
+        print(f"{title} reused, nothing changed since it ran", flush=True)
+        return ""
+    began = time.monotonic()
+    print(f"{title} ...", flush=True)
+    problem = execute(source, space, parameters)
+    print(f"{title} {problem or f'{time.monotonic() - began:.0f} s'}", flush=True)
+    if not problem:
+        stamps.leave(space, source.stem, identity)
+    return problem
 
 
 def _parameters(plan: Study, space: Workspace, experiment: str) -> dict[str, str]:

@@ -23,8 +23,8 @@ import nbformat
 
 from musiclatent import config
 from musiclatent.config import Workspace
+from musiclatent.studies import study
 
-NOTEBOOK = "08_explorer.ipynb"
 TOKEN = "MUSICLATENT_TOKEN"  # environment variable with a token of one's own
 LEAST = 16  # characters of a token
 STATIC = "static"  # tag of cells that are for reading only
@@ -60,10 +60,11 @@ def dashboard(
     ValueError
         As `serve`, or if there is no such profile.
     """
-    config.profile(profile)
     if corpus:
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
-    notebook = Workspace(profile, "edm", corpus, results).base / "edm" / "notebooks" / NOTEBOOK
+    plan = study("edm", profile)
+    folder = Workspace(profile, plan.name, corpus, results).base / plan.name / "notebooks"
+    notebook = folder / f"{plan.dashboard}.ipynb"
     if not notebook.exists():
         own = f" CORPUS={corpus}" if corpus else ""
         raise ValueError(

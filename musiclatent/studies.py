@@ -9,6 +9,15 @@ from musiclatent.files import pick
 # Of `classifiers`, frozen before a test list was read for it: the best on the filtered validation
 # list, and the best in ten folds of the random training and validation lists together.
 ATTRIBUTE_CLASSIFIERS = {"filtered": "vote", "random": "vote_near"}
+# Notebooks that every study with an encoder runs; the tens digit of the others names the study.
+SHARED = (
+    "01_preprocess",
+    "02_train_autoencoders",
+    "03_latent_clustering",
+    "04_encode_new_music",
+    "05_interpolate_generate",
+    "06_latent_map",
+)
 # Sizes on the embedded corpora, by model, where the real ones would take minutes.
 EMBEDDED = {
     "SparseAutoencoder": {"hops": [256, 2048], "iterations": 2, "refits": 0, "crop": 1},
@@ -28,7 +37,8 @@ STUDIES = {
             experiments={row.name: row for row in experiments.WAVEFORM},
             compared=tuple(f"waveform-{maps}" for maps in experiments.SIZES),
             chosen="waveform-64",
-            own=("20_past_the_paper",),
+            shared=SHARED,
+            own=("11_waveform_rate_distortion", "12_waveform_downstream"),
         ),
         Study(
             "mel",
@@ -46,7 +56,8 @@ STUDIES = {
             compared=("mel-cae-1", "mel-triplet-1", "mel-crnn-6"),
             chosen="mel-crnn-6",
             shrink=4,
-            own=("09_mel_evaluation",),
+            shared=SHARED,
+            own=("21_mel_evaluation",),
         ),
         Study(
             "digits",
@@ -62,7 +73,8 @@ STUDIES = {
             experiments={row.name: row for row in experiments.DIGITS},
             compared=("digits-vae",),
             chosen="digits-vae",
-            own=("10_digits_understood", "11_digits_generated"),
+            shared=SHARED,
+            own=("31_digits_recognised", "32_digits_generated"),
             shrink=2,
         ),
         Study(
@@ -79,7 +91,8 @@ STUDIES = {
             experiments={row.name: row for row in experiments.JAZZ},
             compared=("jazz-vae", "jazz-crnn"),
             chosen="jazz-crnn",
-            own=("12_jazz",),
+            shared=SHARED,
+            own=("41_jazz_reconstruction",),
             shrink=4,
         ),
         Study(
@@ -92,12 +105,15 @@ STUDIES = {
             window_s=15.0,
             shared=(
                 "01_preprocess",
-                "06_edm_segments",
-                "16_edm_network",
-                "17_edm_versions",
-                "18_edm_mix",
-                "08_explorer",
+                "61_edm_sections",
+                "62_edm_embeddings",
+                "63_edm_soft_clusters",
+                "64_edm_versions",
+                "65_edm_mix",
+                "66_edm_dashboard",
             ),
+            has_encoder=False,
+            dashboard="66_edm_dashboard",
             paper=experiments.MURILLO,
         ),
         Study(
@@ -115,11 +131,12 @@ STUDIES = {
             compared=("genre-cnn", "genre-crnn", "genre-joint"),
             chosen="genre-joint",
             shared=("01_preprocess",),
+            has_encoder=False,
             own=(
-                "07_genre",
-                "13_genre_attributes",
-                "14_genre_networks",
-                "15_genre_explained",
+                "51_genre_descriptors",
+                "52_genre_classifiers",
+                "53_genre_networks",
+                "54_genre_explained",
             ),
         ),
     )

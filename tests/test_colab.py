@@ -44,9 +44,9 @@ COLAB = dict(
     "scikit-learn==1.6.1 matplotlib==3.10.0 nbformat==5.10.4 tensorboard==2.20.0".split()
 )
 OTHERS = {
-    "03_analyse": 'corpus = ""',
-    "04_new_music": 'corpus = ""\nfiles = []',
-    "07_genre": 'corpus = ""\ngenres = []',
+    "03_latent_clustering": 'corpus = ""',
+    "04_encode_new_music": 'corpus = ""\nfiles = []',
+    "51_genre_descriptors": 'corpus = ""\ngenres = []',
 }
 
 

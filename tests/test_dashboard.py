@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from musiclatent import audio, views
+from musiclatent import audio, embeddings, views
 from musiclatent.config import Workspace
 from musiclatent.explorer import dashboard, shown
 from musiclatent.studies import study
@@ -164,6 +164,21 @@ def test_no_file_name_leaves_the_kernel(board, data):
 # What is kept
 
 
+def _embedded_by(name: str, space: Workspace, rows: int) -> None:
+    """Leave the table of seconds as the notebook of embeddings does."""
+    table = pd.DataFrame({"start_s": np.arange(float(rows)), "embedding": name})
+    table.to_parquet(space.folder("tables") / "parts.parquet")
+
+
+@pytest.mark.parametrize("columns", [["start_s"], ["start_s", "embedding"], []])
+def test_without_a_named_network_the_usual_one_is_taken(tmp_path, monkeypatch, columns):
+    monkeypatch.setattr(embeddings, "usual", lambda: "mel-crnn")
+    space = Workspace("tiny", "edm", results=str(tmp_path))
+    if columns:  # an older table names none, an empty one has no row that does
+        pd.DataFrame(columns=columns).to_parquet(space.folder("tables") / "parts.parquet")
+    assert shown.network(space) == "mel-crnn"
+
+
 def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, monkeypatch):
     made, space = [], Workspace("tiny", "edm", results=str(tmp_path))
 
@@ -177,14 +192,13 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
         return ["sections.parquet", "z.npz", *(f"{name}.png" for name in data.pictures)]
 
     monkeypatch.setattr(shown, "_make", make)
-    told = space.folder("metrics") / "16_edm_network.json"
-    told.write_text('{"embedding": "mel-cae"}')
+    _embedded_by("mel-cae", space, rows=1)
     assert shown.shown(STUDY, space, K).name == "mel-cae"
     again = shown.shown(STUDY, space, K)
     pd.testing.assert_frame_equal(again.sections, data.sections)
     assert made == [(2, "mel-cae")] and again.pictures == data.pictures
     shown.shown(STUDY, space, 3)
-    (space.folder("tables") / "parts.parquet").write_bytes(b"another run")
+    _embedded_by("mel-cae", space, rows=2)
     shown.shown(STUDY, space, 3)
     assert [k for k, _ in made] == [2, 3, 3]
     (space.folder("dashboard") / "z.npz").unlink()  # everything under results may be deleted
@@ -195,8 +209,7 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
 
 def test_a_run_that_was_killed_is_begun_again(tmp_path, monkeypatch):
     space = Workspace("tiny", "edm", results=str(tmp_path))
-    told = space.folder("metrics") / "16_edm_network.json"
-    told.write_text('{"embedding": "vggish"}')
+    _embedded_by("vggish", space, rows=1)
     (space.folder("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
     monkeypatch.setattr(shown, "_make", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

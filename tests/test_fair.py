@@ -109,12 +109,12 @@ def test_without_opus_its_rows_are_left_out_with_a_sentence(monkeypatch):
 
 def test_speech_goes_through_models_and_is_judged(trained, x, tmp_path):
     audio.write(tmp_path / "voice.wav", np.concatenate(x), SR)
-    folder = tmp_path / "out"
-    found, sounds = fair.voice(trained, tmp_path / "voice.wav", Waveform(SR, 1.024), folder, 2.5)
+    target = tmp_path / "out" / "11_voice"
+    found, sounds = fair.voice(trained, tmp_path / "voice.wav", Waveform(SR, 1.024), target, 2.5)
     assert list(found.index) == list(trained) and sounds[0][0] == "original"
     assert all(len(y) == 20_000 for _, y in sounds)
-    assert {path.stem for path in folder.glob("*.wav")} == {
-        f"20_voice_{name}" for name in ("original", *trained)
+    assert {path.stem for path in target.parent.glob("*.wav")} == {
+        f"11_voice_{name}" for name in ("original", *trained)
     }
     assert found["stoi"].between(-0.2, 1).all()
     assert found["sisdr"]["sparse_small"] > found["sisdr"]["a1"]  # which is not trained

@@ -17,8 +17,8 @@ ORDER = (
     "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
     "attribute_protocols projection protocols probes heldout networks saliency repetitions "
     "embeddings explain generation playlists mixing mixdown projector dance plots genre_plots "
-    "dance_plots newmusic classify listening fair uses voices pages explorer raters report stamps "
-    "kernels reproduce serving colab cli"
+    "dance_plots newmusic classify listening fair uses voices pages explorer raters session report "
+    "stamps kernels reproduce serving colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

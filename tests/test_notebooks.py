@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from musiclatent import reproduce
-from musiclatent.config import SHARED, Workspace
-from musiclatent.studies import STUDIES
+from musiclatent.config import Workspace
+from musiclatent.studies import SHARED, STUDIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 BOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -35,7 +35,7 @@ def _parameters(path: Path) -> dict:
 
 
 def test_every_notebook_that_reproduce_runs_is_there():
-    run = {name for study in STUDIES.values() for name in (*study.shared, *study.own)}
+    run = {name for study in STUDIES.values() for name in study.notebooks()}
     assert {path.stem for path in BOOKS} == run and run >= set(SHARED)
 
 
@@ -63,6 +63,25 @@ def test_thin_and_stripped(path):
     for source in code:
         assert not re.search(r"^\s*(def |class |%|!)", source, re.MULTILINE)
         assert not re.search(r"""["']/(home|work|tmp|root|Users|content)""", source)
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_a_notebook_names_itself_once_and_its_files_after_that(path):
+    call = f'open_study("{path.stem}", study, experiment, profile, corpus, results)'
+    code = _code(path)
+    assert call in code[1] and "session.save_metrics(" in "".join(code)
+    number = path.stem.partition("_")[0]
+    assert not re.search(rf"""["']{number}_""", "".join(code).replace(call, ""))
+    title, outputs = "".join(_cells(path)[0]["source"]).split("**Outputs.**")
+    assert title.startswith(f"# {number} ") and f"`metrics/{path.stem}.json`" in outputs
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_the_tens_digit_names_the_study(path):
+    studies = list(STUDIES)
+    running = [name for name in studies if path.stem in STUDIES[name].notebooks()]
+    tens = {"0": running, "1": ["waveform"], "2": ["mel"], "3": ["digits"], "4": ["jazz"]}
+    assert running == (tens | {"5": ["genre"], "6": ["edm"]})[path.stem[0]]
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

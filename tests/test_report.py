@@ -26,7 +26,7 @@ def base(tmp_path):
     folder = tmp_path / "waveform"
     for name in ("metrics", "figures", "audio"):
         (folder / name).mkdir(parents=True)
-    (folder / "metrics" / "02_train.json").write_text(json.dumps(METRICS))
+    (folder / "metrics" / "02_train_autoencoders.json").write_text(json.dumps(METRICS))
     figure, _ = plt.subplots(figsize=(1, 1))
     figure.savefig(folder / "figures" / "02_<b>curves.png")
     plt.close(figure)

@@ -9,7 +9,7 @@ from musiclatent import reproduce as module
 from musiclatent.config import Workspace
 from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.reproduce import reproduce
-from musiclatent.studies import STUDIES
+from musiclatent.studies import SHARED, STUDIES
 
 
 @pytest.fixture
@@ -33,9 +33,7 @@ def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
 
 def _all() -> list[tuple[str, str]]:
     """Each study with its notebooks, in their order."""
-    return [
-        (study.name, name) for study in STUDIES.values() for name in (*study.shared, *study.own)
-    ]
+    return [(study.name, name) for study in STUDIES.values() for name in study.notebooks()]
 
 
 def test_studies_side_by_side_run_the_same_notebooks(ran, tmp_path, monkeypatch):
@@ -53,12 +51,11 @@ def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tm
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     reproduce("mel", profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
-    assert [name for name, _ in ran] == list(config.SHARED)
+    assert [name for name, _ in ran] == list(SHARED)
 
 
 def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):
-    plan = STUDIES["waveform"]
-    notebooks = len(plan.shared) + len(plan.own)
+    notebooks = len(STUDIES["waveform"].notebooks())
     for _ in range(2):
         reproduce("waveform", profile="tiny", results=str(tmp_path))
     assert len(ran) == notebooks
@@ -67,12 +64,64 @@ def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):
     assert len(ran) == 2 * notebooks
 
 
+def test_one_notebook_runs_alone_in_each_study_that_has_it(ran, tmp_path, capsys):
+    reproduce(notebook="21_mel_evaluation", profile="tiny", results=str(tmp_path))
+    reproduce("genre", notebook="01_preprocess", profile="tiny", results=str(tmp_path))
+    assert [(p["study"], name) for name, p in ran] == [
+        ("mel", "21_mel_evaluation"),
+        ("genre", "01_preprocess"),
+    ]
+    ran.clear()
+    reproduce(notebook="03_latent_clustering", profile="tiny", results=str(tmp_path))
+    assert [p["study"] for _, p in ran] == ["waveform", "mel", "digits", "jazz"]
+    capsys.readouterr()
+    reproduce("mel", profile="tiny", results=str(tmp_path))  # does not run it again
+    assert capsys.readouterr().out.count("reused, nothing changed") == 2
+
+
+def test_a_row_needs_no_study_where_one_study_alone_has_the_notebook(ran, tmp_path):
+    asked = {"experiment": "mel-cae-1", "profile": "tiny", "results": str(tmp_path)}
+    reproduce(notebook="21_mel_evaluation", **asked)
+    assert [p["experiment"] for _, p in ran] == ["mel-cae-1"]
+    with pytest.raises(ValueError, match="name the study of the experiment 'mel-cae-1' too"):
+        reproduce(notebook="03_latent_clustering", **asked)
+
+
+def test_an_unknown_notebook_is_told_which_there_are(ran, tmp_path):
+    asked = {"profile": "tiny", "results": str(tmp_path)}
+    with pytest.raises(ValueError, match="no notebook named '21'; choose one of: 01_pre.*54_genre"):
+        reproduce(notebook="21", **asked)
+    with pytest.raises(ValueError, match="no notebook named ''"):
+        reproduce(notebook="", **asked)
+    with pytest.raises(ValueError, match="no notebook named '21_mel_evaluation'; choose one of"):
+        reproduce("edm", notebook="21_mel_evaluation", **asked)
+    (tmp_path / "one.wav").touch()
+    with pytest.raises(ValueError, match="no notebook of a folder without labels named '21_mel"):
+        reproduce(notebook="21_mel_evaluation", corpus=str(tmp_path), **asked)
+    assert not ran
+
+
+def test_one_notebook_that_runs_says_nothing_of_another_that_failed(ran, tmp_path, monkeypatch):
+    note = tmp_path / "tiny" / "mel" / "failed.json"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"reason": "failed in cell 3"}')
+    reproduce(notebook="21_mel_evaluation", profile="tiny", results=str(tmp_path))
+    assert note.exists()
+    reproduce("mel", profile="tiny", results=str(tmp_path))
+    assert not note.exists()
+
+
+def test_the_scheduler_goes_to_the_notebook_that_fills_the_cache(ran, tmp_path):
+    reproduce("edm", profile="tiny", results=str(tmp_path), scheduler="tcp://here:1")
+    assert [name for name, p in ran if p.get("scheduler") == "tcp://here:1"] == ["01_preprocess"]
+
+
 def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeypatch):
     monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path))
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     (tmp_path / "notebooks").mkdir()
-    for name in config.SHARED:
+    for name in SHARED:
         (tmp_path / "notebooks" / f"{name}.ipynb").touch()
     reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
     _, parameters = ran[-1]

@@ -34,6 +34,18 @@ def test_families_join_the_sizes():
     assert STUDIES["waveform"].experiment("waveform-linear-128").family == "waveform-linear"
 
 
+def test_what_a_study_can_do_is_said_and_not_read_off_its_notebooks():
+    assert [s.name for s in STUDIES.values() if not s.has_encoder] == ["edm", "genre"]
+    assert {s.name: s.dashboard for s in STUDIES.values() if s.dashboard} == {
+        "edm": "66_edm_dashboard"
+    }
+    for study in STUDIES.values():
+        assert study.has_encoder == (study.shared == studies.SHARED)
+        assert study.notebooks() == study.shared + study.own
+        assert study.notebooks("a folder") == study.shared
+        assert not study.dashboard or study.dashboard in study.notebooks()
+
+
 def test_unknown_names_are_told_the_choices():
     with pytest.raises(ValueError, match="no study named 'wave'; choose one of: waveform, mel"):
         studies.study("wave")

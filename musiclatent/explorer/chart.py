@@ -11,7 +11,7 @@ from musiclatent.latents import Latents
 from musiclatent.projection import Projection
 
 KINDS = {"pca": projection.pca, "umap": projection.umap, "tsne": projection.tsne}
-CLUSTERS = 8  # as in notebook 03
+CLUSTERS = 8  # as in the paper on waveforms
 SAMPLE = 200  # rows that say how soft clusters are
 NOT_SHOWN = ("path", "title", "group", "start_s", "end_s")
 MOST_LABELS = 40  # colours and shapes of the map; a text with more values colours none

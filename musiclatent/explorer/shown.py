@@ -89,7 +89,7 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
     Parameters
     ----------
     study, space
-        Whose sections, and where the results of notebooks 06, 16 and 17 are.
+        Whose sections, and where the tables of the study's notebooks are.
     k
         Number of clusters; fewer where there are few sections.
 
@@ -116,10 +116,11 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
 
 
 def network(space: Workspace) -> str:
-    """Name the network that notebook 16 took; where it has not run, the usual one."""
-    told = space.folder("metrics") / "16_edm_network.json"
-    if told.exists():
-        return json.loads(told.read_text())["embedding"]
+    """Return the name of the network that embedded the seconds; the usual one where none did."""
+    path = space.folder("tables") / "parts.parquet"
+    seconds = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+    if "embedding" in seconds and len(seconds):
+        return seconds["embedding"].iloc[0]
     from musiclatent import embeddings  # brings torch
 
     return embeddings.usual()
@@ -135,7 +136,7 @@ def _mark(space: Workspace, k: int) -> str:
 
 
 def _make(study: Study, space: Workspace, k: int, name: str, folder: Path) -> list[str]:
-    """Compute all by the functions of notebooks 06, 16 and 17; return the files that keep it."""
+    """Compute all that the dashboard shows; return the files that keep it."""
     from musiclatent import dance  # brings torch
 
     found = dance.collect(study, space)
