@@ -188,7 +188,7 @@ if __name__ == "__main__":
     common.run(
         KEYS,
         full=partial(measure, FULL, (in_html, in_jupyterlab, in_voila)),
-        # JupyterLab gets the sound of 2,000 points (below 50 MB), none of 50,000, and paints sooner.
+        # A kernel encodes the sound of 2,000 points at once (under 50 MB), of 50,000 only on click.
         quick=partial(measure, QUICK, (in_html,)),
         quick_keys=HTML_KEYS,
         lacks=browser.lacking(),
