@@ -187,7 +187,7 @@ def _asked(
     """Fit with one seed; return the classes and their probabilities (Q, classes)."""
     with threadpool_limits(1):  # on tables this small, threads wait for each other
         model = classifiers.make(name, seed).fit(x[train], labels[train])
-        return model.classes_, classifiers.probabilities(model, x[test])
+        return model.classes_, model.predict_proba(x[test])
 
 
 def validated(

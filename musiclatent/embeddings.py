@@ -9,12 +9,23 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio, config, latents, pretrained, spectrograms, studies, training, views
+from musiclatent import (
+    audio,
+    config,
+    latents,
+    pretrained,
+    runs,
+    spectrograms,
+    studies,
+    training,
+    views,
+)
 from musiclatent.audio import AudioError
 from musiclatent.config import Study, Workspace, pick
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
+from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
 from musiclatent.runs import Run
 
@@ -204,11 +215,12 @@ def inputs(name: str, items: pd.DataFrame, profile: str) -> tuple[np.ndarray, np
     return take.model_input(x), second
 
 
-def network(name: str, space: Workspace) -> Run | VGGish:
-    """Return what embeds: a trained run, see `encoder`, or VGGish with its weights."""
+def network(name: str, space: Workspace) -> MelAutoencoder | VGGish:
+    """Return the model that embeds, with its weights: that of `encoder`, or VGGish."""
     if name == "vggish":
         return pretrained.vggish(config.data_root())[0]
-    return encoder(name, space)
+    run = encoder(name, space)
+    return runs.load(run.checkpoint, run.experiment)
 
 
 def axes(name: str, profile: str) -> dict:

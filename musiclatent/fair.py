@@ -1,6 +1,7 @@
 """Set trained models beside what people use: the same excerpts, sizes, bits and times for all.
 
-A row of the table is a coder: `form`, `encode` and `decode`, as in `musiclatent.yardsticks`.
+A row of the table is a coder: `form`, `given`, `encode` and `decode`, as in
+`musiclatent.yardsticks`.
 """
 
 import json
@@ -26,8 +27,6 @@ from tqdm import tqdm
 from musiclatent import audio, coding, plots, resynthesis, runs, yardsticks
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.models.blocks import Trained, mrstft, sisdr
-from musiclatent.models.deep import ENVELOPE, DeepAutoencoder
-from musiclatent.models.sparse import SparseAutoencoder
 from musiclatent.runs import Run
 from musiclatent.spectrograms import Transform
 
@@ -60,7 +59,12 @@ class Model:
     @property
     def form(self) -> str:
         """``sparse`` where a latent holds values and positions, else ``dense``."""
-        return "sparse" if isinstance(self.model, SparseAutoencoder) else "dense"
+        return self.model.code
+
+    @property
+    def given(self) -> int:
+        """First rows of a latent from which `encode` lets the others follow."""
+        return self.model.given
 
     @torch.no_grad()
     def encode(self, x: np.ndarray, *about: np.ndarray) -> np.ndarray:
@@ -195,8 +199,8 @@ def row(coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
 def _rounded(coder, x: np.ndarray, z: np.ndarray, quantiser: coding.Quantiser) -> np.ndarray:
     """Codes of 8 bits; what follows from a part of the code follows from its rounded numbers."""
     z = quantiser.rounded(z)
-    if isinstance(getattr(coder, "model", None), DeepAutoencoder):
-        z = quantiser.rounded(coder.encode(x, z[:, :ENVELOPE]))
+    if coder.given:
+        z = quantiser.rounded(coder.encode(x, z[:, : coder.given]))
     return z
 
 

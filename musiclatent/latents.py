@@ -276,7 +276,7 @@ def form(model: Trained, transform: Transform) -> dict:
     x = torch.zeros(1, 1, *transform.shape, device=model.device)
     about = {"latent_shape": list(model.encode(x).shape[1:]), "input": transform.kind}
     about |= {"sr": transform.sr, "window_s": transform.window_s}
-    return about | ({"hops": model.hops} if hasattr(model, "hops") else {})
+    return about | ({"hops": model.hops} if model.hops else {})
 
 
 def _study(run: Run) -> str:
