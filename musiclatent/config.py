@@ -192,7 +192,7 @@ class Workspace:
         return path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """How one experiment is trained.
 
@@ -228,7 +228,7 @@ class Training:
         return max(1, round(self.epoch_factor * profile.epochs[study]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One row of a study: a model, its options, its training and the paper's figures.
 
@@ -236,6 +236,8 @@ class Experiment:
     ----------
     name
         Unique name, as ``waveform-64``.
+    study
+        Name of the study that it belongs to.
     key
         Ending of its metrics' names, as in ``test_mse_64``.
     model
@@ -256,6 +258,7 @@ class Experiment:
     """
 
     name: str
+    study: str
     key: str
     model: str
     options: dict[str, PLAIN]

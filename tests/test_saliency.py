@@ -17,7 +17,13 @@ from musiclatent.saliency import grad_cam, toward_clusters
 BANDS, FRAMES = 32, 80
 OPTIONS = {"channels": [8, 16], "n_mels": BANDS, "hidden": 8, "dropout": 0.0, "masks": 0}
 CNN = Experiment(
-    "genre-cnn", "cnn", "GenreNetwork", OPTIONS, "", Training(1e-2, batch_size=8, select="last")
+    name="genre-cnn",
+    study="genre",
+    key="cnn",
+    model="GenreNetwork",
+    options=OPTIONS,
+    about="",
+    training=Training(learning_rate=1e-2, batch_size=8, select="last"),
 )
 KINDS = {"cnn": {}, "recurrent": {"recurrent": 8}, "joint": {"recurrent": 8, "attributes": 1}}
 PATCH, WIDE = 8, 16  # bands and frames
