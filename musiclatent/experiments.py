@@ -8,66 +8,47 @@ SIZES = (32, 64, 128)
 
 def _waveform(maps: int) -> Experiment:
     """Make one size of the paper's chosen autoencoder (A1, A3)."""
-    paper = {"validation_mse": 0.00328, "test_mse": 0.00338} if maps == 64 else {}
-    about = (
-        f"One convolution and one transposed convolution, {maps} maps, a frame every 512 samples, "
-        "tanh. The paper varied the kernel and names none: 1,024 samples is our choice, as are "
-        "the learning rate and its one-cycle schedule."
-    )
-    options = {"maps": maps, "kernel_size": 1024, "stride": 512, "extra": "none"}
-    source = f"{TP4}, section 2" if paper else ""
-    training = Training(learning_rate=4e-3, batch_size=8)
     return Experiment(
         name=f"waveform-{maps}",
         study="waveform",
         key=str(maps),
         model="WaveformAutoencoder",
-        options=options,
-        about=about,
-        training=training,
-        paper=paper,
-        source=source,
+        options={"maps": maps, "kernel_size": 1024, "stride": 512, "extra": "none"},
+        about=f"One convolution and one transposed convolution, {maps} maps, a frame every 512 "
+        "samples, tanh. The paper varied the kernel and names none: 1,024 samples is our choice, "
+        "as are the learning rate and its one-cycle schedule.",
+        training=Training(learning_rate=4e-3, batch_size=8),
+        paper={"validation_mse": 0.00328, "test_mse": 0.00338} if maps == 64 else {},
+        source=f"{TP4}, section 2" if maps == 64 else "",
     )
 
 
 def _linear(maps: int) -> Experiment:
     """Make the best linear block transform of the same size, which the paper does not have."""
-    about = (
-        f"The best linear transform from 512 samples to {maps} numbers and back, fitted in closed "
-        "form on the training windows (principal components). Not in the paper: it shows what "
-        "training adds."
-    )
-    options = {"maps": maps, "stride": 512}
-    training = Training(epoch_factor=0.0)
-    name = f"waveform-linear-{maps}"
     return Experiment(
-        name=name,
+        name=f"waveform-linear-{maps}",
         study="waveform",
         key=f"linear_{maps}",
         model="LinearBlocks",
-        options=options,
-        about=about,
-        training=training,
+        options={"maps": maps, "stride": 512},
+        about=f"The best linear transform from 512 samples to {maps} numbers and back, fitted in "
+        "closed form on the training windows (principal components). Not in the paper: it shows "
+        "what training adds.",
+        training=Training(epoch_factor=0.0),
     )
 
 
 def _extra(extra: str) -> Experiment:
     """Make the chosen model with added layers (A2, second part)."""
-    about = (
-        f"waveform-64 with an added {extra} layer and ReLU on both sides; the paper found such "
-        "models no better and less clear. Where the layers go is our choice."
-    )
-    options = {"maps": 64, "kernel_size": 1024, "stride": 512, "extra": extra}
-    training = Training(learning_rate=2e-3, batch_size=8, epoch_factor=0.5)
-    name = f"waveform-64-{extra}"
     return Experiment(
-        name=name,
+        name=f"waveform-64-{extra}",
         study="waveform",
         key=f"64_{extra}",
         model="WaveformAutoencoder",
-        options=options,
-        about=about,
-        training=training,
+        options={"maps": 64, "kernel_size": 1024, "stride": 512, "extra": extra},
+        about=f"waveform-64 with an added {extra} layer and ReLU on both sides; the paper found "
+        "such models no better and less clear. Where the layers go is our choice.",
+        training=Training(learning_rate=2e-3, batch_size=8, epoch_factor=0.5),
     )
 
 
@@ -88,22 +69,17 @@ _POOLING = Experiment(
 
 def _sparse(numbers: int) -> Experiment:
     """Make one size of the sparse autoencoder, which the paper does not have."""
-    about = (
-        f"The {numbers // 2:,} coefficients of several lapped cosine transforms that rebuild five "
-        "seconds best, and their positions. Not in the paper: hops, search and learned windows, "
-        "which gain nothing over their start, are ours. Edits and spherical ways move positions."
-    )
-    training = Training(learning_rate=2e-4, batch_size=4, epoch_factor=0.025)
-    name = "waveform-sparse" + (f"-{numbers}" if numbers < 13_824 else "")
-    options = {"numbers": numbers}
     return Experiment(
-        name=name,
+        name="waveform-sparse" + (f"-{numbers}" if numbers < 13_824 else ""),
         study="waveform",
         key=f"sparse_{numbers}",
         model="SparseAutoencoder",
-        options=options,
-        about=about,
-        training=training,
+        options={"numbers": numbers},
+        about=f"The {numbers // 2:,} coefficients of several lapped cosine transforms that rebuild "
+        "five seconds best, and their positions. Not in the paper: hops, search and learned "
+        "windows, which gain nothing over their start, are ours. Edits and spherical ways move "
+        "positions.",
+        training=Training(learning_rate=2e-4, batch_size=4, epoch_factor=0.025),
     )
 
 
@@ -313,16 +289,3 @@ GENRE = (
         "The recurrent one and a head on attributes of the same excerpt: what the paper wished.",
     ),
 )
-
-# System E trains nothing of its own; its figures are of 53 licensed tracks (papers.md, E2 and E3).
-MURILLO = {
-    "silhouette_classical": 0.178,
-    "pca_classical_1": 0.489,
-    "pca_classical_2": 0.129,
-    "pca_centres_1": 0.959,
-    "pca_centres_2": 0.034,
-    "pca_network_1": 0.209,
-    "pca_network_2": 0.088,
-    "centres_network_1": 0.694,
-    "centres_network_2": 0.174,
-}

@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -29,6 +28,7 @@ from musiclatent.datamodules import CorpusDataModule
 from musiclatent.models.blocks import Trained, mrstft, sisdr
 from musiclatent.runs import Run
 from musiclatent.spectrograms import Transform
+from musiclatent.style import subplots
 
 BATCH = 4  # windows encoded at once
 KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform; twice as many numbers
@@ -233,7 +233,7 @@ def against_size(table: pd.DataFrame) -> Figure:
     table
         What `table` gives.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), sharey=True)
+    figure, axes = subplots(1, 2, figsize=(12, 4.8), sharey=True)
     panels = {"numbers_s": ("mse", "numbers a second"), "bits_s": ("mse_8_bits", "bits a second")}
     families = table.index.str.replace(r"_\d+$", "", regex=True)
     for axis, (size, (error, label)) in zip(axes, panels.items(), strict=True):
