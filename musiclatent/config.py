@@ -185,9 +185,13 @@ class Workspace:
         mark = hashlib.sha256(self.corpus.encode()).hexdigest()[:6]
         return home() / self.results / f"{self.profile}-{slug}-{mark}"
 
-    def folder(self, *names: str) -> Path:
+    def path(self, *names: str) -> Path:
+        """Return where a folder inside the study's results is, or would be."""
+        return self.base.joinpath(self.study, *names)
+
+    def make(self, *names: str) -> Path:
         """Return a folder inside the study's results, made if it is missing."""
-        path = self.base.joinpath(self.study, *names)
+        path = self.path(*names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -118,7 +118,7 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
         The study's results.
     """
     epochs = experiment.training.epochs(config.profile(space.profile), space.study)
-    return fit(experiment, data, space.folder("checkpoints", experiment.name), epochs=epochs)
+    return fit(experiment, data, space.path("checkpoints", experiment.name), epochs=epochs)
 
 
 def _require_splits(data: CorpusDataModule, select: str) -> None:

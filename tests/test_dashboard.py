@@ -177,17 +177,17 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
         return ["sections.parquet", "z.npz", *(f"{name}.png" for name in data.pictures)]
 
     monkeypatch.setattr(shown, "_make", make)
-    told = space.folder("metrics") / "16_edm_network.json"
+    told = space.make("metrics") / "16_edm_network.json"
     told.write_text('{"embedding": "mel-cae"}')
     assert shown.shown(STUDY, space, K).name == "mel-cae"
     again = shown.shown(STUDY, space, K)
     pd.testing.assert_frame_equal(again.sections, data.sections)
     assert made == [(2, "mel-cae")] and again.pictures == data.pictures
     shown.shown(STUDY, space, 3)
-    (space.folder("tables") / "parts.parquet").write_bytes(b"another run")
+    (space.make("tables") / "parts.parquet").write_bytes(b"another run")
     shown.shown(STUDY, space, 3)
     assert [k for k, _ in made] == [2, 3, 3]
-    (space.folder("dashboard") / "z.npz").unlink()  # everything under results may be deleted
+    (space.path("dashboard") / "z.npz").unlink()  # everything under results may be deleted
     shown.shown(STUDY, space, 3)
     shown.shown(STUDY, space, 3)
     assert [k for k, _ in made] == [2, 3, 3, 3]
@@ -195,13 +195,13 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
 
 def test_a_run_that_was_killed_is_begun_again(tmp_path, monkeypatch):
     space = Workspace("tiny", "edm", results=str(tmp_path))
-    told = space.folder("metrics") / "16_edm_network.json"
+    told = space.make("metrics") / "16_edm_network.json"
     told.write_text('{"embedding": "vggish"}')
-    (space.folder("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
+    (space.path("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
     monkeypatch.setattr(shown, "_make", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         shown.shown(STUDY, space, K)
-    assert not (space.folder("dashboard") / "kept.json").exists()
+    assert not (space.path("dashboard") / "kept.json").exists()
 
 
 def test_opening_it_imports_no_torch():

@@ -76,7 +76,7 @@ def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
 def test_ensure_trains_at_the_place_of_the_study_and_then_reuses(data, tmp_path):
     space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
     first = training.ensure(SMALL, data, space)
-    assert first.checkpoint == space.folder("checkpoints", "waveform-small") / "best.ckpt"
+    assert first.checkpoint == space.path("checkpoints", "waveform-small") / "best.ckpt"
     assert len(first.curves) == 2 and training.ensure(SMALL, data, space).status == "reused"
 
 

@@ -97,14 +97,14 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
     ValueError
         As `dance.collect` and `dance.Collection.clusters`.
     """
-    folder, mark, kept = space.folder("dashboard"), _mark(space, k), {}
+    folder, mark, kept = space.path("dashboard"), _mark(space, k), {}
     about = folder / "kept.json"
     if about.exists():
         kept = json.loads(about.read_text())
     if kept.get("mark") != mark or not all((folder / name).exists() for name in kept["files"]):
         about.unlink(missing_ok=True)
         kept = {"mark": mark, "name": network(space)}
-        kept["files"] = _make(study, space, k, kept["name"], folder)
+        kept["files"] = _make(study, space, k, kept["name"], space.make("dashboard"))
         playlists.save(about, json.dumps(kept))  # last: without it the rest does not count
     with np.load(folder / "z.npz", allow_pickle=False) as arrays:
         z = dict(arrays)
@@ -116,7 +116,7 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
 
 def network(space: Workspace) -> str:
     """Name the network that notebook 16 took; where it has not run, the usual one."""
-    told = space.folder("metrics") / "16_edm_network.json"
+    told = space.path("metrics") / "16_edm_network.json"
     if told.exists():
         return json.loads(told.read_text())["embedding"]
     from musiclatent import embeddings  # brings torch
@@ -128,7 +128,7 @@ def _mark(space: Workspace, k: int) -> str:
     """Name the state of the tables that stand behind the dashboard."""
     digest = hashlib.sha256(f"{VERSION} {k}".encode())
     for name in TABLES:
-        path = space.folder("tables") / f"{name}.parquet"
+        path = space.path("tables") / f"{name}.parquet"
         digest.update(path.read_bytes() if path.exists() else b"none")
     return digest.hexdigest()
 
