@@ -107,7 +107,7 @@ def table(study: Study, space: Workspace, window_s: float = 30.0) -> tuple[pd.Da
         found = corpora.attributes(data.root)
         lists = {kind: corpora.attribute_splits(data.root, kind) for kind in KINDS}
     else:
-        folder, items = space.folder("cache"), data.index().items
+        folder, items = space.path("cache"), data.index().items
         found, _ = sections.attribute_table(items, folder, window_s=window_s)
         found = found[~found["silent"] & found["label"].ne("")].reset_index(drop=True)
         lists = _published(study, space) if real else _drawn(items)
@@ -187,7 +187,7 @@ def _asked(
     """Fit with one seed; return the classes and their probabilities (Q, classes)."""
     with threadpool_limits(1):  # on tables this small, threads wait for each other
         model = classifiers.make(name, seed).fit(x[train], labels[train])
-        return model.classes_, classifiers.probabilities(model, x[test])
+        return model.classes_, model.predict_proba(x[test])
 
 
 def validated(

@@ -78,6 +78,17 @@ class Whiten(TransformerMixin, BaseEstimator):
         return (x - self.mean_) @ self.turn_
 
 
+class Margins(SVC):
+    """Support vectors whose decision values pass through a softmax; they must be calibrated."""
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Return a number for each class (B, classes), rows of sum 1."""
+        values = self.decision_function(x)
+        # Of two classes it gives one column.
+        values = values if values.ndim == 2 else np.stack([-values, values], axis=1)
+        return softmax(values, axis=1)
+
+
 def _discriminant() -> LinearDiscriminantAnalysis:
     """Make linear discriminants with a shrunken scatter."""
     return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
@@ -116,13 +127,13 @@ def _logs(model: BaseEstimator) -> Pipeline:
 
 MODELS: dict[str, Callable[[int], Pipeline]] = {
     "logistic": lambda seed: _plain(LogisticRegression(max_iter=2000)),
-    "svm": lambda seed: _plain(SVC(C=5.0)),
+    "svm": lambda seed: _plain(Margins(C=5.0)),
     "forest": lambda seed: _plain(RandomForestClassifier(TREES, random_state=seed)),
     "boosting": lambda seed: _plain(
         HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=seed)
     ),
     "mlp": lambda seed: _plain(MLPClassifier((110, 110), max_iter=400, random_state=seed)),
-    "svm_logs": lambda seed: _logs(SVC(C=5.0)),
+    "svm_logs": lambda seed: _logs(Margins(C=5.0)),
     "lda": lambda seed: _logs(_discriminant()),
     "gp": lambda seed: _logs(make_pipeline(Whiten(), _process(10, 6.0))),
     "vote": lambda seed: _logs(_vote(seed)),
@@ -150,26 +161,3 @@ def make(name: str, seed: int = SEED) -> Pipeline:
         If there is no such classifier.
     """
     return pick(MODELS, name, "classifier")(seed)
-
-
-def probabilities(model: Pipeline, x: np.ndarray) -> np.ndarray:
-    """Return the probability of each class.
-
-    Parameters
-    ----------
-    model
-        A fitted classifier.
-    x
-        Rows (B, D).
-
-    Returns
-    -------
-    ndarray
-        (B, classes), rows of sum 1, in the order of ``model.classes_``. A support vector machine
-        has none: its decision values pass through a softmax and must be calibrated.
-    """
-    if hasattr(model, "predict_proba"):
-        return model.predict_proba(x)
-    values = model.decision_function(x)
-    values = values if values.ndim == 2 else np.stack([-values, values], axis=1)  # two classes
-    return softmax(values, axis=1)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -169,8 +170,7 @@ def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run
 
     corpus = str(Path(arguments.corpus).expanduser().resolve()) if arguments.corpus else ""
     space = config.Workspace(arguments.profile, plan.name, corpus, arguments.results)
-    folder = space.base / plan.name / "checkpoints" / experiment.name
-    return plan, space, read_run(experiment, folder)
+    return plan, space, read_run(experiment, space.path("checkpoints", experiment.name))
 
 
 def _set_aside(quarantine: "pd.DataFrame") -> None:
@@ -183,7 +183,7 @@ def _run_encode(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
     from musiclatent import latents, newmusic
 
-    folder = space.base / plan.name / "latents" / run.experiment.name
+    folder = space.path("latents", run.experiment.name)
     training = latents.read(folder, run=run) if folder.exists() else None
     table, quarantine = newmusic.encode(run, plan, arguments.files, arguments.out, training)
     _set_aside(quarantine)
@@ -206,8 +206,7 @@ def _run_classify(arguments: argparse.Namespace) -> None:
     from musiclatent import classify, networks
 
     space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
-    folder = space.base / plan.name / networks.FINAL / plan.main().name
-    network = networks.read(folder, arguments.profile)
+    network = networks.read(space.path(networks.FINAL, plan.main().name), arguments.profile)
     table, quarantine = classify.classify(network, plan, arguments.files, arguments.out)
     _set_aside(quarantine)
     print(table.drop(columns="path").round(2).to_string(index=False))
@@ -269,7 +268,7 @@ def _run_say(arguments: argparse.Namespace) -> None:
     from musiclatent.datamodules import CorpusDataModule
 
     data = CorpusDataModule.of_study(plan, space)
-    voice = voices.voice(run, data, space.folder("latents", run.experiment.name))
+    voice = voices.voice(run, data, space.path("latents", run.experiment.name))
     sounds = [
         voice.sample(1, label, arguments.speaker, seed=arguments.seed + i)[1].sounds()[0]
         for i, label in enumerate(arguments.labels)
@@ -283,7 +282,7 @@ def _run_explore(arguments: argparse.Namespace) -> None:
     from musiclatent.explorer.chart import chart
     from musiclatent.explorer.onepage import nearby
 
-    folder = space.base / plan.name / "latents"
+    folder = space.path("latents")
     sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
     known = latents.read(sound if sound.exists() else folder / run.experiment.name, run=run)
     shown, title = chart(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
@@ -296,6 +295,7 @@ def _run_explore(arguments: argparse.Namespace) -> None:
 def _run_dashboard(arguments: argparse.Namespace) -> None:
     from musiclatent import serving
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
     place = {"host": arguments.host, "port": arguments.port}
     serving.dashboard(arguments.profile, arguments.results, arguments.corpus, **place)
 

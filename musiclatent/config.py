@@ -166,14 +166,18 @@ class Workspace:
         mark = hashlib.sha256(self.corpus.encode()).hexdigest()[:6]
         return home() / self.results / f"{self.profile}-{slug}-{mark}"
 
-    def folder(self, *names: str) -> Path:
+    def path(self, *names: str) -> Path:
+        """Return where a folder inside the study's results is, or would be."""
+        return self.base.joinpath(self.study, *names)
+
+    def make(self, *names: str) -> Path:
         """Return a folder inside the study's results, made if it is missing."""
-        path = self.base.joinpath(self.study, *names)
+        path = self.path(*names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """How one experiment is trained.
 
@@ -209,7 +213,7 @@ class Training:
         return max(1, round(self.epoch_factor * profile.epochs[study]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One row of a study: a model, its options, its training and the paper's figures.
 
@@ -217,6 +221,8 @@ class Experiment:
     ----------
     name
         Unique name, as ``waveform-64``.
+    study
+        Name of the study that it belongs to.
     key
         Ending of its metrics' names, as in ``test_mse_64``.
     model
@@ -237,6 +243,7 @@ class Experiment:
     """
 
     name: str
+    study: str
     key: str
     model: str
     options: dict[str, PLAIN]

@@ -161,14 +161,14 @@ class Collection:
     def rhythms(self) -> dict[str, Rhythm]:
         """Return the beats of every readable track, by its path."""
         paths = list(self.sections["path"].unique())
-        tracks, bad = rhythm.tracks(paths, self.space.folder("rhythm"))
+        tracks, bad = rhythm.tracks(paths, self.space.path("rhythm"))
         for path, reason in bad.itertuples(index=False):
             log.warning("no beats of %s: %s", path, reason)
         return {path: track.rhythm for path, track in tracks.items()}
 
     def rhythm(self) -> pd.DataFrame:
         """Return the sections with tempo, key and loudness, see `rhythm.table`."""
-        return rhythm.table(self.sections, self.space.folder("rhythm"))[0]
+        return rhythm.table(self.sections, self.space.path("rhythm"))[0]
 
 
 def collect(study: Study, space: Workspace, scheduler: str = "") -> Collection:
@@ -190,7 +190,7 @@ def collect(study: Study, space: Workspace, scheduler: str = "") -> Collection:
     """
     index = _index(study, space)
     options = {"window_s": study.window_s, "scheduler": scheduler or None}
-    table, quarantine = attribute_table(index.items, space.folder("cache"), **options)
+    table, quarantine = attribute_table(index.items, space.path("cache"), **options)
     clipped = _values(_cached(study, space, Clipping, scheduler), table)[:, 0]
     copies = versions.copies(table)
     bad = [part for part in (index.quarantine, quarantine) if len(part)]
@@ -371,7 +371,7 @@ def _cached(
 ) -> cache.Cached:
     """Compute a transform of every section, or read it."""
     take = kind(window_s=study.window_s)
-    folder = space.folder("cache") / f"{take.kind}-{take.window_s:g}s-{take.sr}hz"
+    folder = space.path("cache") / f"{take.kind}-{take.window_s:g}s-{take.sr}hz"
     return cache.build(
         _index(study, space).items, take, folder, n_jobs=2, scheduler=scheduler or None
     )

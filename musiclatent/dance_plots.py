@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from musiclatent import genre_plots, plots, structure
+from musiclatent.style import subplots
 
 HUES = [*plots.PALETTE[:7], *plots.PALETTE[8:]]  # without grey, which is for none
 ROLES = {"central": plots.PALETTE[0], "border": plots.PALETTE[1], "quiet": "0.7"}
@@ -53,7 +54,7 @@ def choice(
     floor, start_s, end_s = min(quiet, level.min()) - 2, track["start_s"], track["end_s"]
     roles = track["role"].where(~track["chosen"].astype(bool), "central")
     style = {"color": roles.map(ROLES), "alpha": 0.6, "edgecolor": "w"}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5), sharey=True, width_ratios=[2, 1])
+    figure, (left, right) = subplots(1, 2, figsize=(13, 5), sharey=True, width_ratios=[2, 1])
     left.bar(start_s, level - floor, end_s - start_s, floor, align="edge", linewidth=0.5, **style)
     right.scatter(hz, level, s=110, **style)
     small = {"fontsize": "x-small", "ha": "center"}
@@ -98,7 +99,7 @@ def clusters(
     ValueError
         If lengths differ.
     """
-    figure, axis = plt.subplots(figsize=(8, 5.5))
+    figure, axis = subplots(figsize=(8, 5.5))
     _cloud(axis, points, labels, s=30, alpha=0.75)
     if centres is not None:
         style = {"marker": "X", "s": 150, "color": "w", "edgecolors": "k", "linewidths": 1.5}
@@ -123,7 +124,7 @@ def importances(table: pd.DataFrame) -> Figure:
     shares = table.filter(regex="^cluster ").rename(columns=lambda k: k.removeprefix("cluster "))
     rows, size = np.arange(len(table)) + 0.5, 0.75 * shares.shape[1]
     shape = {"figsize": (7.5 + size, 1.6 + 0.34 * len(table)), "width_ratios": [3, 1 + size]}
-    figure, (left, right) = plt.subplots(1, 2, **shape)
+    figure, (left, right) = subplots(1, 2, **shape)
     left.barh(rows, table["importance"], color=plots.PALETTE[0], height=0.7)
     left.set_xlabel("mean decrease of impurity")
     _rows(left, table["column"], 0.5)
@@ -143,7 +144,7 @@ def activations(table: pd.DataFrame) -> Figure:
         the first 40 are drawn.
     """
     shown = table.iloc[:, :SHOWN].astype(float)
-    figure, (top, low) = plt.subplots(2, 1, figsize=(13, 2.6 + 0.6 * len(shown)), sharex=True)
+    figure, (top, low) = subplots(2, 1, figsize=(13, 2.6 + 0.6 * len(shown)), sharex=True)
     sns.heatmap(shown, cmap="viridis", ax=top, xticklabels=True, cbar_kws={"label": "mean"})
     _signed(low, shown - shown.mean(), "difference from\nthe mean of all", xticklabels=True)
     for axis in (top, low):
@@ -176,7 +177,7 @@ def memberships(table: pd.DataFrame, labels: Sequence[str], n: int = 8) -> Figur
     soft = table.groupby("item_id")["entropy"].mean().nlargest(n).index
     step_s = table.groupby("item_id")["start_s"].diff().min()
     shape = {"figsize": (11, 1.2 + 0.85 * len(soft)), "sharex": True, "squeeze": False}
-    figure, axes = plt.subplots(len(soft), 1, **shape)
+    figure, axes = subplots(len(soft), 1, **shape)
     for axis, track in zip(axes[:, 0], soft, strict=True):
         mine = table[table["item_id"] == track].sort_values("start_s")
         width = np.fmin(np.diff(mine["start_s"], append=np.inf), step_s if step_s > 0 else 1.0)
@@ -202,7 +203,7 @@ def crossed(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
         What the clusterings of the rows and of the columns are called.
     """
     share = table.div(table.sum(axis=1).clip(lower=1), axis=0)
-    figure, axis = plt.subplots(figsize=(3 + 0.8 * table.shape[1], 1.8 + 0.55 * len(table)))
+    figure, axis = subplots(figsize=(3 + 0.8 * table.shape[1], 1.8 + 0.55 * len(table)))
     style = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar_kws": {"label": "share of the row"}}
     sns.heatmap(share, annot=table.to_numpy(), fmt="d", linewidths=0.5, ax=axis, **style)
     axis.set(ylabel=f"cluster, {names[0]}", xlabel=f"cluster, {names[1]}")
@@ -236,7 +237,7 @@ def views(table: pd.DataFrame) -> Figure:
     table
         One row a view and metric: view, metric, silhouette, version_top1; numbers may be missing.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(max(9.0, 2 + 0.9 * len(table)), 4.2))
+    figure, axes = subplots(1, 2, figsize=(max(9.0, 2 + 0.9 * len(table)), 4.2))
     for axis, name in zip(axes, ("silhouette", "version_top1"), strict=True):
         sns.barplot(table, x="view", y=name, hue="metric", ax=axis, saturation=1)
         axis.get_legend().remove()
@@ -305,7 +306,7 @@ def path(
     ValueError
         If lengths differ, or the route holds a track that the sections do not.
     """
-    figure, (axis, side) = plt.subplots(1, 2, figsize=(13, 7.5), width_ratios=[2.2, 1])
+    figure, (axis, side) = subplots(1, 2, figsize=(13, 7.5), width_ratios=[2.2, 1])
     _cloud(axis, points, np.full(len(points), -1) if labels is None else labels, s=16, alpha=0.35)
     legs = _legs(np.asarray(points), sections, route)  # tracks x 2 x 2
     start_s = route["start_s"].to_numpy(float)
@@ -338,7 +339,7 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
         going to the next, where no track was left out between.
     """
     known = tracks[["path"]].merge(route.assign(after=route["path"].shift(-1)), how="left")
-    figure, axis = plt.subplots(figsize=(13, 1.6 + 0.4 * len(tracks)))
+    figure, axis = subplots(figsize=(13, 1.6 + 0.4 * len(tracks)))
     start, fade, end = (tracks[k].to_numpy(float) / 60 for k in ("start_s", "fade_s", "end_s"))
     full, leave = start + fade, np.append(start[1:], end[-1])
     for i, kind in enumerate(np.where(tracks["beats"] > 0, *FADES)):
@@ -354,9 +355,8 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     axis.set(xlabel="time of the mix (minutes)", xlim=(0, end[-1]))
     axis.grid(axis="x", alpha=0.4)
     marks = [Patch(color=color, label=name) for name, color in FADES.items()]
-    marks.append(
-        Patch(color=plots.PALETTE[0], alpha=0.4, label="tempo; right: cost of the passage")
-    )
+    bars = "tempo; right: cost of the passage"
+    marks.append(Patch(color=plots.PALETTE[0], alpha=0.4, label=bars))
     return _finished(figure, "upper right", marks, ncols=3)
 
 

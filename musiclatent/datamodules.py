@@ -169,11 +169,11 @@ class CorpusDataModule(pl.LightningDataModule):
         self.corpus: corpora.Corpus | None = None
         self.cached: cache.Cached | None = None
 
-    @classmethod
+    @staticmethod
     def of_study(
-        cls, study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options
+        study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options
     ) -> "CorpusDataModule":
-        """Return the windows that a study works on, from its own corpora or a user's folder.
+        """Return the windows that a study works on: the module of its corpus where one has a name.
 
         Parameters
         ----------
@@ -186,17 +186,11 @@ class CorpusDataModule(pl.LightningDataModule):
         options
             As in the class.
         """
-        profile = config.profile(space.profile)
-        own = bool(space.corpus) or profile.demo is not None
-        ready = study.ready if space.profile == "real" and not own else ""
-        names = (space.corpus,) if space.corpus else study.demo if own else study.real
-        usual = "group" if own else study.split
-        if ready:  # the clips that are heard stand where their spectrograms stand
-            names, usual = (study.real, "excerpts-0") if sound else ((ready,), "fold-0")
-        return cls(
-            names, space.folder("cache"), config.data_root(), work=space.base / "corpora",
-            transform=transform(study), split=split or usual, demo=profile.demo,
-            keep=study.keep, **options,
+        names, usual = _source(study, space, sound)
+        return NAMED.get(names[0], CorpusDataModule)(
+            names=names, folder=space.path("cache"), root=config.data_root(),
+            work=space.base / "corpora", transform=transform(study), split=split or usual,
+            demo=config.profile(space.profile).demo, keep=study.keep, **options,
         )  # fmt: skip
 
     def index(self) -> corpora.Corpus:
@@ -317,21 +311,58 @@ class CorpusDataModule(pl.LightningDataModule):
 class GTZANDataModule(CorpusDataModule):
     """Five-second windows of GTZAN, on the fault-filtered split unless told otherwise."""
 
-    def __init__(self, folder: Path, root: Path, *, split: str = "filtered", **options):
-        super().__init__(("gtzan",), folder, root, split=split, **options)
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        *,
+        names: tuple[str, ...] = ("gtzan",),
+        split: str = "filtered",
+        **options,
+    ):
+        super().__init__(names, folder, root, split=split, **options)
 
 
 class DigitsDataModule(CorpusDataModule):
     """The spoken digits, the first 0.74 s of each as a spectrogram, on the official split."""
 
-    def __init__(self, folder: Path, root: Path, *, split: str = "official", **options):
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        *,
+        names: tuple[str, ...] = ("fsdd",),
+        split: str = "official",
+        **options,
+    ):
         options = {"transform": LogSTFT(first_only=True), **options}
-        super().__init__(("fsdd",), folder, root, split=split, **options)
+        super().__init__(names, folder, root, split=split, **options)
 
 
 class EDMDataModule(CorpusDataModule):
     """Fifteen-second sections of dance tracks; versions of a tune stay in one split."""
 
-    def __init__(self, folder: Path, root: Path, **options):
+    def __init__(self, folder: Path, root: Path, *, names: tuple[str, ...] = ("edm",), **options):
         options = {"transform": Waveform(window_s=15.0), **options}
-        super().__init__(("edm",), folder, root, **options)
+        super().__init__(names, folder, root, **options)
+
+
+NAMED = {
+    "gtzan": GTZANDataModule,
+    "gtzan_excerpts": GTZANDataModule,
+    "fsdd": DigitsDataModule,
+    "edm": EDMDataModule,
+}
+
+
+def _source(study: Study, space: Workspace, sound: bool) -> tuple[tuple[str, ...], str]:
+    """Return the corpora that a study works on, and the split that it takes of them."""
+    if space.corpus:  # a folder of one's own: nobody published lists for it
+        return (space.corpus,), "group"
+    if config.profile(space.profile).demo:  # rendered corpora know their groups
+        return study.demo, "group"
+    if not study.ready or space.profile != "real":  # the paper's windows differ from ready ones
+        return study.real, study.split
+    if sound:  # the clips that are heard stand where their spectrograms stand
+        return study.real, "excerpts-0"
+    return (study.ready,), "fold-0"

@@ -7,7 +7,17 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio, config, latents, pretrained, spectrograms, studies, training, views
+from musiclatent import (
+    audio,
+    config,
+    latents,
+    pretrained,
+    runs,
+    spectrograms,
+    studies,
+    training,
+    views,
+)
 from musiclatent.cache import ORIGIN, WINDOW
 from musiclatent.config import Study, Workspace
 from musiclatent.datamodules import CorpusDataModule
@@ -16,6 +26,7 @@ from musiclatent.excerpts import Grid
 from musiclatent.files import pick, sha256_of, whole_file
 from musiclatent.latents import Latents
 from musiclatent.models import vggish
+from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
 from musiclatent.runs import Run
 
@@ -74,7 +85,7 @@ def parts(name: str, study: Study, space: Workspace) -> Parts:
     run, plan = encoder(name, space), studies.study("mel", space.profile)
     windows = replace(study, input=plan.input, window_s=plan.window_s, ready="", split="group")
     data = CorpusDataModule.of_study(windows, space)
-    known = latents.encode_corpus(run, data, space.folder("latents", name))
+    known = latents.encode_corpus(run, data, space.path("latents", name))
     return Parts(name, *per_second(known), data.cached.quarantine)
 
 
@@ -95,12 +106,12 @@ def encoder(name: str, space: Workspace) -> Run:
     )
     epochs = row.training.epochs(config.profile(space.profile), "mel")
     data = CorpusDataModule.of_study(plan, home)
-    return training.fit(row, data, home.folder("checkpoints", row.name), epochs=epochs)
+    return training.fit(row, data, home.path("checkpoints", row.name), epochs=epochs)
 
 
 def trained(name: str, space: Workspace) -> bool:
     """Tell whether the study ``mel`` has trained an encoder in the same profile."""
-    folder = replace(space, corpus="").base / "mel" / "checkpoints" / EXPERIMENTS[name]
+    folder = replace(space, study="mel", corpus="").path("checkpoints", EXPERIMENTS[name])
     return (folder / "metrics.json").exists()
 
 
@@ -135,7 +146,7 @@ def per_second(known: Latents) -> tuple[np.ndarray, pd.DataFrame]:
 def _vggish(study: Study, space: Workspace) -> Parts:
     """Embed the corpus by VGGish, file by file; what was embedded before is read."""
     model, _ = pretrained.vggish(config.data_root())
-    folder = space.folder("latents", "vggish")
+    folder = space.make("latents", "vggish")
     found, rows, bad = [], [], []
     for item in CorpusDataModule.of_study(study, space).index().items.itertuples():
         try:
@@ -200,11 +211,12 @@ def inputs(name: str, items: pd.DataFrame, profile: str) -> tuple[np.ndarray, np
     return take.model_input(x), second
 
 
-def network(name: str, space: Workspace) -> Run | VGGish:
-    """Return what embeds: a trained run, see `encoder`, or VGGish with its weights."""
+def network(name: str, space: Workspace) -> MelAutoencoder | VGGish:
+    """Return the model that embeds, with its weights: that of `encoder`, or VGGish."""
     if name == "vggish":
         return pretrained.vggish(config.data_root())[0]
-    return encoder(name, space)
+    run = encoder(name, space)
+    return runs.load(run.checkpoint, run.experiment)
 
 
 def axes(name: str, profile: str) -> dict:

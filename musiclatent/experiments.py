@@ -8,88 +8,91 @@ SIZES = (32, 64, 128)
 
 def _waveform(maps: int) -> Experiment:
     """Make one size of the paper's chosen autoencoder (A1, A3)."""
-    paper = {"validation_mse": 0.00328, "test_mse": 0.00338} if maps == 64 else {}
-    about = (
-        f"One convolution and one transposed convolution, {maps} maps, a frame every 512 samples, "
-        "tanh. The paper varied the kernel and names none: 1,024 samples is our choice, as are "
-        "the learning rate and its one-cycle schedule."
-    )
-    options = {"maps": maps, "kernel_size": 1024, "stride": 512, "extra": "none"}
-    source = f"{TP4}, section 2" if paper else ""
-    training = Training(learning_rate=4e-3, batch_size=8)
     return Experiment(
-        f"waveform-{maps}",
-        str(maps),
-        "WaveformAutoencoder",
-        options,
-        about,
-        training,
-        paper,
-        source,
+        name=f"waveform-{maps}",
+        study="waveform",
+        key=str(maps),
+        model="WaveformAutoencoder",
+        options={"maps": maps, "kernel_size": 1024, "stride": 512, "extra": "none"},
+        about=f"One convolution and one transposed convolution, {maps} maps, a frame every 512 "
+        "samples, tanh. The paper varied the kernel and names none: 1,024 samples is our choice, "
+        "as are the learning rate and its one-cycle schedule.",
+        training=Training(learning_rate=4e-3, batch_size=8),
+        paper={"validation_mse": 0.00328, "test_mse": 0.00338} if maps == 64 else {},
+        source=f"{TP4}, section 2" if maps == 64 else "",
     )
 
 
 def _linear(maps: int) -> Experiment:
     """Make the best linear block transform of the same size, which the paper does not have."""
-    about = (
-        f"The best linear transform from 512 samples to {maps} numbers and back, fitted in closed "
-        "form on the training windows (principal components). Not in the paper: it shows what "
-        "training adds."
+    return Experiment(
+        name=f"waveform-linear-{maps}",
+        study="waveform",
+        key=f"linear_{maps}",
+        model="LinearBlocks",
+        options={"maps": maps, "stride": 512},
+        about=f"The best linear transform from 512 samples to {maps} numbers and back, fitted in "
+        "closed form on the training windows (principal components). Not in the paper: it shows "
+        "what training adds.",
+        training=Training(epoch_factor=0.0),
     )
-    options = {"maps": maps, "stride": 512}
-    training = Training(epoch_factor=0.0)
-    name = f"waveform-linear-{maps}"
-    return Experiment(name, f"linear_{maps}", "LinearBlocks", options, about, training)
 
 
 def _extra(extra: str) -> Experiment:
     """Make the chosen model with added layers (A2, second part)."""
-    about = (
-        f"waveform-64 with an added {extra} layer and ReLU on both sides; the paper found such "
-        "models no better and less clear. Where the layers go is our choice."
+    return Experiment(
+        name=f"waveform-64-{extra}",
+        study="waveform",
+        key=f"64_{extra}",
+        model="WaveformAutoencoder",
+        options={"maps": 64, "kernel_size": 1024, "stride": 512, "extra": extra},
+        about=f"waveform-64 with an added {extra} layer and ReLU on both sides; the paper found "
+        "such models no better and less clear. Where the layers go is our choice.",
+        training=Training(learning_rate=2e-3, batch_size=8, epoch_factor=0.5),
     )
-    options = {"maps": 64, "kernel_size": 1024, "stride": 512, "extra": extra}
-    training = Training(learning_rate=2e-3, batch_size=8, epoch_factor=0.5)
-    name = f"waveform-64-{extra}"
-    return Experiment(name, f"64_{extra}", "WaveformAutoencoder", options, about, training)
 
 
 _POOLING = Experiment(
-    "waveform-pooling",
-    "pooling",
-    "PoolingAutoencoder",
-    {"maps": 64, "channels": [4, 16, 64], "kernel_size": 9, "pool": 8, "hidden": 128},
-    "The autoencoder made from an earlier classifier: three convolutions, three max-poolings and "
-    "four hidden dense layers, ELU and shifted ReLU. The sizes are our choice, and the dense "
+    name="waveform-pooling",
+    study="waveform",
+    key="pooling",
+    model="PoolingAutoencoder",
+    options={"maps": 64, "channels": [4, 16, 64], "kernel_size": 9, "pool": 8, "hidden": 128},
+    about="The autoencoder made from an earlier classifier: three convolutions, three max-poolings "
+    "and four hidden dense layers, ELU and shifted ReLU. The sizes are our choice, and the dense "
     "layers act on each frame, so that any length works.",
-    Training(learning_rate=1e-3, batch_size=8, epoch_factor=0.1),
-    {"test_mse": 0.05},
-    f"{TP4}, section 2 (the text names no split for this loss)",
+    training=Training(learning_rate=1e-3, batch_size=8, epoch_factor=0.1),
+    paper={"test_mse": 0.05},
+    source=f"{TP4}, section 2 (the text names no split for this loss)",
 )
 
 
 def _sparse(numbers: int) -> Experiment:
     """Make one size of the sparse autoencoder, which the paper does not have."""
-    about = (
-        f"The {numbers // 2:,} coefficients of several lapped cosine transforms that rebuild five "
-        "seconds best, and their positions. Not in the paper: hops, search and learned windows, "
-        "which gain nothing over their start, are ours. Edits and spherical ways move positions."
+    return Experiment(
+        name="waveform-sparse" + (f"-{numbers}" if numbers < 13_824 else ""),
+        study="waveform",
+        key=f"sparse_{numbers}",
+        model="SparseAutoencoder",
+        options={"numbers": numbers},
+        about=f"The {numbers // 2:,} coefficients of several lapped cosine transforms that rebuild "
+        "five seconds best, and their positions. Not in the paper: hops, search and learned "
+        "windows, which gain nothing over their start, are ours. Edits and spherical ways move "
+        "positions.",
+        training=Training(learning_rate=2e-4, batch_size=4, epoch_factor=0.025),
     )
-    training = Training(learning_rate=2e-4, batch_size=4, epoch_factor=0.025)
-    name = "waveform-sparse" + (f"-{numbers}" if numbers < 13_824 else "")
-    options = {"numbers": numbers}
-    return Experiment(name, f"sparse_{numbers}", "SparseAutoencoder", options, about, training)
 
 
 _DEEP = Experiment(
-    "waveform-deep",
-    "deep_13824",
-    "DeepAutoencoder",
-    {"width": 192, "depth": 6, "weight": 1.3},
-    "A lapped transform that keeps the 14 loudest of 48 bands, chosen anew every four frames by "
-    "the ranks of an envelope in the latent, and fills the rest with learned noise; residual "
+    name="waveform-deep",
+    study="waveform",
+    key="deep_13824",
+    model="DeepAutoencoder",
+    options={"width": 192, "depth": 6, "weight": 1.3},
+    about="A lapped transform that keeps the 14 loudest of 48 bands, chosen anew every four frames "
+    "by the ranks of an envelope in the latent, and fills the rest with learned noise; residual "
     "networks correct envelope and noise, coefficients pass as they are. Not in the paper.",
-    Training(learning_rate=4e-4, batch_size=4, epoch_factor=0.25, select="last"),
+    training=Training(learning_rate=4e-4, batch_size=4, epoch_factor=0.25, select="last"),
 )
 WAVEFORM = (
     *(_waveform(maps) for maps in SIZES),
@@ -145,15 +148,18 @@ def _mel(family: str, configuration: int) -> Experiment:
     weight = 0.0 if family == "cae" else 1.0
     losses = "squared error alone" if family == "cae" else "squared error and triplet loss"
     return Experiment(
-        f"mel-{family}-{configuration}",
-        f"{family}_{configuration}",
-        "CRNNAutoencoder" if family == "crnn" else "MelAutoencoder",
-        {"triplet_weight": weight} | changes,
-        f"{kind[0].upper()}{kind[1:]}; {losses}. The sizes are our choice; lambda, margin, miner "
-        "and epochs were chosen on folds 3 and 4 of the excerpts, without fold 0.",
-        Training(learning_rate=4e-3, batch_size=80, select="last", balanced=family != "cae"),
-        {"test_knn": _KNN[family][(configuration - 1) % 5]},
-        f"{KOVAR}, table 1 (30 s, random validation set of 200 clips)",
+        name=f"mel-{family}-{configuration}",
+        study="mel",
+        key=f"{family}_{configuration}",
+        model="CRNNAutoencoder" if family == "crnn" else "MelAutoencoder",
+        options={"triplet_weight": weight} | changes,
+        about=f"{kind[0].upper()}{kind[1:]}; {losses}. The sizes are our choice; lambda, margin, "
+        "miner and epochs were chosen on folds 3 and 4 of the excerpts, without fold 0.",
+        training=Training(
+            learning_rate=4e-3, batch_size=80, select="last", balanced=family != "cae"
+        ),
+        paper={"test_knn": _KNN[family][(configuration - 1) % 5]},
+        source=f"{KOVAR}, table 1 (30 s, random validation set of 200 clips)",
     )
 
 
@@ -181,14 +187,17 @@ _WIDE = {"channels": [512, 256, 128, 64, 32]}  # the paper's first block has 512
 def _digits(kind: str, changes: dict, about: str, epoch_factor: float = 1.0) -> Experiment:
     """Make a variational autoencoder of spoken digits."""
     return Experiment(
-        f"digits-{kind}",
-        kind,
-        "VAE",
-        _SPECTRUM | {"components": 256} | changes,
-        about,
-        Training(2e-3, 32, select="last", epoch_factor=epoch_factor),
+        name=f"digits-{kind}",
+        study="digits",
+        key=kind,
+        model="VAE",
+        options=_SPECTRUM | {"components": 256} | changes,
+        about=about,
+        training=Training(
+            learning_rate=2e-3, batch_size=32, select="last", epoch_factor=epoch_factor
+        ),
         full=_WIDE,
-        full_training=Training(5e-4, 64, select="last"),
+        full_training=Training(learning_rate=5e-4, batch_size=64, select="last"),
     )
 
 
@@ -197,14 +206,15 @@ def _jazz(kind: str, model: str, changes: dict, about: str) -> Experiment:
     options = _SPECTRUM | {"channels": [16, 32, 64, 128, 128], "bins": 512, "frames": 256}
     options |= {"time_strides": [2, 2, 2, 2, 2], "shift": True}
     return Experiment(
-        f"jazz-{kind}",
-        "conv" if kind == "vae" else kind,
-        model,
-        options | changes,
-        about,
-        Training(1e-3, 8),
+        name=f"jazz-{kind}",
+        study="jazz",
+        key="conv" if kind == "vae" else kind,
+        model=model,
+        options=options | changes,
+        about=about,
+        training=Training(learning_rate=1e-3, batch_size=8),
         full=_WIDE,
-        full_training=Training(5e-4, 1, select="last"),
+        full_training=Training(learning_rate=5e-4, batch_size=1, select="last"),
     )
 
 
@@ -250,15 +260,16 @@ def _genre(
 ) -> Experiment:
     """Make a network of system C."""
     return Experiment(
-        f"genre-{kind}",
-        key,
-        "GenreNetwork",
-        _NETWORK | changes,
-        f"{about} The paper names no layers; widths, epochs and augmentation were chosen on folds "
-        "3 and 4 of the excerpts, without fold 0.",
-        Training(learning_rate=3e-3, batch_size=32, select="last"),
-        paper or {},
-        f"{FREITAS}, results" if paper else "",
+        name=f"genre-{kind}",
+        study="genre",
+        key=key,
+        model="GenreNetwork",
+        options=_NETWORK | changes,
+        about=f"{about} The paper names no layers; widths, epochs and augmentation were chosen on "
+        "folds 3 and 4 of the excerpts, without fold 0.",
+        training=Training(learning_rate=3e-3, batch_size=32, select="last"),
+        paper=paper or {},
+        source=f"{FREITAS}, results" if paper else "",
     )
 
 
@@ -278,16 +289,3 @@ GENRE = (
         "The recurrent one and a head on attributes of the same excerpt: what the paper wished.",
     ),
 )
-
-# System E trains nothing of its own; its figures are of 53 licensed tracks (papers.md, E2 and E3).
-MURILLO = {
-    "silhouette_classical": 0.178,
-    "pca_classical_1": 0.489,
-    "pca_classical_2": 0.129,
-    "pca_centres_1": 0.959,
-    "pca_centres_2": 0.034,
-    "pca_network_1": 0.209,
-    "pca_network_2": 0.088,
-    "centres_network_1": 0.694,
-    "centres_network_2": 0.174,
-}

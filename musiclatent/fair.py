@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -27,9 +26,8 @@ from musiclatent.errors import MissingToolError
 from musiclatent.excerpts import Transform
 from musiclatent.files import progress
 from musiclatent.models.blocks import Trained, mrstft, sisdr
-from musiclatent.models.deep import ENVELOPE, DeepAutoencoder
-from musiclatent.models.sparse import SparseAutoencoder
 from musiclatent.runs import Run
+from musiclatent.style import subplots
 from musiclatent.yardsticks import Coder
 
 BATCH = 4  # windows encoded at once
@@ -61,7 +59,12 @@ class Model:
     @property
     def form(self) -> str:
         """``sparse`` where a latent holds values and positions, else ``dense``."""
-        return "sparse" if isinstance(self.model, SparseAutoencoder) else "dense"
+        return self.model.code
+
+    @property
+    def given(self) -> int:
+        """First rows of a latent from which `encode` lets the others follow."""
+        return self.model.given
 
     @torch.no_grad()
     def encode(self, x: np.ndarray, *about: np.ndarray) -> np.ndarray:
@@ -196,8 +199,8 @@ def row(coder: Coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, fl
 def _rounded(coder: Coder, x: np.ndarray, z: np.ndarray, quantiser: coding.Quantiser) -> np.ndarray:
     """Codes of 8 bits; what follows from a part of the code follows from its rounded numbers."""
     z = quantiser.rounded(z)
-    if isinstance(getattr(coder, "model", None), DeepAutoencoder):
-        z = quantiser.rounded(coder.encode(x, z[:, :ENVELOPE]))
+    if coder.given:
+        z = quantiser.rounded(coder.encode(x, z[:, : coder.given]))
     return z
 
 
@@ -230,7 +233,7 @@ def against_size(table: pd.DataFrame) -> Figure:
     table
         What `table` gives.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), sharey=True)
+    figure, axes = subplots(1, 2, figsize=(12, 4.8), sharey=True)
     panels = {"numbers_s": ("mse", "numbers a second"), "bits_s": ("mse_8_bits", "bits a second")}
     families = table.index.str.replace(r"_\d+$", "", regex=True)
     for axis, (size, (error, label)) in zip(axes, panels.items(), strict=True):

@@ -15,6 +15,7 @@ from scipy.spatial.distance import squareform
 
 from musiclatent import plots
 from musiclatent.spectrograms import log_mel
+from musiclatent.style import subplots
 
 MARKERS = "o^sDvP*X<>"
 SHOWN = (0.5, 99.5)  # percentiles between which points are drawn
@@ -45,7 +46,7 @@ def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]
     """
     table, labels = _chosen(table, labels, columns), labels.to_numpy()
     colors, width = _colors(labels), len(columns)
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         2, width, figsize=(1.2 + 4.3 * width, 3.2 + 0.34 * len(colors)), squeeze=False,
         sharex="col", height_ratios=[3, 0.6 + 0.4 * len(colors)],
     )  # fmt: skip
@@ -88,7 +89,7 @@ def pairs(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Fig
         raise ValueError(f"there are {len(columns)} attributes to pair; choose two to four")
     table, shown = _chosen(table, labels, columns), list(combinations(columns, 2))
     wide, high = min(3, len(shown)), -(-len(shown) // 3)
-    figure, axes = plt.subplots(high, wide, figsize=(1.6 + 4.4 * wide, 4.2 * high), squeeze=False)
+    figure, axes = subplots(high, wide, figsize=(1.6 + 4.4 * wide, 4.2 * high), squeeze=False)
     for axis, (x, y) in zip(axes.flat, shown, strict=True):
         for (name, color), marker in zip(_colors(labels).items(), MARKERS * 9, strict=False):
             mine = table.loc[(labels == name).to_numpy(), [x, y]]
@@ -118,7 +119,7 @@ def correlations(table: pd.DataFrame) -> Figure:
         order = leaves_list(linkage(apart, "average", optimal_ordering=True))
         found = found.iloc[order, order]
     size = 3 + 0.19 * len(found)
-    figure, axis = plt.subplots(figsize=(size + 1, size))
+    figure, axis = subplots(figsize=(size + 1, size))
     sns.heatmap(
         found, cmap="vlag", vmin=-1, vmax=1, xticklabels=True, yticklabels=True,
         cbar_kws={"label": "correlation", "shrink": 0.5, "pad": 0.01}, ax=axis,
@@ -137,7 +138,7 @@ def contrasts(table: pd.DataFrame) -> Figure:
         each type first, as `music_types.MusicTypes.contrasts`.
     """
     types = dict(list(table.groupby("type", sort=False)))
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(types), 1, figsize=(8.5, 1.0 + 0.7 * len(types) + 0.32 * len(table)), sharex=True,
         squeeze=False, height_ratios=[len(part) for part in types.values()],
     )  # fmt: skip
@@ -158,7 +159,7 @@ def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
         Name of the model -> one row a bin: confidence (mean probability of the answers), accuracy,
         n (`calibration.curve`).
     """
-    figure, (top, low) = plt.subplots(2, 1, figsize=(8, 6.5), sharex=True, height_ratios=[3, 1])
+    figure, (top, low) = subplots(2, 1, figsize=(8, 6.5), sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color="0.5", linestyle=":", label="as sure as right")
     for index, (name, table) in enumerate(curves.items()):
         color, marker = plots.PALETTE[index % len(plots.PALETTE)], MARKERS[index % len(MARKERS)]
@@ -182,7 +183,7 @@ def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     sr
         Sample rate in Hz.
     """
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         2, len(sounds), figsize=(1 + 3.8 * len(sounds), 5.6), squeeze=False, sharex="col",
         sharey="row",
     )  # fmt: skip
@@ -219,7 +220,7 @@ def saliency(
     ValueError
         If a map has not the size of its spectrogram.
     """
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         2, len(panels), figsize=(1 + 3.8 * len(panels), 5.6), squeeze=False, sharex="col",
         sharey="row",
     )  # fmt: skip
@@ -250,7 +251,7 @@ def importances(table: pd.DataFrame) -> Figure:
         are drawn.
     """
     table = table.head(LEADING)
-    figure, axis = plt.subplots(figsize=(7.5, 1.2 + 0.3 * len(table)))
+    figure, axis = subplots(figsize=(7.5, 1.2 + 0.3 * len(table)))
     _bars(axis, table["family"], table["drop"], xerr=table["sd"], ecolor="0.3")
     axis.set_xlabel("loss of accuracy when permuted (bar: sd over permutations)")
     sns.despine(figure, left=True)
@@ -267,7 +268,7 @@ def reasons(table: pd.DataFrame, title: str) -> Figure:
     title
         Which clip, and what was answered.
     """
-    figure, axis = plt.subplots(figsize=(8.5, 1.6 + 0.46 * len(table)))
+    figure, axis = subplots(figsize=(8.5, 1.6 + 0.46 * len(table)))
     rows = np.arange(len(table))
     names = [f"{a} = {_figure(v)}" for a, v in zip(table["attribute"], table["value"], strict=True)]
     sides = (("label", "toward", -0.2), ("rival", "toward_rival", 0.2))
@@ -302,7 +303,7 @@ def timeline(probabilities: pd.DataFrame, title: str, y: np.ndarray | None, sr: 
     edges = np.append(starts, starts[-1] + step)
     shape = {"figsize": (11, (0 if y is None else 1.3) + 1.4 + 0.32 * genres), "squeeze": False}
     heights = [1.2, 0.32 * genres][y is None :]
-    figure, axes = plt.subplots(len(heights), 1, sharex=True, height_ratios=heights, **shape)
+    figure, axes = subplots(len(heights), 1, sharex=True, height_ratios=heights, **shape)
     low = axes[-1, 0]
     rows, values = np.arange(genres + 1) - 0.5, np.ma.masked_invalid(probabilities.to_numpy().T)
     image = low.pcolormesh(edges, rows, values, cmap="Blues", norm=PowerNorm(0.5, 0, 1))

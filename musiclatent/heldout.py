@@ -47,8 +47,8 @@ def train(
     epochs = plan.training.epochs(config.profile(space.profile), f"{study.name}-folds")
     digits = split.rpartition("-")[2]
     seed = int(digits) if digits.isdigit() else config.SEED
-    run = fit(plan, data, space.folder("folds", name), epochs=epochs, seed=seed)
-    found = latents.encode_corpus(run, data, space.folder("folds", name, "latents"))
+    run = fit(plan, data, space.path("folds", name), epochs=epochs, seed=seed)
+    found = latents.encode_corpus(run, data, space.path("folds", name, "latents"))
     return run, replace(found, items=found.items.assign(known=data.codes() >= 0))
 
 
@@ -254,7 +254,7 @@ def probed(
     scores, corpus = {}, CorpusDataModule.of_study(study, known, split=split)
     for row in experiments:
         run, _ = train(row, study, space, split)
-        encoded = latents.encode_corpus(run, corpus, space.folder("probes", row.name))
+        encoded = latents.encode_corpus(run, corpus, space.path("probes", row.name))
         found = probes.probe(neighbours.vectors(encoded), encoded.items).set_index("factor")
         scores |= {row.name: found["score"]}
     return pd.DataFrame(scores).assign(chance=found["chance"])

@@ -151,7 +151,13 @@ def train(
     if len(names) < 2:
         raise ValueError(f"the labels are {list(names)}; a judge needs two or more to tell apart")
     experiment = Experiment(
-        f"judge-{name}", name, "Judge", {"classes": len(names)}, "An independent judge.", TRAINING
+        name=f"judge-{name}",
+        study="judge",
+        key=name,
+        model="Judge",
+        options={"classes": len(names)},
+        about="An independent judge.",
+        training=TRAINING,
     )
     found = Judge(folder / "best.ckpt", experiment, tuple(names.tolist()), transform)
     supervised.fit(experiment, [x], codes, folder, epochs=epochs, seed=seed)

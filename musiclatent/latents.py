@@ -251,7 +251,7 @@ def placed(run: Run) -> Trained:
 def _provenance(run: Run, model: Trained, transform: Transform) -> dict:
     """Say what made latents of windows that a transform gives."""
     return {
-        "study": _study(run),
+        "study": run.experiment.study,
         "experiment": run.experiment.name,
         "checkpoint": sha256_of(run.checkpoint),
         "options": run.experiment.options,
@@ -267,12 +267,7 @@ def form(model: Trained, transform: Transform) -> dict:
     x = torch.zeros(1, 1, *transform.shape, device=model.device)
     about = {"latent_shape": list(model.encode(x).shape[1:]), "input": transform.kind}
     about |= {"sr": transform.sr, "window_s": transform.window_s}
-    return about | ({"hops": model.hops} if hasattr(model, "hops") else {})
-
-
-def _study(run: Run) -> str:
-    """Name of the study that an experiment belongs to."""
-    return run.experiment.name.split("-")[0]
+    return about | ({"hops": model.hops} if model.hops else {})
 
 
 def _publish(scratch: Path, folder: Path, items: pd.DataFrame, provenance: dict) -> None:
@@ -354,9 +349,10 @@ def _check(folder: Path, found: dict, run: Run | None, data_hash: str) -> None:
 def _command(run: Run | None, data_hash: str) -> str:
     """Name the command that makes latents."""
     if run is None or not data_hash:
-        named = f" --study {_study(run)} --experiment {run.experiment.name}" if run else ""
+        row = run.experiment if run else None
+        named = f" --study {row.study} --experiment {row.name}" if row else ""
         return f"musiclatent encode FILES{named}"
-    return f"make reproduce STUDY={_study(run)} EXPERIMENT={run.experiment.name}"
+    return f"make reproduce STUDY={run.experiment.study} EXPERIMENT={run.experiment.name}"
 
 
 def select(latents: Latents, keep: np.ndarray) -> Latents:

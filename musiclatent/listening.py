@@ -111,10 +111,10 @@ def own_way(
     Returns
     -------
     ndarray or None
-        Latents (P, K, T); None where the model has no `between`.
+        Latents (P, K, T); None where the model's own path is the straight one.
     """
     model = runs.load(run.checkpoint, run.experiment)
-    if not hasattr(model, "between"):
+    if not model.own_path:
         return None
     a, b = (torch.from_numpy(np.array(z, np.float32))[None] for z in (z_a, z_b))
     return torch.cat([model.between(a, b, float(p)) for p in positions]).numpy()

@@ -227,7 +227,7 @@ def over_folds(
     for split in splits:
         data, seed = excerpts(study, space, split), int(split.rpartition("-")[2])
         for row in experiments:
-            folder = space.folder("folds", f"{row.name}-{split}")
+            folder = space.path("folds", f"{row.name}-{split}")
             said = judge(row, data, folder, epochs=epochs, seed=seed)
             found.setdefault(row.key, []).append(said)
         parts = data.part("train"), data.part("test")
@@ -296,7 +296,7 @@ def on_latents(space: Workspace, split: str, name: str = "svm") -> Verdict | Non
     """
     study, home = studies.study("mel", space.profile), replace(space, study="mel")
     row, embedded = study.main(), config.profile(space.profile).demo is not None
-    trained = home.base / "mel" / "folds" / f"{row.name}-{split}" / "latents" / "provenance.json"
+    trained = home.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
     if not (embedded or trained.exists()):
         return None
     # Beside an embedded study mel may be at work in its folder.
@@ -392,7 +392,7 @@ def final(
     Classifier, dict, dict
         As `calibrate`.
     """
-    folder, data = space.folder(FINAL, experiment.name), excerpts(study, space, "fold-0")
+    folder, data = space.path(FINAL, experiment.name), excerpts(study, space, "fold-0")
     network, curves, errors = calibrate(train(experiment, data, folder, epochs=epochs), data)
     write(network, folder)
     return network, curves, errors

@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 
 from musiclatent import audio
 from musiclatent.files import whole_file
+from musiclatent.style import subplots
 
 PALETTE = sns.color_palette("colorblind")
 RAMP = sns.color_palette("viridis", 9)  # for numbers
-sns.set_theme(context="notebook", style="ticks", palette="colorblind")
-plt.rcParams |= {"figure.constrained_layout.use": True, "figure.dpi": 90, "savefig.dpi": 110}
 
 
 def save(figure: Figure, path: Path) -> Figure:
@@ -75,7 +74,7 @@ def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     """
     columns = min(5, len(sounds))
     rows = -(-len(sounds) // columns)
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         2 * rows, columns, figsize=(3.2 * columns, 3.4 * rows), squeeze=False, sharex="col"
     )
     for axis in axes.flat[2 * rows * columns :]:
@@ -111,7 +110,7 @@ def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Fi
         Sample rate in Hz.
     """
     sounds = {"original": x, **x_hats}
-    figure, axes = plt.subplots(3, len(sounds), figsize=(3.2 * len(sounds), 6.5), squeeze=False)
+    figure, axes = subplots(3, len(sounds), figsize=(3.2 * len(sounds), 6.5), squeeze=False)
     loudest = int(np.abs(x).argmax())
     zoom = slice(max(0, loudest - sr // 100), loudest + sr // 100)
     for (name, y), (top, middle, low) in zip(sounds.items(), axes.T, strict=True):
@@ -135,7 +134,7 @@ def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
     paper
         The paper's validation losses by name, drawn as dotted lines.
     """
-    figure, axis = plt.subplots(figsize=(8, 4.5))
+    figure, axis = subplots(figsize=(8, 4.5))
     for index, (name, table) in enumerate(tables.items()):
         color, marker = PALETTE[index % len(PALETTE)], " o^s"[index // len(PALETTE) % 4].strip()
         style = {"color": color, "marker": marker, "markersize": 3}
@@ -167,9 +166,7 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         "test_knn": "accuracy of neighbours",
     }
     measures = {name: label for name, label in measures.items() if name in table}
-    figure, axes = plt.subplots(
-        1, len(measures), figsize=(1 + 4.5 * len(measures), 4), squeeze=False
-    )
+    figure, axes = subplots(1, len(measures), figsize=(1 + 4.5 * len(measures), 4), squeeze=False)
     axes = axes[0]
     for axis, (name, label) in zip(axes, measures.items(), strict=True):
         sns.lineplot(
@@ -202,7 +199,7 @@ def counts(items: pd.DataFrame) -> Figure:
     """
     table = pd.crosstab(items["label"].replace("", "no label"), items["split"])
     order = [name for name in ("train", "validation", "test") if name in table]
-    figure, axis = plt.subplots(figsize=(8, 0.6 + 0.34 * len(table)))
+    figure, axis = subplots(figsize=(8, 0.6 + 0.34 * len(table)))
     table[order].plot.barh(stacked=True, ax=axis, width=0.75)
     axis.set(xlabel="recordings", ylabel="")
     axis.legend(title="")
@@ -220,7 +217,7 @@ def elbow(tables: dict[str, pd.DataFrame], chosen: dict[str, int]) -> Figure:
     chosen
         Name -> number of clusters at the elbow.
     """
-    figure, axis = plt.subplots(figsize=(7, 4))
+    figure, axis = subplots(figsize=(7, 4))
     for (name, table), color in zip(tables.items(), PALETTE, strict=False):
         share = table["inertia"] / table["inertia"].iloc[0]
         axis.plot(table["k"], share, "o-", color=color, markersize=4, label=name)
@@ -246,7 +243,7 @@ def scatter(
     marked
         Title -> rows to ring, such as the outliers.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 4.6), squeeze=False)
+    figure, axes = subplots(1, len(panels), figsize=(5 * len(panels), 4.6), squeeze=False)
     names = sorted(label for label in labels.unique() if label)
     colors = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
     for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
@@ -285,7 +282,7 @@ def confusion(
     counts = counts.reindex(index=names, columns=names, fill_value=0)
     share = 100 * counts / counts.sum(axis=1).clip(lower=1).to_numpy()[:, None]
     size = 2.4 + 0.5 * len(names)
-    figure, axis = plt.subplots(figsize=(size + 1, size))
+    figure, axis = subplots(figsize=(size + 1, size))
     sns.heatmap(
         share, annot=share.round().astype(int).replace(0, ""), fmt="", cmap="Blues", vmin=0,
         vmax=100, square=True, linewidths=0.5, ax=axis,
@@ -310,7 +307,7 @@ def heatmap(table: pd.DataFrame, title: str) -> Figure:
         What is shown.
     """
     rows, columns = table.shape
-    figure, axis = plt.subplots(figsize=(2.6 + 1.25 * columns, 1.5 + 0.5 * rows))
+    figure, axis = subplots(figsize=(2.6 + 1.25 * columns, 1.5 + 0.5 * rows))
     sns.heatmap(
         table.astype(float), annot=True, fmt=".2f", cmap="viridis", vmin=0, vmax=1, linewidths=0.5,
         cbar_kws={"label": "score"}, ax=axis,
@@ -330,7 +327,7 @@ def leak(table: pd.DataFrame, title: str = "") -> Figure:
     title
         What must be said of the figures.
     """
-    figure, axis = plt.subplots(figsize=(8, 1.2 + 0.42 * len(table)))
+    figure, axis = subplots(figsize=(8, 1.2 + 0.42 * len(table)))
     _intervals(axis, table, "protocol")
     _column(axis, table["accuracy"], 1.03)
     axis.set(xlabel="accuracy (bar: interval)", xlim=(0, 1))
@@ -369,7 +366,7 @@ def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
         What ours were measured on.
     """
     families = dict(list(table.groupby("family", sort=False)))
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(families), 1, figsize=(9, 1.4 + 0.45 * len(table)), sharex=True, squeeze=False,
         height_ratios=[len(part) for part in families.values()],
     )  # fmt: skip
@@ -396,7 +393,7 @@ def strips(rows: dict[str, np.ndarray], share: float = 1.0) -> Figure:
         Part of the bins that is shown, from the lowest on.
     """
     n = max(map(len, rows.values()))
-    figure, axes = plt.subplots(len(rows), n, figsize=(1.3 * n, 1.9 * len(rows)), squeeze=False)
+    figure, axes = subplots(len(rows), n, figsize=(1.3 * n, 1.9 * len(rows)), squeeze=False)
     for line, (title, row) in zip(axes, rows.items(), strict=True):
         for axis, x in zip(line, row, strict=False):
             top = round(share * len(x))

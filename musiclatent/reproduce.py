@@ -181,7 +181,7 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
     str
         What went wrong in one sentence, or nothing.
     """
-    folder = space.folder("notebooks")
+    folder = space.make("notebooks")
     running, target = folder / f".running-{source.name}", folder / source.name
     os.environ["MUSICLATENT_HOME"] = str(config.home())
     os.environ["MUSICLATENT_DATA"] = str(config.data_root())
@@ -207,10 +207,9 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
 
 def _note(space: Workspace, problem: str) -> None:
     """Leave a line for the report, or take an old one away."""
-    path = space.folder() / report.FAILED
-    path.unlink(missing_ok=True)
+    (space.path() / report.FAILED).unlink(missing_ok=True)
     if problem:
-        write_json(path, {"reason": problem})
+        write_json(space.make() / report.FAILED, {"reason": problem})
 
 
 def _judge(problems: dict[str, str], alone: bool) -> None:

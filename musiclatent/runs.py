@@ -70,7 +70,7 @@ def read_run(experiment: Experiment, folder: Path) -> Run:
     if not ((folder / "metrics.json").exists() and (folder / "best.ckpt").exists()):
         raise CheckpointError(
             f"{experiment.name} has not been trained in {folder}; train it with: "
-            f"make reproduce STUDY={experiment.name.split('-')[0]} EXPERIMENT={experiment.name}"
+            f"make reproduce STUDY={experiment.study} EXPERIMENT={experiment.name}"
         )
     metrics = json.loads((folder / "metrics.json").read_text())
     curves = pd.DataFrame(json.loads((folder / "curves.json").read_text()))

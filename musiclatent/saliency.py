@@ -6,9 +6,9 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
 from musiclatent import runs, supervised
+from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
 from musiclatent.networks import Classifier
-from musiclatent.runs import Run
 
 
 def grad_cam(network: Classifier, x: np.ndarray, numbers: np.ndarray, label: str) -> np.ndarray:
@@ -44,15 +44,14 @@ def grad_cam(network: Classifier, x: np.ndarray, numbers: np.ndarray, label: str
         known = ", ".join(network.classes)
         raise ValueError(f"the network does not know the label {label!r}; choose one of: {known}")
     model = runs.load(network.checkpoint, network.experiment)
-    layer = [part for part in model.features if isinstance(part, nn.BatchNorm2d)][-1]
     inputs = supervised.tensors([x, numbers])
     image, others = inputs[0], inputs[1:] if model.numbers is not None else []
     code = network.classes.index(label)
-    return _map(model, layer, image, code, *others)
+    return _map(model, model.grad_cam_layer, image, code, *others)
 
 
 def toward_clusters(
-    network: Run | VGGish,
+    network: MelAutoencoder | VGGish,
     x: np.ndarray,
     seconds: np.ndarray,
     centres: np.ndarray,
@@ -65,7 +64,7 @@ def toward_clusters(
     Parameters
     ----------
     network
-        What embedded the parts: a trained autoencoder of mel spectrograms, or VGGish.
+        What embedded the parts, see `embeddings.network`.
     x
         What the network takes (B, M, T), see `embeddings.inputs`.
     seconds
@@ -98,23 +97,15 @@ def toward_clusters(
     middles = torch.from_numpy(np.array(centres, np.float32))
     second = torch.tensor(np.array(seconds, np.int64))
     image = torch.from_numpy(np.array(x, np.float32))[:, None]  # B x 1 x M x T
-    if isinstance(network, VGGish):
-        image, convolutions = image.transpose(2, 3), network.features  # it takes time first
+    image = image.transpose(2, 3) if network.time_first else image
 
-        def score(image: Tensor, second: Tensor) -> Tensor:
-            return -torch.cdist(network(image), middles).square()
-    else:
-        model = runs.load(network.checkpoint, network.experiment)
-        convolutions = model.down
+    def score(image: Tensor, second: Tensor) -> Tensor:
+        parts = network.per_second(image, round(window_s))  # B x seconds x K
+        return -torch.cdist(parts[torch.arange(len(parts)), second], middles).square()
 
-        def score(image: Tensor, second: Tensor) -> Tensor:
-            parts = model.encode(image).tensor_split(round(window_s), dim=2)
-            means = torch.stack([part.mean(dim=2) for part in parts], dim=1)  # B x seconds x K
-            return -torch.cdist(means[torch.arange(len(means)), second], middles).square()
-
-    layer = [part for part in convolutions if isinstance(part, nn.Conv2d)][-1]
-    cam = _map(score, layer, image, torch.from_numpy(codes.astype(np.int64)), second)
-    return cam.transpose(0, 2, 1) if isinstance(network, VGGish) else cam
+    target = torch.from_numpy(codes.astype(np.int64))
+    cam = _map(score, network.grad_cam_layer, image, target, second)
+    return cam.transpose(0, 2, 1) if network.time_first else cam
 
 
 def _map(forward, layer: nn.Module, image: Tensor, target: int | Tensor, *others) -> np.ndarray:

@@ -9,7 +9,6 @@ import ipaddress
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -63,7 +62,7 @@ def dashboard(
     if corpus:
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
     plan = study("edm", profile)
-    folder = Workspace(profile, plan.name, corpus, results).base / plan.name / "notebooks"
+    folder = Workspace(profile, plan.name, corpus, results).path("notebooks")
     notebook = folder / f"{plan.dashboard}.ipynb"
     if not notebook.exists():
         own = f" CORPUS={corpus}" if corpus else ""
@@ -97,7 +96,6 @@ def serve(
     RuntimeError
         If the server does not start.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
     with started(notebook, host=host, port=port, token=token) as (address, server):
         print(f"the dashboard is at {address}\nCtrl-C ends it", flush=True)
         server.wait()

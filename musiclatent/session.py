@@ -70,11 +70,11 @@ class Session:
 
     def save_figure(self, figure: Figure, name: str) -> Figure:
         """Write a figure as ``figures/NUMBER_name.png`` and give it back."""
-        return plots.save(figure, self.space.folder("figures") / f"{self.label(name)}.png")
+        return plots.save(figure, self.space.make("figures") / f"{self.label(name)}.png")
 
     def save_metrics(self, metrics: dict[str, float | str]) -> Path:
         """Write the notebook's figures as ``metrics/NOTEBOOK.json`` and return the file."""
-        path = self.space.folder("metrics") / f"{self.notebook}.json"
+        path = self.space.make("metrics") / f"{self.notebook}.json"
         write_json(path, metrics)
         return path
 

@@ -57,9 +57,9 @@ def _listing(folder: Path, times: bool) -> dict[str, list[int]]:
     return found
 
 
-def _path(space: Workspace, name: str) -> Path:
-    """File of a notebook's stamp."""
-    return space.folder("notebooks") / f".{name}.stamp.json"
+def _path(folder: Path, name: str) -> Path:
+    """File of a notebook's stamp, in the folder of executed notebooks."""
+    return folder / f".{name}.stamp.json"
 
 
 def holds(space: Workspace, name: str, wanted: str) -> bool:
@@ -75,17 +75,17 @@ def holds(space: Workspace, name: str, wanted: str) -> bool:
         As `identity` gives it.
     """
     try:
-        stamp = json.loads(_path(space, name).read_text())
+        stamp = json.loads(_path(space.path("notebooks"), name).read_text())
     except (OSError, ValueError):
         return False
-    there = _listing(space.folder(), times=False)
+    there = _listing(space.path(), times=False)
     return stamp["identity"] == wanted and stamp["files"].items() <= there.items()
 
 
 def leave(space: Workspace, name: str, made: str) -> None:
     """Write the stamp of a notebook that ran to its end."""
-    path = _path(space, name)
-    files = _listing(space.folder(), times=False)
+    path = _path(space.make("notebooks"), name)
+    files = _listing(space.path(), times=False)
     # Later notebooks run again and change; the index of a cache changes with the split.
     other = {f for f in files if f.startswith("notebooks") and Path(f).stem != name}
     other |= {f for f in files if f.endswith("index.parquet")}

@@ -113,6 +113,7 @@ def _plan(
         data.update(np.ascontiguousarray(part).tobytes())
     about = asdict(experiment) | {"about": "", "paper": {}, "source": "", "full": {}}
     about["full_training"] = None
+    del about["study"]  # it decides nothing, and older identities were without it
     return {"experiment": about, "epochs": epochs, "seed": seed, "format": FORMAT} | {
         "data": data.hexdigest()
     }

@@ -25,8 +25,6 @@ from musiclatent.runs import load
 
 LEAST_STEPS = 100  # of a training for which it pays to time both precisions
 log = logging.getLogger("musiclatent")
-# Devices, precision and advertisements: a notebook with 15 trainings would show little else.
-logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -108,6 +106,8 @@ class _Progress(Callback):
 
 def make_trainer(experiment: Experiment, folder: Path, epochs: int, **options) -> pl.Trainer:
     """Make Lightning's trainer with our callbacks; `options` are its own."""
+    # Devices, precision and advertisements: a notebook with 15 trainings would show little else.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     best = experiment.training.select == "best"
     monitor = "validation_mse" if best else None
     callbacks = [

@@ -118,7 +118,7 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
         The study's results.
     """
     epochs = experiment.training.epochs(config.profile(space.profile), space.study)
-    return fit(experiment, data, space.folder("checkpoints", experiment.name), epochs=epochs)
+    return fit(experiment, data, space.path("checkpoints", experiment.name), epochs=epochs)
 
 
 def _require_splits(data: CorpusDataModule, select: str) -> None:
@@ -135,7 +135,8 @@ def _require_splits(data: CorpusDataModule, select: str) -> None:
 def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed: int) -> dict:
     """Everything that decides what the training gives, for comparison with what is stored."""
     learns = data.transform.kind != "waveform"  # from labels, or is judged by them
-    said = ("full", "full_training")  # either in use as options and training, or not at all
+    # Full sizes are in use as options and training, or not at all; the study decides nothing.
+    said = ("full", "full_training", "study")
     plan = {
         "experiment": {k: v for k, v in asdict(experiment).items() if k not in said}
         | {"about": "", "paper": {}, "source": ""},

@@ -56,6 +56,7 @@ class MDCT:
     """
 
     form: ClassVar[str] = "sparse"
+    given: ClassVar[int] = 0
 
     k: int
     samples: int
@@ -114,6 +115,7 @@ class Resampled:
     """
 
     form: ClassVar[str] = "dense"
+    given: ClassVar[int] = 0
 
     samples: int
     sr: int

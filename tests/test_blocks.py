@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from musiclatent.models import blocks
+from musiclatent.models.deep import ENVELOPE
+from musiclatent.runs import MODELS
 
 
 def _noise(seed: int, *shape: int) -> torch.Tensor:
@@ -96,3 +98,11 @@ def test_measures_leave_silence_out_of_the_ratios_only():
         "mrstft": 2,
     }
     assert set(model.measure(x, x, dear=False)) == {"mse", "sisdr"}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_model_says_what_not_all_can_do(model):
+    placed = {"SparseAutoencoder", "DeepAutoencoder"}
+    assert model.own_path == hasattr(model, "between") == (model.__name__ in placed)
+    assert model.code == ("sparse" if model.__name__ == "SparseAutoencoder" else "dense")
+    assert model.given == (ENVELOPE if model.__name__ == "DeepAutoencoder" else 0)

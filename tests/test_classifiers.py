@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from musiclatent import classifiers
-from musiclatent.classifiers import MODELS, SEEDED, Logs, Whiten, make, probabilities
+from musiclatent.classifiers import MODELS, SEEDED, Logs, Whiten, make
 
 FAST = [name for name in MODELS if name != "mlp"]
 
@@ -78,7 +78,7 @@ def test_what_stands_apart_is_told_apart(name):
     new, truth = blobs(30, seed=1, apart=12)
     model = make(name).fit(x, labels)
     assert model.classes_.tolist() == ["blues", "jazz", "rock"]
-    said = probabilities(model, new)
+    said = model.predict_proba(new)
     assert said.shape == (30, 3) and (said >= 0).all()
     np.testing.assert_allclose(said.sum(axis=1), 1)
     assert (model.classes_[said.argmax(axis=1)] == truth).mean() >= 0.95
@@ -90,7 +90,7 @@ def test_two_labels(name):
     x, labels = blobs()
     kept = labels != "jazz"
     model = make(name).fit(x[kept], labels[kept])
-    said = probabilities(model, x[kept])
+    said = model.predict_proba(x[kept])
     assert said.shape == (30, 2)
     np.testing.assert_allclose(said.sum(axis=1), 1)
     np.testing.assert_array_equal(model.classes_[said.argmax(axis=1)], model.predict(x[kept]))
@@ -102,10 +102,10 @@ def test_a_row_is_judged_alone(name):
     x, labels = blobs(apart=2)
     new, _ = blobs(12, seed=1, apart=2)
     model = make(name).fit(x, labels)
-    said = probabilities(model, new)
-    np.testing.assert_allclose(probabilities(model, new[:1]), said[:1], rtol=1e-6)
+    said = model.predict_proba(new)
+    np.testing.assert_allclose(model.predict_proba(new[:1]), said[:1], rtol=1e-6)
     strange = np.concatenate([new[:1], 1e3 * new[1:] - 50])
-    np.testing.assert_allclose(probabilities(model, strange)[:1], said[:1], rtol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(strange)[:1], said[:1], rtol=1e-6)
 
 
 def test_seeded_ones_depend_on_the_seed_and_on_nothing_else():
@@ -113,7 +113,7 @@ def test_seeded_ones_depend_on_the_seed_and_on_nothing_else():
     new, _ = blobs(30, seed=1, apart=1)
     for name in FAST:
         first, same, other = (
-            probabilities(make(name, seed).fit(x, labels), new) for seed in (0, 0, 1)
+            make(name, seed).fit(x, labels).predict_proba(new) for seed in (0, 0, 1)
         )
         np.testing.assert_array_equal(first, same, err_msg=name)
         if name == "boosting":  # on few rows it draws nothing

@@ -58,6 +58,24 @@ def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):
     assert len(said.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["encode", "a.wav"],
+        ["similar", "a.wav", "--in", "songs"],
+        ["explore"],
+        ["say", "seven"],
+        ["classify", "a.wav"],
+        ["dashboard"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_commands_that_find_nothing_trained_leave_no_folder(tmp_path, monkeypatch, argv):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*argv, "--profile", "tiny", "--results", str(tmp_path / "results")]) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):
     def stop(arguments):
         raise KeyboardInterrupt

@@ -34,7 +34,14 @@ def test_a_folder_of_ones_own_gets_results_of_its_own(tmp_path):
     plain = Workspace("demo", "waveform", results=str(tmp_path))
     own = Workspace("demo", "waveform", "/music/My Songs'", str(tmp_path))
     assert plain.base == tmp_path / "demo" and own.base.name.startswith("demo-My-Songs-")
-    assert own.folder("metrics").is_dir() and own.folder("metrics").parts[-2] == "waveform"
+    assert own.make("metrics").is_dir() and own.path("metrics").parts[-2] == "waveform"
+
+
+def test_a_folder_that_is_only_named_is_not_made(tmp_path):
+    space = Workspace("demo", "waveform", results=str(tmp_path))
+    assert space.path("latents", "x") == tmp_path / "demo" / "waveform" / "latents" / "x"
+    assert not list(tmp_path.iterdir())
+    assert space.make("latents", "x") == space.path("latents", "x") and space.path().is_dir()
 
 
 def test_two_folders_of_the_same_name_do_not_share_results(tmp_path):

@@ -71,7 +71,7 @@ def own(here, space):
 
 def _stamps(space: Workspace) -> dict[Path, int]:
     """When the numbers of each cache were last written; their lists are written at every call."""
-    files = [*space.folder("cache").rglob("x.npy"), *space.folder("rhythm").glob("*.json")]
+    files = [*space.path("cache").rglob("x.npy"), *space.path("rhythm").glob("*.json")]
     return {path: path.stat().st_mtime_ns for path in files}
 
 

@@ -167,7 +167,7 @@ def test_no_file_name_leaves_the_kernel(board, data):
 def _embedded_by(name: str, space: Workspace, rows: int) -> None:
     """Leave the table of seconds as the notebook of embeddings does."""
     table = pd.DataFrame({"start_s": np.arange(float(rows)), "embedding": name})
-    table.to_parquet(space.folder("tables") / "parts.parquet")
+    table.to_parquet(space.make("tables") / "parts.parquet")
 
 
 @pytest.mark.parametrize("columns", [["start_s"], ["start_s", "embedding"], []])
@@ -175,7 +175,7 @@ def test_without_a_named_network_the_usual_one_is_taken(tmp_path, monkeypatch, c
     monkeypatch.setattr(embeddings, "usual", lambda: "mel-crnn")
     space = Workspace("tiny", "edm", results=str(tmp_path))
     if columns:  # an older table names none, an empty one has no row that does
-        pd.DataFrame(columns=columns).to_parquet(space.folder("tables") / "parts.parquet")
+        pd.DataFrame(columns=columns).to_parquet(space.make("tables") / "parts.parquet")
     assert shown.network(space) == "mel-crnn"
 
 
@@ -201,7 +201,7 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
     _embedded_by("mel-cae", space, rows=2)
     shown.shown(STUDY, space, 3)
     assert [k for k, _ in made] == [2, 3, 3]
-    (space.folder("dashboard") / "z.npz").unlink()  # everything under results may be deleted
+    (space.path("dashboard") / "z.npz").unlink()  # everything under results may be deleted
     shown.shown(STUDY, space, 3)
     shown.shown(STUDY, space, 3)
     assert [k for k, _ in made] == [2, 3, 3, 3]
@@ -210,11 +210,11 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
 def test_a_run_that_was_killed_is_begun_again(tmp_path, monkeypatch):
     space = Workspace("tiny", "edm", results=str(tmp_path))
     _embedded_by("vggish", space, rows=1)
-    (space.folder("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
+    (space.make("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
     monkeypatch.setattr(shown, "_make", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         shown.shown(STUDY, space, K)
-    assert not (space.folder("dashboard") / "kept.json").exists()
+    assert not (space.path("dashboard") / "kept.json").exists()
 
 
 def test_opening_it_imports_no_torch():

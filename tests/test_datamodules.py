@@ -15,7 +15,7 @@ from musiclatent.datamodules import (
     GTZANDataModule,
 )
 from musiclatent.excerpts import Waveform
-from musiclatent.spectrograms import LogMel
+from musiclatent.spectrograms import LogMel, transform
 from musiclatent.studies import study
 
 
@@ -134,6 +134,19 @@ def test_a_study_names_its_corpora(tmp_path):
     assert real.names == ("gtzan", "music_speech/music") and real.keep["gtzan"] == ("jazz",)
     own = Workspace("real", "jazz", "/my/music", str(tmp_path))
     assert CorpusDataModule.of_study(study("jazz"), own).names == ("/my/music",)
+    assert not list(tmp_path.iterdir())  # to name windows makes no folder
+
+
+def test_a_study_takes_the_module_of_its_corpus(tmp_path):
+    kinds = {"waveform": GTZANDataModule, "mel": GTZANDataModule, "digits": DigitsDataModule}
+    kinds |= {"jazz": GTZANDataModule, "edm": EDMDataModule, "genre": GTZANDataModule}
+    for name, kind in kinds.items():
+        for profile in ("real", "paper"):
+            plan, space = study(name, profile), Workspace(profile, name, results=str(tmp_path))
+            data = CorpusDataModule.of_study(plan, space)
+            assert type(data) is kind and data.transform == transform(plan)
+        demo = Workspace("demo", name, results=str(tmp_path))
+        assert type(CorpusDataModule.of_study(study(name), demo)) is CorpusDataModule
 
 
 def test_the_mel_study_takes_ready_spectrograms_and_hears_the_clips(tmp_path):

@@ -227,8 +227,8 @@ def test_fast_dev_run():
 
 
 ROW = Experiment(
-    "deep-small", "d", "DeepAutoencoder", SMALL, "",
-    Training(learning_rate=1e-3, batch_size=4, select="last"),
+    name="deep-small", study="deep", key="d", model="DeepAutoencoder", options=SMALL, about="",
+    training=Training(learning_rate=1e-3, batch_size=4, select="last"),
 )  # fmt: skip
 
 

@@ -22,7 +22,14 @@ def untrained(folder, kind: str, options: dict) -> runs.Run:
     model = runs.MODELS[kind](**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, folder / f"{kind}.ckpt")
-    row = Experiment(f"waveform-{kind}", kind, kind, options, "for tests")
+    row = Experiment(
+        name=f"waveform-{kind}",
+        study="waveform",
+        key=kind,
+        model=kind,
+        options=options,
+        about="for tests",
+    )
     return runs.Run(row, folder / f"{kind}.ckpt", {}, pd.DataFrame(), "trained")
 
 

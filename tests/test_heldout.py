@@ -19,18 +19,21 @@ from musiclatent.studies import STUDIES
 
 LABELS = np.array(GENRES)[[0, 1, 5]]  # blues, classical and jazz
 ONE = Experiment(
-    "mel-tiny-1",
-    "tiny_1",
-    "MelAutoencoder",
-    {
+    name="mel-tiny-1",
+    study="mel",
+    key="tiny_1",
+    model="MelAutoencoder",
+    options={
         "latent": 4,
         "channels": [4],
         "band_strides": [32],
         "time_strides": [16],
         "triplet_weight": 1.0,
     },
-    "Tiny; for tests.",
-    Training(learning_rate=1e-2, batch_size=12, epoch_factor=1e-9, select="last", balanced=True),
+    about="Tiny; for tests.",
+    training=Training(
+        learning_rate=1e-2, batch_size=12, epoch_factor=1e-9, select="last", balanced=True
+    ),
 )
 TWO = replace(ONE, name="mel-tiny-2", key="tiny_2", options=ONE.options | {"triplet_weight": 0.0})
 STUDY = replace(STUDIES["mel"], experiments={"mel-tiny-1": ONE, "mel-tiny-2": TWO})

@@ -20,11 +20,12 @@ from musiclatent.runs import Run
 
 SR, WINDOW_S = 8000, 0.5
 SMALL = Experiment(
-    "waveform-small",
-    "small",
-    "WaveformAutoencoder",
-    {"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
-    "a small one for tests",
+    name="waveform-small",
+    study="waveform",
+    key="small",
+    model="WaveformAutoencoder",
+    options={"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
+    about="a small one for tests",
 )
 STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=WINDOW_S, sr=SR)
 

@@ -1,6 +1,7 @@
 """Modules import only what stands left of them in the design."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,9 @@ ORDER = (
     "versions datamodules models runs pretrained trainers supervised training latents resynthesis "
     "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
     "attribute_protocols projection protocols probes heldout networks saliency repetitions "
-    "embeddings explain generation playlists mixing mixdown projector dance plots genre_plots "
-    "dance_plots newmusic classify listening fair uses voices pages explorer raters session report "
-    "stamps kernels reproduce serving colab cli"
+    "embeddings explain generation playlists mixing mixdown projector dance style plots "
+    "genre_plots dance_plots newmusic classify listening fair uses voices pages explorer raters session "
+    "report stamps kernels reproduce serving colab cli"
 ).split()
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -100,3 +101,22 @@ def test_importing_the_package_and_its_left_half_imports_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_leaves_matplotlib_loggers_signals_and_environment_as_they_are():
+    code = """
+import logging, os, signal
+import matplotlib, pytorch_lightning
+def state():
+    name = "pytorch_lightning.utilities.rank_zero"
+    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    ours = {k: v for k, v in os.environ.items() if k.startswith(("MUSIC", "OMP", "MALLOC"))}
+    return dict(matplotlib.rcParams), logging.getLogger(name).level, handlers, ours
+before = state()
+from musiclatent import cli, dance_plots, genre_plots, plots, reproduce, serving, style, trainers
+assert state() == before
+figure, _ = style.subplots()
+assert matplotlib.rcParams["figure.constrained_layout.use"] and figure.dpi == 90
+"""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -66,7 +66,13 @@ def test_models_without_a_way_have_none(tmp_path):
         model = runs.MODELS[kind](**more)
         content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
         torch.save(content, tmp_path / f"{kind}.ckpt")
-        run = Run(Experiment("e", "e", kind, more, ""), tmp_path / f"{kind}.ckpt", {}, None, "")
+        run = Run(
+            Experiment(name="e", study="e", key="e", model=kind, options=more, about=""),
+            tmp_path / f"{kind}.ckpt",
+            {},
+            None,
+            "",
+        )
         z = model.encode(torch.randn(2, 1, 4096)).detach().numpy()
         way = listening.own_way(run, *z, [0.0, 0.5, 1.0])
         assert (way is None) == (kind == "WaveformAutoencoder")

@@ -19,7 +19,13 @@ from musiclatent.studies import study
 BANDS, FRAMES = 32, 80
 OPTIONS = {"channels": [4, 8], "n_mels": BANDS, "hidden": 8, "dropout": 0.1, "masks": 0}
 CNN = Experiment(
-    "genre-cnn", "cnn", "GenreNetwork", OPTIONS, "", Training(2e-2, batch_size=8, select="last")
+    name="genre-cnn",
+    study="genre",
+    key="cnn",
+    model="GenreNetwork",
+    options=OPTIONS,
+    about="",
+    training=Training(learning_rate=2e-2, batch_size=8, select="last"),
 )
 JOINT = replace(CNN, name="genre-joint", key="joint", options=OPTIONS | {"attributes": 1})
 GENRES = ("blues", "disco", "metal")

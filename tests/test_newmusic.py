@@ -21,11 +21,12 @@ from musiclatent.studies import study
 
 SR = 8000
 EXPERIMENT = Experiment(
-    "waveform-small",
-    "small",
-    "WaveformAutoencoder",
-    {"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"},
-    "a small one for tests",
+    name="waveform-small",
+    study="waveform",
+    key="small",
+    model="WaveformAutoencoder",
+    options={"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"},
+    about="a small one for tests",
 )
 STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=1.0, sr=SR)
 
@@ -105,7 +106,14 @@ def test_files_of_one_name_do_not_overwrite_each_other_nor_what_lies_there(run, 
 
 def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
     options = {"hops": [64, 1024], "numbers": 27_500, "iterations": 2, "refits": 0, "crop": 2}
-    row = Experiment("waveform-sparse", "sparse", "SparseAutoencoder", options, "")
+    row = Experiment(
+        name="waveform-sparse",
+        study="waveform",
+        key="sparse",
+        model="SparseAutoencoder",
+        options=options,
+        about="",
+    )
     model = runs.MODELS["SparseAutoencoder"](**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "best.ckpt")
@@ -247,7 +255,14 @@ def test_the_direction_of_a_recording_is_the_mean_embedding_of_its_windows(rng):
 @pytest.fixture
 def mel_run(tmp_path) -> Run:
     options = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4]}
-    experiment = Experiment("mel-small", "small", "MelAutoencoder", options, "")
+    experiment = Experiment(
+        name="mel-small",
+        study="mel",
+        key="small",
+        model="MelAutoencoder",
+        options=options,
+        about="",
+    )
     torch.manual_seed(0)
     model = MelAutoencoder(**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}

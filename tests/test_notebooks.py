@@ -98,10 +98,10 @@ def test_01_runs_on_the_tiny_profile(tmp_path):
     space = Workspace("tiny", "waveform", results=str(tmp_path))
     parameters = {"study": "waveform", "profile": "tiny", "results": str(tmp_path)}
     assert reproduce.execute(FOLDER / "01_preprocess.ipynb", space, parameters) == ""
-    metrics = json.loads((space.folder("metrics") / "01_preprocess.json").read_text())
+    metrics = json.loads((space.path("metrics") / "01_preprocess.json").read_text())
     assert metrics["windows"] > 0 and metrics["straddling_groups"] == 0
-    assert (space.folder("figures") / "01_gallery.png").stat().st_size > 10_000
-    executed = json.loads((space.folder("notebooks") / "01_preprocess.ipynb").read_text())
+    assert (space.path("figures") / "01_gallery.png").stat().st_size > 10_000
+    executed = json.loads((space.path("notebooks") / "01_preprocess.ipynb").read_text())
     assert any("audio/mpeg" in json.dumps(cell.get("outputs", "")) for cell in executed["cells"])
 
 
@@ -110,4 +110,4 @@ def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):
     parameters = {"study": "nonsense", "profile": "tiny", "results": str(tmp_path)}
     problem = reproduce.execute(FOLDER / "01_preprocess.ipynb", space, parameters)
     assert "there is no study named 'nonsense'" in problem and "\n" not in problem
-    assert (space.folder("notebooks") / "failed-01_preprocess.ipynb").exists()
+    assert (space.path("notebooks") / "failed-01_preprocess.ipynb").exists()

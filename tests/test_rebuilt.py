@@ -19,10 +19,11 @@ from musiclatent.stfts import LogSTFT
 SR = 8000
 WAY = LogSTFT(SR, 0.0625, 32, 16)  # 500 samples: 16 x 32
 SMALL = Experiment(
-    "digits-small",
-    "small",
-    "VAE",
-    {
+    name="digits-small",
+    study="digits",
+    key="small",
+    model="VAE",
+    options={
         "latent": 4,
         "channels": [4],
         "band_strides": [2],
@@ -30,7 +31,7 @@ SMALL = Experiment(
         "bins": 16,
         "frames": 32,
     },
-    "a small one for tests",
+    about="a small one for tests",
 )
 
 

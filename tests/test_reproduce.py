@@ -166,7 +166,7 @@ def test_a_failing_notebook_stops_its_study_only(tmp_path, monkeypatch):
     assert note == {"reason": "failed in cell 3"}
     monkeypatch.setattr(module, "execute", lambda *_: "")
     reproduce(profile="tiny", results=str(tmp_path))
-    assert not (Workspace("tiny", "mel", results=str(tmp_path)).folder() / "failed.json").exists()
+    assert not (Workspace("tiny", "mel", results=str(tmp_path)).path() / "failed.json").exists()
 
 
 def test_ready_spectrograms_are_needed_and_watched_where_a_study_trains_on_them(tmp_path):

@@ -17,7 +17,14 @@ from musiclatent.studies import STUDIES
 
 TRANSFORM = LogMel(8000, 0.25, n_fft=256, hop_length=64, n_mels=16)
 OPTIONS = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4], "n_mels": 16}
-SMALL = Experiment("mel-small-3", "small_3", "MelAutoencoder", OPTIONS, "Small; for tests.")
+SMALL = Experiment(
+    name="mel-small-3",
+    study="mel",
+    key="small_3",
+    model="MelAutoencoder",
+    options=OPTIONS,
+    about="Small; for tests.",
+)
 
 
 def _run(name="mel-cae-1", **metrics: float) -> Run:
@@ -84,7 +91,14 @@ def test_spectrograms_are_heard_at_their_own_level(stored, rng):
 
 def test_waveforms_come_back_as_the_model_gives_them(tmp_path):
     options = {"maps": 2, "kernel_size": 16, "stride": 8, "extra": "none"}
-    row = Experiment("waveform-w", "w", "WaveformAutoencoder", options, "")
+    row = Experiment(
+        name="waveform-w",
+        study="waveform",
+        key="w",
+        model="WaveformAutoencoder",
+        options=options,
+        about="",
+    )
     model = runs.MODELS[row.model](**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "w.ckpt")

@@ -3,21 +3,27 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from musiclatent import networks, runs
+from musiclatent import networks
 from musiclatent.config import Experiment, Training
+from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
 from musiclatent.networks import Classifier
-from musiclatent.runs import MODELS, Run
+from musiclatent.runs import MODELS
 from musiclatent.saliency import grad_cam, toward_clusters
 
 BANDS, FRAMES = 32, 80
 OPTIONS = {"channels": [8, 16], "n_mels": BANDS, "hidden": 8, "dropout": 0.0, "masks": 0}
 CNN = Experiment(
-    "genre-cnn", "cnn", "GenreNetwork", OPTIONS, "", Training(1e-2, batch_size=8, select="last")
+    name="genre-cnn",
+    study="genre",
+    key="cnn",
+    model="GenreNetwork",
+    options=OPTIONS,
+    about="",
+    training=Training(learning_rate=1e-2, batch_size=8, select="last"),
 )
 KINDS = {"cnn": {}, "recurrent": {"recurrent": 8}, "joint": {"recurrent": 8, "attributes": 1}}
 PATCH, WIDE = 8, 16  # bands and frames
@@ -101,15 +107,10 @@ def test_the_map_is_strongest_near_the_patch(tmp_path):
 MEL = {"channels": [4, 8, 8], "n_mels": BANDS, "latent": 6}
 
 
-def _autoencoder(folder, kind: str) -> Run:
-    """A run whose weights are random, stored as training stores them."""
+def _autoencoder(kind: str) -> MelAutoencoder:
+    """An autoencoder of random weights."""
     torch.manual_seed(0)
-    options = MEL | ({"recurrent": 8} if kind == "CRNNAutoencoder" else {})
-    model = MODELS[kind](**options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, folder / "best.ckpt")
-    experiment = Experiment("mel-small", "small", kind, options, "")
-    return Run(experiment, folder / "best.ckpt", {}, pd.DataFrame(), "trained")
+    return MODELS[kind](**MEL | ({"recurrent": 8} if kind == "CRNNAutoencoder" else {})).eval()
 
 
 @pytest.fixture
@@ -125,28 +126,27 @@ def vggish():
 
 
 @pytest.mark.parametrize("kind", ["MelAutoencoder", "CRNNAutoencoder"])
-def test_parts_are_mapped_toward_the_middle_of_their_cluster(tmp_path, rng, kind):
-    run = _autoencoder(tmp_path, kind)
+def test_parts_are_mapped_toward_the_middle_of_their_cluster(rng, kind):
+    model = _autoencoder(kind)
     x = rng.random((4, BANDS, 130), np.float32)
     seconds, codes = np.array([0, 1, 2, 0]), np.array([0, 1, 1, 2])
     centres = rng.standard_normal((3, 6))
-    cam = toward_clusters(run, x, seconds, centres, codes)
+    cam = toward_clusters(model, x, seconds, centres, codes)
     assert cam.shape == x.shape and cam.dtype == np.float32
     assert cam.min() >= 0 and cam.max() == pytest.approx(1, abs=1e-5)
     tops = cam.max((1, 2))
     assert np.logical_or(np.isclose(tops, 1, atol=1e-5), tops == 0).all()
-    one = toward_clusters(run, x[1:2], seconds[1:2], centres, codes[1:2])
+    one = toward_clusters(model, x[1:2], seconds[1:2], centres, codes[1:2])
     np.testing.assert_allclose(one, cam[1:2], atol=1e-3)
-    other = toward_clusters(run, x, seconds, centres, (codes + 1) % 3)
+    other = toward_clusters(model, x, seconds, centres, (codes + 1) % 3)
     assert not np.allclose(other, cam)
 
 
-def test_a_map_is_what_a_slow_reference_gives(tmp_path, rng):
-    run = _autoencoder(tmp_path, "MelAutoencoder")
+def test_a_map_is_what_a_slow_reference_gives(rng):
+    model = _autoencoder("MelAutoencoder")
     x = np.repeat(rng.random((1, BANDS, 120), np.float32), 3, axis=0)
     centre = torch.arange(6.0)
-    cams = toward_clusters(run, x, np.arange(3), centre.numpy()[None], np.zeros(3, int))
-    model = runs.load(run.checkpoint, run.experiment)
+    cams = toward_clusters(model, x, np.arange(3), centre.numpy()[None], np.zeros(3, int))
     last = max(i for i, part in enumerate(model.down) if isinstance(part, torch.nn.Conv2d))
     for second in range(3):
         maps = model.down[: last + 1](torch.from_numpy(x[:1, None])).detach().requires_grad_()
@@ -169,8 +169,8 @@ def test_vggish_is_mapped_without_weights_that_learn(vggish, rng):
 
 
 @pytest.mark.parametrize("codes", [[0, 2], [-1, 0]])
-def test_no_cluster_but_those_with_a_middle(tmp_path, rng, codes):
-    run = _autoencoder(tmp_path, "MelAutoencoder")
+def test_no_cluster_but_those_with_a_middle(rng, codes):
+    model = _autoencoder("MelAutoencoder")
     x = rng.random((2, BANDS, 120), np.float32)
     with pytest.raises(ValueError, match="are asked about; there are 2"):
-        toward_clusters(run, x, np.zeros(2, int), rng.random((2, 6)), np.array(codes))
+        toward_clusters(model, x, np.zeros(2, int), rng.random((2, 6)), np.array(codes))

@@ -189,7 +189,13 @@ def test_the_experiments_have_the_sizes_that_their_names_say(profile):
 
 
 ROW = Experiment(
-    "sparse-small", "s", "SparseAutoencoder", SMALL, "", Training(learning_rate=1e-2, batch_size=4)
+    name="sparse-small",
+    study="sparse",
+    key="s",
+    model="SparseAutoencoder",
+    options=SMALL,
+    about="",
+    training=Training(learning_rate=1e-2, batch_size=4),
 )
 
 

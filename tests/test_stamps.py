@@ -18,7 +18,8 @@ def book(tmp_path):
 @pytest.fixture
 def space(tmp_path):
     space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
-    (space.folder("figures") / "a.png").write_text("picture")
+    space.make("notebooks")
+    (space.make("figures") / "a.png").write_text("picture")
     return space
 
 
@@ -46,15 +47,15 @@ def test_a_stamp_holds_until_something_is_missing_or_cut(space):
     assert not stamps.holds(space, "01", "x")
     stamps.leave(space, "01", "x")
     assert stamps.holds(space, "01", "x") and not stamps.holds(space, "01", "y")
-    (space.folder("figures") / "later.png").write_text("of the next notebook")
+    (space.make("figures") / "later.png").write_text("of the next notebook")
     assert stamps.holds(space, "01", "x")
-    (space.folder("figures") / "a.png").write_text("pic")
+    (space.make("figures") / "a.png").write_text("pic")
     assert not stamps.holds(space, "01", "x")
-    (space.folder("figures") / "a.png").unlink()
+    (space.make("figures") / "a.png").unlink()
     assert not stamps.holds(space, "01", "x")
 
 
 def test_a_torn_stamp_does_not_hold(space):
     stamps.leave(space, "01", "x")
-    (space.folder("notebooks") / ".01.stamp.json").write_text('{"identity": "x"')
+    (space.make("notebooks") / ".01.stamp.json").write_text('{"identity": "x"')
     assert not stamps.holds(space, "01", "x")

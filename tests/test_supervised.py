@@ -13,7 +13,13 @@ from musiclatent.errors import CheckpointError
 
 OPTIONS = {"classes": 2, "channels": [4, 8], "n_mels": 8, "hidden": 4, "attributes": 3}
 JOINT = Experiment(
-    "genre-tiny", "tiny", "GenreNetwork", OPTIONS, "", Training(1e-2, batch_size=4, select="last")
+    name="genre-tiny",
+    study="genre",
+    key="tiny",
+    model="GenreNetwork",
+    options=OPTIONS,
+    about="",
+    training=Training(learning_rate=1e-2, batch_size=4, select="last"),
 )
 CNN = replace(JOINT, options=OPTIONS | {"attributes": 0})
 

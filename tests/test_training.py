@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import pickle
@@ -5,13 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from musiclatent import audio, runs, trainers, training
+from musiclatent import audio, runs, studies, supervised, trainers, training
 from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.datamodules import CorpusDataModule
 from musiclatent.errors import CheckpointError
@@ -19,15 +21,22 @@ from musiclatent.excerpts import Waveform
 from musiclatent.spectrograms import LogMel
 
 SMALL = Experiment(
-    "waveform-small",
-    "small",
-    "WaveformAutoencoder",
-    {"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
-    "a small one for tests",
-    Training(learning_rate=1e-2, batch_size=4),
+    name="waveform-small",
+    study="waveform",
+    key="small",
+    model="WaveformAutoencoder",
+    options={"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
+    about="a small one for tests",
+    training=Training(learning_rate=1e-2, batch_size=4),
 )
 LINEAR = Experiment(
-    "waveform-linear-8", "linear", "LinearBlocks", {"maps": 8, "stride": 32}, "", Training()
+    name="waveform-linear-8",
+    study="waveform",
+    key="linear",
+    model="LinearBlocks",
+    options={"maps": 8, "stride": 32},
+    about="",
+    training=Training(),
 )
 
 
@@ -68,7 +77,7 @@ def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
 def test_ensure_trains_at_the_place_of_the_study_and_then_reuses(data, tmp_path):
     space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
     first = training.ensure(SMALL, data, space)
-    assert first.checkpoint == space.folder("checkpoints", "waveform-small") / "best.ckpt"
+    assert first.checkpoint == space.path("checkpoints", "waveform-small") / "best.ckpt"
     assert len(first.curves) == 2 and training.ensure(SMALL, data, space).status == "reused"
 
 
@@ -215,6 +224,7 @@ def test_an_experiment_that_was_not_trained_names_the_command(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from tests.test_training import SMALL, CorpusDataModule, Waveform, training
 import pytorch_lightning as pl
 class Kill(pl.Callback):
@@ -250,10 +260,11 @@ def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path,
 
 
 MEL = Experiment(
-    "mel-small",
-    "mel_small",
-    "CRNNAutoencoder",
-    {
+    name="mel-small",
+    study="mel",
+    key="mel_small",
+    model="CRNNAutoencoder",
+    options={
         "latent": 8,
         "recurrent": 8,
         "channels": [4, 8],
@@ -263,8 +274,8 @@ MEL = Experiment(
         "triplet_weight": 1.0,
         "mixing": 0.2,
     },
-    "a small one for tests",
-    Training(learning_rate=1e-2, batch_size=6, select="last", balanced=True),
+    about="a small one for tests",
+    training=Training(learning_rate=1e-2, batch_size=6, select="last", balanced=True),
 )
 
 
@@ -450,3 +461,21 @@ def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
     second = fit(few, again, "wrong")
     assert second.metrics == first.metrics and second.curves.equals(first.curves)
     assert fit(MEL, spectrograms, "run").status == "trained"
+
+
+def test_what_was_trained_by_older_code_is_still_the_same_run():
+    """The digest was made by the code of November 2026, before experiments named their study."""
+    data = SimpleNamespace(
+        transform=None, seed=0, data_hash=lambda: "d", codes=lambda: np.arange(3)
+    )
+    hashes = {}
+    for profile in ("tiny", "demo", "real", "paper"):
+        for plan in (studies.study(name, profile) for name in studies.STUDIES):
+            data.transform = SimpleNamespace(kind=plan.input)
+            for row in plan.experiments.values():
+                name = f"{profile}/{row.name}"
+                hashes[name] = training._identity(row, data, 3, 0)["hash"]
+                arrays = [np.zeros((2, 3))], np.arange(2)
+                hashes[f"{name}/s"] = trainers.hashed(supervised._plan(row, *arrays, 3, 0))["hash"]
+    digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    assert digest == "1a270b355b43bb13dc9c090b790f586990bca157fa7a8772ff8c2ee0eb182e71"

@@ -406,12 +406,13 @@ def test_no_two_experiments_of_a_study_are_the_same(name, profile):
 def _experiment(kind, **options) -> Experiment:
     more = {"recurrent": 5} if kind is RecurrentVAE else {}
     return Experiment(
-        "digits-small",
-        "small",
-        kind.__name__,
-        {**SIZES, "frames": 32, "bins": 16, "latent": 8, **more, **options},
-        "a small one for tests",
-        Training(learning_rate=1e-2, batch_size=4, select="last"),
+        name="digits-small",
+        study="digits",
+        key="small",
+        model=kind.__name__,
+        options={**SIZES, "frames": 32, "bins": 16, "latent": 8, **more, **options},
+        about="a small one for tests",
+        training=Training(learning_rate=1e-2, batch_size=4, select="last"),
     )
 
 
@@ -458,7 +459,9 @@ def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path, kind, precision)
 
 
 def test_training_begins_with_the_principal_components_of_the_training_windows(data, tmp_path):
-    still = replace(_experiment(VAE), training=Training(1e-12, 4, select="last"))
+    still = replace(
+        _experiment(VAE), training=Training(learning_rate=1e-12, batch_size=4, select="last")
+    )
     run = training.fit(still, data, tmp_path / "run", epochs=1, precision="32-true")
     model = runs.load(run.checkpoint, still)
     model.components.gates.data.zero_()

@@ -19,10 +19,11 @@ from musiclatent.voices import Voice
 SR = 8000
 WAY = LogSTFT(SR, 0.0625, 32, 16)  # 500 samples: 16 x 32
 SMALL = Experiment(
-    "digits-small",
-    "small",
-    "VAE",
-    {
+    name="digits-small",
+    study="digits",
+    key="small",
+    model="VAE",
+    options={
         "latent": 4,
         "channels": [4],
         "band_strides": [2],
@@ -30,8 +31,8 @@ SMALL = Experiment(
         "bins": 16,
         "frames": 32,
     },
-    "a small one for tests",
-    Training(learning_rate=1e-3, batch_size=8, select="last"),
+    about="a small one for tests",
+    training=Training(learning_rate=1e-3, batch_size=8, select="last"),
 )
 
 

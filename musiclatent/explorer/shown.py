@@ -98,14 +98,14 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
     ValueError
         As `dance.collect` and `dance.Collection.clusters`.
     """
-    folder, mark, kept = space.folder("dashboard"), _mark(space, k), {}
+    folder, mark, kept = space.path("dashboard"), _mark(space, k), {}
     about = folder / "kept.json"
     if about.exists():
         kept = json.loads(about.read_text())
     if kept.get("mark") != mark or not all((folder / name).exists() for name in kept["files"]):
         about.unlink(missing_ok=True)
         kept = {"mark": mark, "name": network(space)}
-        kept["files"] = _make(study, space, k, kept["name"], folder)
+        kept["files"] = _make(study, space, k, kept["name"], space.make("dashboard"))
         write_json(about, kept)  # last: without it the rest does not count
     with np.load(folder / "z.npz", allow_pickle=False) as arrays:
         z = dict(arrays)
@@ -117,7 +117,7 @@ def shown(study: Study, space: Workspace, k: int) -> Shown:
 
 def network(space: Workspace) -> str:
     """Return the name of the network that embedded the seconds; the usual one where none did."""
-    path = space.folder("tables") / "parts.parquet"
+    path = space.path("tables") / "parts.parquet"
     seconds = pd.read_parquet(path) if path.exists() else pd.DataFrame()
     if "embedding" in seconds and len(seconds):
         return seconds["embedding"].iloc[0]
@@ -130,7 +130,7 @@ def _mark(space: Workspace, k: int) -> str:
     """Name the state of the tables that stand behind the dashboard."""
     digest = hashlib.sha256(f"{VERSION} {k}".encode())
     for name in TABLES:
-        path = space.folder("tables") / f"{name}.parquet"
+        path = space.path("tables") / f"{name}.parquet"
         digest.update(path.read_bytes() if path.exists() else b"none")
     return digest.hexdigest()
 

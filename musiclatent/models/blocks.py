@@ -91,7 +91,7 @@ class Trained(pl.LightningModule):
     """One step for training, validation and test; Adam with a one-cycle rate.
 
     A child defines ``_step`` and calls ``save_hyperparameters`` in its own ``__init__``; one that
-    encodes also ``encode``, ``decode`` and ``measure``.
+    encodes also ``encode``, ``decode`` and ``measure``. The attributes name what only some can do.
 
     Parameters
     ----------
@@ -104,6 +104,11 @@ class Trained(pl.LightningModule):
     stride: int
     edge = 0  # samples at both ends of a waveform in which it is worse than inside
     mixed = False  # whether it may be trained in bfloat16
+    code = "dense"  # or "sparse": a latent is values and their positions
+    hops: list[int] | None = None  # of the transforms that the positions count through
+    given = 0  # first rows of a latent from which, handed to `encode`, the others follow
+    own_path = False  # whether `between` mixes two latents otherwise than on a straight line
+    time_first = False  # whether it takes spectrograms (B, 1, T, M)
 
     def __init__(self, learning_rate: float, total_steps: int):
         super().__init__()

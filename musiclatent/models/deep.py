@@ -117,6 +117,8 @@ class DeepAutoencoder(Autoencoder):
     """
 
     stride = edge = HOP * SEGMENT
+    given = ENVELOPE
+    own_path = True
 
     def __init__(
         self,

@@ -75,6 +75,11 @@ class GenreNetwork(Trained):
         self.out = nn.Linear(2 * width, classes)
         self.numbers = _dense(attributes, hidden, classes) if attributes else None
 
+    @property
+    def grad_cam_layer(self) -> nn.Module:
+        """Last normalised convolution, whose map is thinner than the spectrogram by 16."""
+        return self.features[-2]
+
     def forward(
         self, x: Tensor, numbers: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -99,6 +99,16 @@ class MelAutoencoder(Trained):
         """Return spectrograms (B, 1, M, T' * stride) in [0, 1] of latents `z` (B, K, T')."""
         return torch.sigmoid(self.up(self.from_latent(z[:, :, None])).float())
 
+    @property
+    def grad_cam_layer(self) -> nn.Module:
+        """Last convolution of the encoder."""
+        return [part for part in self.down if isinstance(part, nn.Conv2d)][-1]
+
+    def per_second(self, x: Tensor, seconds: int) -> Tensor:
+        """Return the mean latent (B, seconds, K) of each second of spectrograms (B, 1, M, T)."""
+        parts = self.encode(x).tensor_split(seconds, dim=2)
+        return torch.stack([part.mean(dim=2) for part in parts], dim=1)
+
     def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
         """Return the squared error (B,) of each spectrogram (B, 1, M, T)."""
         return {"mse": (x_hat - x).square().mean(dim=(1, 2, 3))}

@@ -57,6 +57,9 @@ class SparseAutoencoder(Autoencoder):
     and a count that grows to k; Makhzani and Frey (2014), k-sparse autoencoders.
     """
 
+    code = "sparse"
+    own_path = True
+
     def __init__(
         self,
         hops: list[int] = [64, 256, 1024, 2048, 4096],  # noqa: B006, plain: for the checkpoint

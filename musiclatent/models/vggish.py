@@ -33,6 +33,8 @@ class VGGish(nn.Module):
     Hershey et al. (2017), CNN architectures for large-scale audio classification.
     """
 
+    time_first = True
+
     def __init__(self):
         super().__init__()
         with torch.device("meta"):  # shapes alone: weights are loaded, never drawn
@@ -41,6 +43,15 @@ class VGGish(nn.Module):
                 *(nn.Linear(512 * 6 * 4, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU()),
                 *(nn.Linear(4096, SIZE), nn.ReLU()),
             )
+
+    @property
+    def grad_cam_layer(self) -> nn.Module:
+        """Last convolution."""
+        return self.features[-3]  # a ReLU and a pooling follow
+
+    def per_second(self, x: Tensor, seconds: int = 1) -> Tensor:
+        """Return the embedding (B, 1, 128) of patches (B, 1, 96, 64): each is its only second."""
+        return self(x)[:, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return embeddings (B, 128), 0 or more.
