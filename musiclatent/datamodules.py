@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -33,7 +34,9 @@ class Windows(Dataset):
         What turns a cached window into a model's input, see `excerpts.Transform`.
     """
 
-    def __init__(self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform):
+    def __init__(
+        self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform
+    ) -> None:
         self.x, self.rows, self.codes, self.transform = x, rows, codes, transform
 
     def __len__(self) -> int:
@@ -56,7 +59,7 @@ class EpochSampler(Sampler):
         Seed of all orders.
     """
 
-    def __init__(self, n: int, seed: int):
+    def __init__(self, n: int, seed: int) -> None:
         self.n, self.seed, self.epoch = n, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,7 +86,7 @@ class BalancedSampler(EpochSampler):
         Seed of all orders.
     """
 
-    def __init__(self, codes: np.ndarray, seed: int):
+    def __init__(self, codes: np.ndarray, seed: int) -> None:
         super().__init__(len(codes), seed)
         self.codes = np.asarray(codes)
 
@@ -158,7 +161,7 @@ class CorpusDataModule(pl.LightningDataModule):
         labelled: float = 1.0,
         n_jobs: int = 2,
         scheduler: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.names, self.folder, self.root, self.transform = names, Path(folder), root, transform
         self.work = work or self.folder / "corpora"
@@ -171,7 +174,7 @@ class CorpusDataModule(pl.LightningDataModule):
 
     @classmethod
     def of_study(
-        cls, study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options
+        cls, study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options: Any
     ) -> "CorpusDataModule":
         """Return the windows that a study works on, from its own corpora or a user's folder.
 
@@ -317,14 +320,18 @@ class CorpusDataModule(pl.LightningDataModule):
 class GTZANDataModule(CorpusDataModule):
     """Five-second windows of GTZAN, on the fault-filtered split unless told otherwise."""
 
-    def __init__(self, folder: Path, root: Path, *, split: str = "filtered", **options):
+    def __init__(
+        self, folder: Path, root: Path, *, split: str = "filtered", **options: Any
+    ) -> None:
         super().__init__(("gtzan",), folder, root, split=split, **options)
 
 
 class DigitsDataModule(CorpusDataModule):
     """The spoken digits, the first 0.74 s of each as a spectrogram, on the official split."""
 
-    def __init__(self, folder: Path, root: Path, *, split: str = "official", **options):
+    def __init__(
+        self, folder: Path, root: Path, *, split: str = "official", **options: Any
+    ) -> None:
         options = {"transform": LogSTFT(first_only=True), **options}
         super().__init__(("fsdd",), folder, root, split=split, **options)
 
@@ -332,6 +339,6 @@ class DigitsDataModule(CorpusDataModule):
 class EDMDataModule(CorpusDataModule):
     """Fifteen-second sections of dance tracks; versions of a tune stay in one split."""
 
-    def __init__(self, folder: Path, root: Path, **options):
+    def __init__(self, folder: Path, root: Path, **options: Any) -> None:
         options = {"transform": Waveform(window_s=15.0), **options}
         super().__init__(("edm",), folder, root, **options)

@@ -43,7 +43,7 @@ class AudioError(ValueError):
         What the reader can do.
     """
 
-    def __init__(self, path: str | Path, reason: str, remedy: str = CONVERT):
+    def __init__(self, path: str | Path, reason: str, remedy: str = CONVERT) -> None:
         super().__init__(path, reason, remedy)  # all three, so that it crosses processes
         self.path, self.reason, self.remedy = path, reason, remedy
 

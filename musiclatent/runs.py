@@ -3,7 +3,7 @@
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,7 +206,9 @@ def write_json(path: Path, value) -> None:
 
 
 @torch.no_grad()
-def evaluate(model: blocks.Trained, batches, every: int = 1) -> dict[str, float]:
+def evaluate(
+    model: blocks.Trained, batches: Iterable[Sequence[torch.Tensor]], every: int = 1
+) -> dict[str, float]:
     """Measure reconstructions.
 
     Parameters

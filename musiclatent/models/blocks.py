@@ -105,7 +105,7 @@ class Trained(pl.LightningModule):
     edge = 0  # samples at both ends of a waveform in which it is worse than inside
     mixed = False  # whether it may be trained in bfloat16
 
-    def __init__(self, learning_rate: float, total_steps: int):
+    def __init__(self, learning_rate: float, total_steps: int) -> None:
         super().__init__()
         self.learning_rate = learning_rate
         self.total_steps = total_steps

@@ -33,7 +33,7 @@ class VGGish(nn.Module):
     Hershey et al. (2017), CNN architectures for large-scale audio classification.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         with torch.device("meta"):  # shapes alone: weights are loaded, never drawn
             self.features = _convolutions()
