@@ -156,7 +156,7 @@ def _tar_members(archive: Path, opener) -> Iterator[tuple[str, IO[bytes] | None]
 class _Bounded:
     """A file with bounded reads: tarfile reads a header's whole claimed size at once."""
 
-    def __init__(self, raw: IO[bytes], archive: Path):
+    def __init__(self, raw: IO[bytes], archive: Path) -> None:
         self.raw, self.archive = raw, archive
         self.seek, self.tell = raw.seek, raw.tell
 

@@ -59,7 +59,7 @@ class Whiten(TransformerMixin, BaseEstimator):
     Hatch, Kajarekar and Stolcke (2006), Within-class covariance normalization.
     """
 
-    def __init__(self, shrinkage: float = SHRINKAGE):
+    def __init__(self, shrinkage: float = SHRINKAGE) -> None:
         self.shrinkage = shrinkage
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> "Whiten":

@@ -33,7 +33,9 @@ class Windows(Dataset):
         What turns a cached window into a model's input, see `excerpts.Transform`.
     """
 
-    def __init__(self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform):
+    def __init__(
+        self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform
+    ) -> None:
         self.x, self.rows, self.codes, self.transform = x, rows, codes, transform
 
     def __len__(self) -> int:
@@ -56,7 +58,7 @@ class EpochSampler(Sampler):
         Seed of all orders.
     """
 
-    def __init__(self, n: int, seed: int):
+    def __init__(self, n: int, seed: int) -> None:
         self.n, self.seed, self.epoch = n, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,7 +85,7 @@ class BalancedSampler(EpochSampler):
         Seed of all orders.
     """
 
-    def __init__(self, codes: np.ndarray, seed: int):
+    def __init__(self, codes: np.ndarray, seed: int) -> None:
         super().__init__(len(codes), seed)
         self.codes = np.asarray(codes)
 
@@ -158,7 +160,7 @@ class CorpusDataModule(pl.LightningDataModule):
         labelled: float = 1.0,
         n_jobs: int = 2,
         scheduler: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.names, self.folder, self.root, self.transform = names, Path(folder), root, transform
         self.work = work or self.folder / "corpora"

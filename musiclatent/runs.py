@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,7 +194,9 @@ def flatten(runs: list[Run]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def evaluate(model: blocks.Trained, batches, every: int = 1) -> dict[str, float]:
+def evaluate(
+    model: blocks.Trained, batches: Iterable[Sequence[torch.Tensor]], every: int = 1
+) -> dict[str, float]:
     """Measure reconstructions.
 
     Parameters

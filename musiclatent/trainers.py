@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -39,7 +40,7 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 class Curves(Callback):
     """The metrics of every epoch, kept in the checkpoint so that resuming continues them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -59,7 +60,7 @@ class Curves(Callback):
 class Clock(Callback):
     """Seconds of training, over all its parts where it was broken off."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds, self.began = 0.0, 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -82,7 +83,7 @@ class Clock(Callback):
 class _Progress(Callback):
     """A plain bar on stderr: Lightning's own floods executed notebooks."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str) -> None:
         self.name, self.bar = name, None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -104,7 +105,7 @@ class _Progress(Callback):
         self.bar.close()
 
 
-def make_trainer(experiment: Experiment, folder: Path, epochs: int, **options) -> pl.Trainer:
+def make_trainer(experiment: Experiment, folder: Path, epochs: int, **options: Any) -> pl.Trainer:
     """Make Lightning's trainer with our callbacks; `options` are its own."""
     # Devices, precision and advertisements: a notebook with 15 trainings would show little else.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)

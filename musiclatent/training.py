@@ -5,6 +5,7 @@ import logging
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -40,7 +41,7 @@ def fit(
     epochs: int,
     seed: int = SEED,
     stop_after: int | None = None,
-    **trainer_options,
+    **trainer_options: Any,
 ) -> Run | None:
     """Train an experiment; go on where an earlier run was killed, or reuse one that ended.
 

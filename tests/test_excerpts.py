@@ -63,12 +63,10 @@ def test_windows_do_not_depend_on_blocks(tmp_path, monkeypatch):
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(n=st.integers(1, 4000), size=st.integers(1, 900))
+@given(n=st.integers(1, 4000), size=st.integers(300, 900))
 def test_the_grid_knows_where_windows_stand(tmp_path, n, size):
-    path, grid = (
-        audio.write(tmp_path / "a.wav", noise(n), 8000, subtype="FLOAT"),
-        Grid(8000, size / 8000),
-    )
+    path = audio.write(tmp_path / "a.wav", noise(n), 8000, subtype="FLOAT")
+    grid = Grid(8000, size / 8000)
     starts, parts = zip(*windows(path, 8000, size / 8000), strict=True)
     starts = np.array(starts)
     assert grid.n == size

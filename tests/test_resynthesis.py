@@ -157,10 +157,15 @@ def test_hours_take_little_memory():
     assert n == 7_200_000 and peak < 8e6  # the sound alone is 29 MB
 
 
-@pytest.mark.parametrize(("window_s", "overlap_s"), [(0.5, 0.3), (0.5, -0.1), (0.03, 0.0), (0, 0)])
+@pytest.mark.parametrize(("window_s", "overlap_s"), [(0.5, 0.3), (0.5, -0.1), (0.03, 0.0)])
 def test_an_overlap_that_does_not_fit_is_refused_at_once(window_s, overlap_s):
     with pytest.raises(ValueError, match="frames of 32 samples at 1000 Hz cannot share"):
         rebuild(model(**SMALL), [], Waveform(1000, window_s), overlap_s)
+
+
+def test_windows_without_a_sample_are_refused_at_once():
+    with pytest.raises(ValueError, match="a window of 0 s at 1000 Hz holds no sample"):
+        rebuild(model(**SMALL), [], Waveform(1000, 0), 0)
 
 
 # ---------------------------------------------------------------------------- figures

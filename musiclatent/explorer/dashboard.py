@@ -83,7 +83,7 @@ class Dashboard(ipywidgets.Tab):
         Both clusters of every section.
     """
 
-    def __init__(self, data: Shown):
+    def __init__(self, data: Shown) -> None:
         self.data, shares = data, [n for n in data.sections if n.startswith("belongs to ")]
         colours = ["cluster", *shares, "network", "item_id", "tempo", *views.SEVENTEEN]
         self.plane = self._map("Sections by 17 attributes", data.sections, "attributes", colours)

@@ -79,7 +79,7 @@ class Live(widgets.VBox):
 
     def __init__(
         self, run: Run, study: Study, known: Latents, folder: Path | None = None, kind: str = "pca"
-    ):
+    ) -> None:
         self.listener, self._model = Listener(run, transform(study)), latents.placed(run)
         self._compared = partial(neighbours.compared, provenance=known.provenance)
         self._z, self._new, self._last = known.shaped(), [], deque(maxlen=2)

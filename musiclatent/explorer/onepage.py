@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import librosa
@@ -80,7 +81,12 @@ def page(
 
 
 def write(
-    path: str | Path, points: np.ndarray, table: pd.DataFrame, sounds: Sounds, title: str, **more
+    path: str | Path,
+    points: np.ndarray,
+    table: pd.DataFrame,
+    sounds: Sounds,
+    title: str,
+    **more: Any,
 ) -> Path:
     """Write the page to a file, whole or not at all.
 

@@ -6,6 +6,7 @@ sees the name of a file.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import numpy as np
@@ -45,8 +46,8 @@ class _Player(anywidget.AnyWidget):
     height = traitlets.Int(600).tag(sync=True)
 
     def __init__(
-        self, items: pd.DataFrame, sr: int, folder: Path | None, limit_mb: float, **traits
-    ):
+        self, items: pd.DataFrame, sr: int, folder: Path | None, limit_mb: float, **traits: Any
+    ) -> None:
         self.sr, self.folder, self.limit_mb = sr, folder, limit_mb
         self._made: list[bytes] = []  # sounds that belong to no file
         super().__init__(**traits, **self._take(items))
@@ -162,8 +163,8 @@ class Map(_Player):
         columns: Sequence[str] = ("label",),
         folder: Path | None = None,
         limit_mb: float = MOST_MB,
-        **traits,
-    ):
+        **traits: Any,
+    ) -> None:
         items = onepage.titled(items)
         near = None if z is None else onepage.nearby(z)
         points, near = onepage.checked(points, items, None, near)
@@ -334,8 +335,8 @@ class Rows(_Player):
         *,
         folder: Path | None = None,
         limit_mb: float = MOST_MB,
-        **traits,
-    ):
+        **traits: Any,
+    ) -> None:
         self.columns, self.title, items = tuple(columns), title, onepage.titled(items)
         traits["table"] = _cells(items, title, self.columns)
         super().__init__(items, sr, folder, limit_mb, **traits)

@@ -110,7 +110,7 @@ class Trained(pl.LightningModule):
     own_path = False  # whether `between` mixes two latents otherwise than on a straight line
     time_first = False  # whether it takes spectrograms (B, 1, T, M)
 
-    def __init__(self, learning_rate: float, total_steps: int):
+    def __init__(self, learning_rate: float, total_steps: int) -> None:
         super().__init__()
         self.learning_rate = learning_rate
         self.total_steps = total_steps

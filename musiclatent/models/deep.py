@@ -13,6 +13,7 @@ are envelope.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ class Snake(nn.Module):
     Ziyin, Hartwig and Ueda (2020), Neural networks fail to learn periodic functions.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.log_a = nn.Parameter(torch.zeros(channels, 1))
 
@@ -73,7 +74,7 @@ class Residual(nn.Module):
         Frames between the three that the first convolution sees.
     """
 
-    def __init__(self, channels: int, dilation: int):
+    def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         wide = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
         self.net = nn.Sequential(Snake(channels), wide, Snake(channels), _last(channels, channels))
@@ -129,7 +130,7 @@ class DeepAutoencoder(Autoencoder):
         crop: int = 12,
         learning_rate: float = 1e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         sizes = {"width": width, "depth": depth, "tile": tile, "crop": crop}
         for name, size in sizes.items():
@@ -259,7 +260,9 @@ class DeepAutoencoder(Autoencoder):
             steps = min(500, self.total_steps // 3)
             self.carrier.data.copy_(even_noise(len(self.carrier), steps))
 
-    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_, **__) -> None:
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any
+    ) -> None:
         """Shorten long gradients; leave out one that is not finite, and not the whole training."""
         if not torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0).isfinite():
             optimizer.zero_grad()

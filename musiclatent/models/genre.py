@@ -62,7 +62,7 @@ class GenreNetwork(Trained):
         masks: int = 2,
         learning_rate: float = 3e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         _check(classes, channels, recurrent, n_mels, dropout)
         self.save_hyperparameters()

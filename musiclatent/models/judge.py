@@ -39,7 +39,7 @@ class Judge(Trained):
         dropout: float = 0.3,
         learning_rate: float = 4e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         if classes < 2 or not 0 <= dropout < 1:
             raise ValueError(

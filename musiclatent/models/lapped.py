@@ -38,7 +38,7 @@ class Lapped(nn.Module):
     on time domain aliasing cancellation; Malvar (1992), Signal processing with lapped transforms.
     """
 
-    def __init__(self, hop: int, beta: float = 2.0, learned: bool = False):
+    def __init__(self, hop: int, beta: float = 2.0, learned: bool = False) -> None:
         super().__init__()
         if hop < 2 or hop % 2:
             raise ValueError(f"hop is {hop}; give an even number of samples, 2 or more")

@@ -1,6 +1,7 @@
 """System B: autoencoders of log-mel spectrograms, whose latents follow labels where known."""
 
 from math import prod
+from typing import Any
 
 import torch
 from pytorch_metric_learning.losses import TripletMarginLoss
@@ -74,7 +75,7 @@ class MelAutoencoder(Trained):
         mixing: float = 0.0,
         learning_rate: float = 4e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         _check(channels, kernel_size, band_strides, time_strides, n_mels, miner)
         if not 0 <= mixing <= 0.5 or masks < 0:
@@ -165,7 +166,7 @@ class CRNNAutoencoder(MelAutoencoder):
     classification; Cho et al. (2014) for the GRU.
     """
 
-    def __init__(self, latent: int = 128, recurrent: int = 128, **options):
+    def __init__(self, latent: int = 128, recurrent: int = 128, **options: Any) -> None:
         if latent % 2:
             raise ValueError(f"latent is {latent}; give an even number, half for each direction")
         super().__init__(latent, **options)

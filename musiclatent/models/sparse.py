@@ -69,7 +69,7 @@ class SparseAutoencoder(Autoencoder):
         crop: int = 5,
         learning_rate: float = 1e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         if not hops or any(hop < 2 or hop % 2 or max(hops) % hop for hop in hops):
             raise ValueError(f"hops are {hops}; give even numbers that divide the longest of them")

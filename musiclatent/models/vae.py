@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class VAE(Trained):
         shift: bool = False,
         learning_rate: float = 2e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         _check(channels, band_strides, time_strides, bins, frames)
         if latent < 1 or not 0 <= kl_weight < math.inf or not 0 <= warm_up <= 1:
@@ -226,7 +227,7 @@ class RecurrentVAE(VAE):
     the GRU; Fabius and van Amersfoort (2015), Variational recurrent auto-encoders.
     """
 
-    def __init__(self, latent: int = 64, recurrent: int = 128, **options):
+    def __init__(self, latent: int = 64, recurrent: int = 128, **options: Any) -> None:
         self.recurrent = recurrent
         super().__init__(latent, **options)
         self.save_hyperparameters()
@@ -278,7 +279,7 @@ class Components(nn.Module):
     autoencoder has its best posterior in closed form (Lucas et al. 2019, Don't blame the ELBO).
     """
 
-    def __init__(self, bins: int, block: int, latent: int, rank: int, hidden: int):
+    def __init__(self, bins: int, block: int, latent: int, rank: int, hidden: int) -> None:
         super().__init__()
         self.bins, self.block, self.latent = bins, block, latent
         self.down = nn.Linear(bins * block, rank)

@@ -53,7 +53,7 @@ class WaveformAutoencoder(Autoencoder):
         extra: str = "none",
         learning_rate: float = 4e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         if extra not in EXTRAS:
             raise ValueError(f"extra is {extra!r}; choose one of: {', '.join(EXTRAS)}")
@@ -118,7 +118,7 @@ class PoolingAutoencoder(Autoencoder):
         hidden: int = 128,
         learning_rate: float = 1e-3,
         total_steps: int = 1,
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         self.save_hyperparameters()
         self.stride = pool ** len(channels)
@@ -171,7 +171,7 @@ class LinearBlocks(Autoencoder):
 
     def __init__(
         self, maps: int = 64, stride: int = 512, learning_rate: float = 0.0, total_steps: int = 1
-    ):
+    ) -> None:
         super().__init__(learning_rate, total_steps)
         self.save_hyperparameters()
         self.automatic_optimization = False
