@@ -197,7 +197,7 @@ def test_a_run_that_was_killed_is_begun_again(tmp_path, monkeypatch):
     space = Workspace("tiny", "edm", results=str(tmp_path))
     told = space.make("metrics") / "16_edm_network.json"
     told.write_text('{"embedding": "vggish"}')
-    (space.path("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
+    (space.make("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
     monkeypatch.setattr(shown, "_make", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         shown.shown(STUDY, space, K)
