@@ -134,7 +134,7 @@ def spectral(shared: Frames) -> dict[str, float]:
     Returns
     -------
     dict
-        Name -> value, to the bit what librosa gives from the samples.
+        Name -> value, what librosa gives from the samples to a relative 1e-5.
     """
     y, sr, S = shared.y, shared.sr, shared.S
     centroid = librosa.feature.spectral_centroid(S=S, sr=sr)

@@ -45,6 +45,9 @@ def fit(
 ) -> Run | None:
     """Train an experiment; go on where an earlier run was killed, or reuse one that ended.
 
+    A run that was killed ends at the same weights to the bit where both parts ran on the same
+    processor and number of threads; else kernels of another width round otherwise, by about 1e-7.
+
     Parameters
     ----------
     experiment

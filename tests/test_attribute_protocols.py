@@ -104,7 +104,10 @@ def test_all_that_is_fitted_is_fitted_on_training_rows(rows, fitted, name):
     other[moved] = -1e3 * other[moved]
     first = judge(name, rows.x, rows.y, train, test)
     second = judge(name, other, np.where(train, rows.y, "rock"), train, test)
-    np.testing.assert_array_equal(first.probabilities[:, :5], second.probabilities[:, :5])
+    # Not to the bit: all rows go through one product of matrices.
+    np.testing.assert_allclose(
+        first.probabilities[:, :5], second.probabilities[:, :5], rtol=1e-6, atol=1e-9
+    )
     assert first.rows[:5].tolist() == kept.tolist()
     for a, b in zip(_states(fitted[0]), _states(fitted[1]), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -186,7 +186,8 @@ def test_joined_blocks_equal_one_read(tmp_path, n, channels, rates, block, mono)
         return
     y, _ = audio.read(path, target, mono=mono)
     parts = list(audio.blocks(path, target, mono=mono, block_s=block / sr))
-    assert np.array_equal(np.concatenate(parts, axis=-1), y)
+    atol = 1e-6 if target else 0  # resampled in other pieces, float32 may round otherwise
+    np.testing.assert_allclose(np.concatenate(parts, axis=-1), y, rtol=0, atol=atol)
     assert y.shape[-1] == pytest.approx(n * (target or sr) / sr, abs=1)
     assert np.abs(y).max() <= 1
 

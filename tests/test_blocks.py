@@ -39,7 +39,9 @@ def test_mrstft_is_zero_for_a_copy_and_each_window_stands_alone():
     alone = torch.cat(
         [blocks.mrstft(a, b) for a, b in zip(x.split(1), other.split(1), strict=True)]
     )
-    assert torch.equal(together, alone) and (together > 0.5).all()
+    # A batch of one may be summed in another order: float32 keeps 7 digits.
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+    assert (together > 0.5).all()
 
 
 class Line(blocks.Autoencoder):

@@ -57,7 +57,8 @@ def test_windows_do_not_depend_on_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "_MAX_VALUES", 777)
     small = list(windows(path, 8000, 0.7))
     assert [start for start, _ in small] == [start for start, _ in whole]
-    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(small, whole, strict=True))
+    for (_, a), (_, b) in zip(small, whole, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)  # resampled in other pieces: float32 rounds
 
 
 @settings(
@@ -91,7 +92,8 @@ def test_windows_are_resampled_and_mono(tmp_path):
     parts = list(windows(path, 22_050, 0.5))
     assert [y.shape for _, y in parts] == [(11_025,), (11_025,)]
     y, _ = audio.read(path, 22_050)
-    assert np.array_equal(np.concatenate([y for _, y in parts]), y)
+    joined = np.concatenate([y for _, y in parts])
+    np.testing.assert_allclose(joined, y, atol=1e-6)  # resampled in other pieces
 
 
 def test_a_window_without_samples(tmp_path):

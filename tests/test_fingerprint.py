@@ -184,7 +184,9 @@ def test_blocks_give_the_fingerprint_of_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "blocks", lambda path, sr: iter([whole]))
     words = fingerprint.fingerprint(path)
     monkeypatch.setattr(audio, "blocks", lambda path, sr: iter(cuts))
-    assert np.array_equal(words, fingerprint.fingerprint(path)) and (words > 0).all()
+    again = fingerprint.fingerprint(path)
+    # A bit is a comparison of energies: of two that are nearly equal it may turn with the rounding.
+    assert np.bitwise_count(words ^ again).mean() <= 1e-3 * fingerprint.BITS and (words > 0).all()
 
 
 def test_groups_are_connected_components():

@@ -135,7 +135,7 @@ def test_ends_are_exact_and_the_way_is_finite(k, t, steps, seed, kind):
 
 def test_linear_is_the_straight_line_and_spherical_keeps_norms():
     a, b = pair()
-    np.testing.assert_allclose(g.blend(a, b, 0.25), 0.75 * a + 0.25 * b, rtol=1e-6)
+    np.testing.assert_allclose(g.blend(a, b, 0.25), 0.75 * a + 0.25 * b, rtol=1e-6, atol=1e-6)
     a, b = (z / np.linalg.norm(z, axis=0) * 3 for z in (a, b))
     way = g.interpolate(a, b, 9, "spherical")
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), 3, rtol=1e-5)

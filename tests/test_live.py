@@ -112,8 +112,10 @@ def test_a_known_recording_finds_itself(live, made):
         np.testing.assert_allclose(live.map.place()[i], points[twin], atol=1e-3)
         np.testing.assert_allclose(live.latent(i), live.latent(twin), atol=1e-5)
     near = np.frombuffer(live.map.near, "<i4").reshape(n + 3, -1)
-    wanted = neighbours.nearest(live._compared(live.latent(n)[None]), live.vectors, 8)[1][0]
-    np.testing.assert_array_equal(near[n], wanted)
+    vector = live._compared(live.latent(n)[None])
+    away = np.linalg.norm(live.vectors[near[n]] - vector, axis=1)
+    # Distances, not rows: the file was encoded in another batch, and tones lie close together.
+    np.testing.assert_allclose(away, neighbours.nearest(vector, live.vectors, 8)[0][0], atol=1e-5)
     assert "3 segments on the map" in live.said and live._near.table["titles"][0].endswith("2.wav")
     assert live.map.of_row(n)[:1] == b"\xff"  # mp3, though the file is gone
 
@@ -201,7 +203,7 @@ def test_the_ends_of_a_way_are_the_songs(live):
     way = live.path(2, 9, steps=5)
     np.testing.assert_array_equal(way[[0, -1]], [live.latent(2), live.latent(9)])
     np.testing.assert_allclose(way[2], (live.latent(2) + live.latent(9)) / 2, atol=1e-6)
-    np.testing.assert_allclose(live.heard[0], live.listener.decode(way[:1])[0], atol=1e-6)
+    np.testing.assert_allclose(live.heard[0], live.listener.decode(way[:1])[0], atol=1e-5)
     with pytest.raises(ValueError, match="there is no point 999; choose one of 0 to"):
         live.path(0, 999)
 

@@ -214,7 +214,8 @@ def test_blocks_joined_are_the_whole_file(small, file, batch):
         wanted = [small(part).numpy() for part in x.split(batch)]
     assert [len(z) for _, z in parts] == [len(z) for z in wanted]
     for (_, z), whole in zip(parts, wanted, strict=True):
-        np.testing.assert_array_equal(z, whole)
+        # Its spectra come in blocks: products of matrices of another size round otherwise.
+        np.testing.assert_allclose(z, whole, rtol=1e-4, atol=1e-5)
     starts = [s for some, _ in parts for s in some]
     np.testing.assert_allclose(starts, 0.96 * np.arange(73), atol=1e-9)  # (70.3 - 0.975) / 0.96
 

@@ -127,6 +127,7 @@ def test_any_length_comes_back_with_its_length(n, cuts):
     assert all(len(part) for part in parts)
     y_hat = np.concatenate(parts)
     assert y_hat.shape == (n,) and y_hat.dtype == np.float32 and np.abs(y_hat).max() <= 1
+    # To the bit: however the sound is cut, the model gets the same windows.
     np.testing.assert_array_equal(
         y_hat, np.concatenate(list(rebuild(net, [y], Waveform(1000, 0.5), 0.15)))
     )
@@ -144,7 +145,8 @@ def test_a_file_of_any_rate_comes_back_at_the_models_rate(tmp_path, sr, channels
     want = audio.read(path, 1000)[0]
     got = np.concatenate(list(rebuild(model(**SMALL), path, Waveform(1000, 1.0))))
     assert len(got) == len(want)
-    np.testing.assert_array_equal(got, joined(model(**SMALL), want, 1000, 1.0))
+    # The file is resampled in blocks, and `joined` is another path to the same samples.
+    np.testing.assert_allclose(got, joined(model(**SMALL), want, 1000, 1.0), atol=1e-5)
 
 
 def test_hours_take_little_memory():

@@ -175,7 +175,8 @@ def test_patches_lie_side_by_side(n):
     assert x.shape == (frames // 96, 96, 64)
     for i, patch in enumerate(x):
         alone = log_mel(y[i * PATCH_HOP : i * PATCH_HOP + PATCH])
-        np.testing.assert_array_equal(alone, patch[None])
+        # A product of fewer rows may round otherwise; logarithms from -4.6 to 5 as float32.
+        np.testing.assert_allclose(alone, patch[None], atol=1e-5)
 
 
 @pytest.mark.parametrize("y", [np.zeros((2, SR), np.float32), np.zeros(SR, np.int16)])

@@ -94,7 +94,7 @@ def test_samples_have_the_shape_of_spectrograms_and_say_what_was_asked(voice):
     assert made.x.shape == (5, 16, 32) and made.x.min() >= 0 and made.x.max() <= 1
     assert (made.items["label"] == "7").all() and (made.items["speaker"] == "theo").all()
     assert made.transform == WAY and len(made.items) == 5
-    np.testing.assert_array_equal(made.x, latents.decode(voice.run, z, (4, 1)))
+    np.testing.assert_array_equal(made.x, latents.decode(voice.run, z, (4, 1)))  # the same call
     y = made.sounds()
     assert y.shape == (5, 500) and np.isfinite(y).all() and np.abs(y).max() <= 1
 
@@ -216,7 +216,8 @@ def test_equally_many_of_each_label(voice):
     assert made.items["label"].tolist() == ["7"] * 3 + ["8"] * 3
     assert made.items.index.tolist() == list(range(6)) and len(made.low) == len(made.high) == 6
     assert made.high[:3].min() > made.high[3:].max()  # 7 is louder, whoever says it
-    np.testing.assert_array_equal(made.x, latents.decode(two.run, z, (4, 1)))
+    # Decoded three by three and all six at once: apart by 1.2e-7 on a processor with AVX-512.
+    np.testing.assert_allclose(made.x, latents.decode(two.run, z, (4, 1)), atol=1e-5)
     assert np.array_equal(two.each(3)[0], z) and not np.array_equal(two.each(3, seed=9)[0], z)
 
 
