@@ -18,7 +18,7 @@ import numpy as np
 from common import SR, timed
 from threadpoolctl import threadpool_limits
 
-from musiclatent import attributes
+from musiclatent.features import descriptors
 
 KEYS = (
     "clips",
@@ -60,7 +60,7 @@ def librosas(y: np.ndarray) -> dict[str, float]:
 
 
 def ours(y: np.ndarray) -> dict[str, float]:
-    return attributes.spectral(attributes.frames(y, SR))
+    return descriptors.spectral(descriptors.frames(y, SR))
 
 
 def librosas_separated(y: np.ndarray) -> dict[str, float]:
@@ -68,7 +68,7 @@ def librosas_separated(y: np.ndarray) -> dict[str, float]:
 
 
 def ours_separated(y: np.ndarray) -> dict[str, float]:
-    return attributes.separated(attributes.frames(y, SR))
+    return descriptors.separated(descriptors.frames(y, SR))
 
 
 def summaries(rows: dict[str, np.ndarray]) -> dict[str, float]:

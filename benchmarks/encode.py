@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from common import SR, timed
 
-from musiclatent import audio, latents
+from musiclatent import audio
+from musiclatent.audio.windows import Transform
+from musiclatent.data import datamodules
+from musiclatent.latents.encode import encode
 from musiclatent.models.waveform import WaveformAutoencoder
-from musiclatent.spectrograms import Transform, transform
 from musiclatent.studies import study
 
 KEYS = ("encode_realtime_wav", "encode_realtime_mp3", "encode_realtime")
@@ -33,7 +35,10 @@ def measure(passes: int) -> common.Figures:
     model = WaveformAutoencoder(**plan.experiment("waveform-64").options).eval()
     with tempfile.TemporaryDirectory(prefix="musiclatent-bench-") as scratch:
         files = clip_per_kind() or made_clips(Path(scratch))
-        speeds = {path.suffix[1:]: speed(model, path, transform(plan), passes) for path in files}
+        speeds = {
+            path.suffix[1:]: speed(model, path, datamodules.transform(plan), passes)
+            for path in files
+        }
     figures = {f"encode_realtime_{kind}": round(value) for kind, value in speeds.items()}
     slowest = min(figures.values())
     print(f"file to latents at {slowest} x real time, one core", file=sys.stderr)
@@ -54,7 +59,7 @@ def made_clips(folder: Path) -> list[Path]:
 
 def speed(model: WaveformAutoencoder, path: Path, transform: Transform, passes: int) -> float:
     """Return the median over passes of seconds of sound encoded in a second."""
-    encoded = (latents.encode(model, path, transform) for _ in range(passes + 1))
+    encoded = (encode(model, path, transform) for _ in range(passes + 1))
     _, *times_ms = [timed(list, windows)[1] for windows in encoded]  # one fills the page cache
     return 1000 * audio.info(path).seconds / statistics.median(times_ms)
 

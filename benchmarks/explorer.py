@@ -22,7 +22,9 @@ import numpy as np
 import pandas as pd
 from common import SR
 
-from musiclatent import audio, explorer, serving
+from musiclatent import audio
+from musiclatent.apps import voila
+from musiclatent.display import map_page
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import browser  # the one that the tests drive
@@ -99,14 +101,14 @@ def in_html(driver, folders: dict[str, Path], size: Size) -> common.Figures:
     points, items = browser.sine_files(folders["sound"])
     target = folders["html"] / "sines.html"
     page = browser.Page(driver)
-    page.open(explorer.from_items(target, points, items, browser.SR, "Twenty sines"))
+    page.open(map_page.write_page_of_items(target, points, items, browser.SR, "Twenty sines"))
     figures = clicks(page, folders["sound"], "html", size.clicks)
     points, items = browser.crowd(folders["sound"] / "1.wav", size.points)
     rows = np.arange(len(items))
     near = (rows[:, None] + np.arange(1, 9)) % len(items)
     beside = {"folder": "sounds", "files": [f"{i:020x}" for i in rows]}
     table = items.rename(columns={"item_id": "title"})
-    page.open(explorer.write(target, points, table, None, "A crowd", near=near, beside=beside))
+    page.open(map_page.write_page(target, points, table, None, "A crowd", near=near, beside=beside))
     seconds = page.wait("window.painted > 0 && painted", 20) / 1000
     return figures | {"paint_html_s": round(seconds, 2), "pan_html_ms": pan(page)}
 
@@ -133,7 +135,7 @@ def in_voila(driver, folders: dict[str, Path], size: Size) -> common.Figures:
     """Click the sines."""
     cell = browser.map_cell(folders["sound"])
     book = browser.notebook(folders["lab"] / "map.ipynb", cell)
-    with serving.started(book, port=browser.free_port()) as (address, _):
+    with voila.started(book, port=browser.free_port()) as (address, _):
         page = browser.Hosted(driver)
         page.open(address)
         return clicks(page, folders["sound"], "voila", size.clicks)
@@ -141,7 +143,7 @@ def in_voila(driver, folders: dict[str, Path], size: Size) -> common.Figures:
 
 def clicks(page: browser.Page, sound: Path, host: str, count: int) -> common.Figures:
     """Click sines once each: the median delay, and how many play their own bytes and pitch."""
-    expected = explorer.segments(browser.sine_files(sound)[1], browser.SR)
+    expected = map_page.segments(browser.sine_files(sound)[1], browser.SR)
     page.ask(LISTEN)
     agree = 0
     for i in range(count):
@@ -175,7 +177,7 @@ def page_mb(folder: Path, count: int) -> float:
     items["end_s"] = items["start_s"] + SEGMENT_S
     items["label"] = items["item_id"].str.split(".").str[0]
     points = rng.normal(size=(count, 2))
-    page = explorer.from_items(folder / "map.html", points, items, SR, "Segments")
+    page = map_page.write_page_of_items(folder / "map.html", points, items, SR, "Segments")
     return round(page.stat().st_size / 1e6, 1)
 
 

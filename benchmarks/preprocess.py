@@ -21,8 +21,8 @@ import pandas as pd
 import soundfile as sf
 from common import SECONDS, SR, timed
 
-from musiclatent import cache
-from musiclatent.excerpts import Waveform
+from musiclatent.audio.windows import Waveform
+from musiclatent.data import cache
 
 KEYS = ("reads", "soundfile_ms_per_clip", "cache_ms_per_clip", "preprocess_speed_ratio")
 

@@ -16,7 +16,7 @@ import numpy as np
 from common import SR, timed
 from threadpoolctl import threadpool_limits
 
-from musiclatent.spectrograms import log_mel
+from musiclatent.features.mel import log_mel
 
 KEYS = (
     "clips",

@@ -1,4 +1,4 @@
-"""Choose the shares of timbre and tracks in `versions.distance` on embedded tunes, seeds 0 to 2.
+"""Choose the shares of timbre and tracks in `versions.version_distance` on embedded tunes, seeds 0 to 2.
 
 Their versions differ in instruments, drums, form and, by up to 3 %, in tempo. The pair of shares
 with the most sections whose nearest is of their tune is chosen, among equals that with the most
@@ -16,9 +16,11 @@ import common
 import numpy as np
 import pandas as pd
 
-from musiclatent import cache, config, demo, versions
-from musiclatent.harmony import Harmony
-from musiclatent.sections import attribute_table
+from musiclatent import config
+from musiclatent.data import cache, synthetic
+from musiclatent.data.cache import descriptor_table
+from musiclatent.edm import versions
+from musiclatent.features.tonal import Harmony
 
 KEYS = ("chosen_timbre", "chosen_track", "chosen_top1", "in_use_timbre", "in_use_track")
 WINDOW_S = 15.0
@@ -31,7 +33,7 @@ def measure(
 ) -> common.Figures:
     """Return the shares that are chosen, and those in use."""
     root = config.home() / "results" / "benchmarks" / folder
-    table = versions.choose([corpus(seed, size, root / str(seed), n_jobs) for seed in seeds])
+    table = versions.choose_shares([corpus(seed, size, root / str(seed), n_jobs) for seed in seeds])
     chosen = table[table["chosen"]].iloc[0]
     print(table.pivot(index="timbre", columns="track", values="top1").round(3), file=sys.stderr)
     return {
@@ -46,15 +48,15 @@ def measure(
 def corpus(
     seed: int, size: config.DemoSize, folder: Path, n_jobs: int
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Render the tunes of a seed; return their audible sections and `versions.alignment`."""
-    items = demo.render("dance", size, folder / "tunes", seed=seed, n_jobs=n_jobs)
+    """Render the tunes of a seed; return their audible sections and `versions.align_harmony`."""
+    items = synthetic.render("dance", size, folder / "tunes", seed=seed, n_jobs=n_jobs)
     items = items.assign(split="")
-    sections, _ = attribute_table(items, folder, window_s=WINDOW_S, n_jobs=n_jobs)
+    sections, _ = descriptor_table(items, folder, window_s=WINDOW_S, n_jobs=n_jobs)
     harmony = cache.build(items, Harmony(window_s=WINDOW_S), folder / "harmony", n_jobs=n_jobs)
     audible = ~sections["silent"].to_numpy(bool)
     sections = sections[audible].reset_index(drop=True)
     places = (sections["start_s"] / WINDOW_S).round().astype(int)
-    return sections, versions.alignment(harmony.x[audible], sections["item_id"], places)
+    return sections, versions.align_harmony(harmony.x[audible], sections["item_id"], places)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musiclatent import __version__, config, files
-from musiclatent.config import PROFILES, Study
+from musiclatent.config import PROFILES
 from musiclatent.studies import STUDIES, study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from musiclatent.dance import Collection
-    from musiclatent.runs import Run
+    from musiclatent.edm.collection import Collection
+    from musiclatent.training.run_folder import Run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -132,24 +132,24 @@ def _dance(commands) -> None:
 
 
 def _run_fetch(arguments: argparse.Namespace) -> None:
-    from musiclatent import fetch
+    from musiclatent.data import download
 
-    print(fetch.fetch(arguments.name, config.data_root()))
+    print(download.fetch(arguments.name, config.data_root()))
 
 
 def _run_check(arguments: argparse.Namespace) -> None:
-    from musiclatent import corpora
+    from musiclatent.data import corpus
 
-    problems = corpora.check(arguments.name, config.data_root())
+    problems = corpus.check(arguments.name, config.data_root())
     if len(problems):
         raise ValueError(f"{problems.to_string(index=False)}\n{len(problems)} problems")
     print(f"{arguments.name}: nothing is missing or broken")
 
 
 def _run_reproduce(arguments: argparse.Namespace) -> None:
-    from musiclatent.reproduce import reproduce
+    from musiclatent.apps import notebooks
 
-    reproduce(
+    notebooks.reproduce(
         arguments.study,
         notebook=arguments.notebook,
         experiment=arguments.experiment,
@@ -166,11 +166,11 @@ def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run
     if not plan.has_encoder:
         raise ValueError(f"the study {plan.name} has no model that encodes; take waveform")
     experiment = plan.main(arguments.experiment)
-    from musiclatent.runs import read_run  # torch takes seconds: after what can go wrong
+    from musiclatent.training import run_folder  # torch takes seconds: after what can go wrong
 
     corpus = str(Path(arguments.corpus).expanduser().resolve()) if arguments.corpus else ""
     space = config.Workspace(arguments.profile, plan.name, corpus, arguments.results)
-    return plan, space, read_run(experiment, space.path("checkpoints", experiment.name))
+    return plan, space, run_folder.read_run(experiment, space.path("checkpoints", experiment.name))
 
 
 def _set_aside(quarantine: "pd.DataFrame") -> None:
@@ -181,11 +181,14 @@ def _set_aside(quarantine: "pd.DataFrame") -> None:
 
 def _run_encode(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
-    from musiclatent import latents, newmusic
+    from musiclatent.apps import new_music
+    from musiclatent.latents.store import read_latents
 
     folder = space.path("latents", run.experiment.name)
-    training = latents.read(folder, run=run) if folder.exists() else None
-    table, quarantine = newmusic.encode(run, plan, arguments.files, arguments.out, training)
+    training = read_latents(folder, run=run) if folder.exists() else None
+    table, quarantine = new_music.encode_own_files(
+        run, plan, arguments.files, arguments.out, training
+    )
     _set_aside(quarantine)
     print(table.drop(columns="path").to_string(index=False))
     print(f"{len(table)} files encoded into {arguments.out}")
@@ -193,9 +196,11 @@ def _run_encode(arguments: argparse.Namespace) -> None:
 
 def _run_similar(arguments: argparse.Namespace) -> None:
     plan, _, run = _space(arguments)
-    from musiclatent import newmusic
+    from musiclatent.apps import new_music
 
-    tracks, quarantine = newmusic.similar(run, plan, arguments.file, arguments.music, arguments.out)
+    tracks, quarantine = new_music.similar(
+        run, plan, arguments.file, arguments.music, arguments.out
+    )
     _set_aside(quarantine)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
     print(f"to listen: {arguments.out / 'similar.html'}")
@@ -203,11 +208,14 @@ def _run_similar(arguments: argparse.Namespace) -> None:
 
 def _run_classify(arguments: argparse.Namespace) -> None:
     plan = study("genre", arguments.profile)
-    from musiclatent import classify, networks
+    from musiclatent.apps import genre_timeline
+    from musiclatent.evaluation import genre_networks
 
     space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
-    network = networks.read(space.path(networks.FINAL, plan.main().name), arguments.profile)
-    table, quarantine = classify.classify(network, plan, arguments.files, arguments.out)
+    network = genre_networks.read_classifier(
+        space.path(genre_networks.FINAL, plan.main().name), arguments.profile
+    )
+    table, quarantine = genre_timeline.classify_files(network, plan, arguments.files, arguments.out)
     _set_aside(quarantine)
     print(table.drop(columns="path").round(2).to_string(index=False))
     print(f"pictures and tables of the sections: {arguments.out}")
@@ -218,42 +226,42 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     folder = Path(arguments.folder).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; name a folder of music")
-    from musiclatent import dance, embeddings
+    from musiclatent.edm import collection, second_embeddings
 
     def space(profile: str) -> config.Workspace:
         return config.Workspace(profile, "edm", str(folder), arguments.results)
 
-    trained = embeddings.trained("mel-crnn", space("real"))
+    trained = second_embeddings.is_trained("mel-crnn", space("real"))
     chosen = space(arguments.profile or ("real" if trained else "demo"))
     config.profile(chosen.profile)
-    found = dance.collect(study("edm", chosen.profile), chosen)
+    found = collection.collect(study("edm", chosen.profile), chosen)
     _set_aside(found.quarantine)
     for copy, first in found.copies.items():
         print(f"left out: {copy} is the same as {first} in every section", file=sys.stderr)
-    name = arguments.numbers or dance.usual(chosen)
+    name = arguments.numbers or collection.default_vectors(chosen)
     print(f"sections are compared by {name}", file=sys.stderr)
     return found, name
 
 
 def _run_playlist(arguments: argparse.Namespace) -> None:
-    from musiclatent import dance, playlists
+    from musiclatent.edm import collection, playlist_files
 
-    playlists.check(arguments.out)
-    files.pick(dict.fromkeys(dance.KINDS), arguments.of, "kind of playlist")
+    playlist_files.check_suffix(arguments.out)
+    files.pick(dict.fromkeys(collection.KINDS), arguments.of, "kind of playlist")
     found, name = _collection(arguments)
     choice = {"k": arguments.k, "cluster": arguments.cluster}
     choice |= {"track": arguments.track, "at_s": arguments.at}
-    rows = dance.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
+    rows = collection.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
     print(rows[["item_id", "start_s", "why"]].to_string(index=False))
     print(f"{len(rows)} sections in {arguments.out}")
 
 
 def _run_mix(arguments: argparse.Namespace) -> None:
-    from musiclatent import dance, mixdown
+    from musiclatent.edm import collection, mixdown
 
-    mixdown.check(arguments.out, arguments.beats)
+    mixdown.validate(arguments.out, arguments.beats)
     found, name = _collection(arguments)
-    _, made = dance.mix(found, name, arguments.out, arguments.beats)
+    _, made = collection.mix(found, name, arguments.out, arguments.beats)
     _set_aside(made.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "note"]
     print(made.tracks[columns].round(3).to_string(index=False))
@@ -264,11 +272,12 @@ def _run_say(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
     import numpy as np
 
-    from musiclatent import audio, voices
-    from musiclatent.datamodules import CorpusDataModule
+    from musiclatent import audio
+    from musiclatent.data import datamodules
+    from musiclatent.latents import class_sampler
 
-    data = CorpusDataModule.of_study(plan, space)
-    voice = voices.voice(run, data, space.path("latents", run.experiment.name))
+    data = datamodules.CorpusDataModule.of_study(plan, space)
+    voice = class_sampler.class_sampler(run, data, space.path("latents", run.experiment.name))
     sounds = [
         voice.sample(1, label, arguments.speaker, seed=arguments.seed + i)[1].sounds()[0]
         for i, label in enumerate(arguments.labels)
@@ -278,33 +287,39 @@ def _run_say(arguments: argparse.Namespace) -> None:
 
 def _run_explore(arguments: argparse.Namespace) -> None:
     plan, space, run = _space(arguments)
-    from musiclatent import explorer, latents
-    from musiclatent.explorer.chart import chart
-    from musiclatent.explorer.onepage import nearby
+    from musiclatent.display import map_page
+    from musiclatent.display.map_layout import lay_out
+    from musiclatent.display.map_page import neighbours_of_rows
+    from musiclatent.latents.store import read_latents
 
     folder = space.path("latents")
     sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
-    known = latents.read(sound if sound.exists() else folder / run.experiment.name, run=run)
-    shown, title = chart(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
-    near, more = nearby(shown.vectors), {"columns": shown.columns, "folder": folder.parent}
+    known = read_latents(sound if sound.exists() else folder / run.experiment.name, run=run)
+    shown, title = lay_out(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
+    near, more = (
+        neighbours_of_rows(shown.vectors),
+        {"columns": shown.columns, "folder": folder.parent},
+    )
     points, target = shown.plane.points, arguments.html
-    page = explorer.from_items(target, points, shown.items, plan.sr, title, near=near, **more)
+    page = map_page.write_page_of_items(
+        target, points, shown.items, plan.sr, title, near=near, **more
+    )
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
 
 
 def _run_dashboard(arguments: argparse.Namespace) -> None:
-    from musiclatent import serving
+    from musiclatent.apps import voila
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
     place = {"host": arguments.host, "port": arguments.port}
-    serving.dashboard(arguments.profile, arguments.results, arguments.corpus, **place)
+    voila.dashboard(arguments.profile, arguments.results, arguments.corpus, **place)
 
 
 def _run_colab(arguments: argparse.Namespace) -> None:
-    from musiclatent import colab
+    from musiclatent.apps.colab import build
 
     home = config.home()
-    for path in colab.build(home / "notebooks", home / arguments.out, home):
+    for path in build(home / "notebooks", home / arguments.out, home):
         print(path)
 
 

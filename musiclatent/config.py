@@ -55,7 +55,7 @@ class Profile:
         Size of the embedded corpora; None where the profile uses real datasets.
     epochs
         Training epochs, by study; ``mel-folds`` are those of its evaluation over folds, ``judge``
-        those of the judges of `musiclatent.judges`.
+        those of the judges of `musiclatent.evaluation.recognisers`.
     at_once
         Studies that run side by side, each on one thread: notebooks spend much of a short run on
         loading libraries, which takes one thread only.
@@ -275,7 +275,7 @@ class Study:
     paper_window_s
         The same in the profile ``paper``, where it differs; else 0.
     input
-        What a model takes: ``waveform``, ``logmel`` or ``logstft``, see `spectrograms.transform`.
+        What a model takes: ``waveform``, ``logmel`` or ``logstft``, see `datamodules.transform`.
     frames
         Further parameters of that transform, such as the length of its frames.
     ready
@@ -284,7 +284,7 @@ class Study:
     sr
         Sample rate in Hz.
     split
-        Which split of the corpora it uses; see `musiclatent.corpora`.
+        Which split of the corpora it uses; see `musiclatent.data.corpus`.
     keep
         Labels that it keeps of each corpus, by corpus name; all of them where not named.
     experiments

@@ -103,7 +103,6 @@ WAVEFORM = (
     *(_sparse(numbers) for numbers in (13_824, 6_912, 3_456)),
     _DEEP,
 )
-
 KOVAR = "Kovar, CTU Prague: Learning the hidden structure of music"
 # What a configuration changes in the baseline; the paper names no sizes, so all are our choice.
 CHANNELS = [32, 96, 128]  # of the baseline, as in models.mel
@@ -168,7 +167,6 @@ MEL = (
     *(_mel("triplet", i) for i in range(1, 6)),
     *(_mel("crnn", i) for i in range(6, 11)),
 )
-
 COURI = "Couri and Oliveira, CIn/UFPE: autoencoders for digits and music"
 _SPECTRUM = {
     "latent": 64,
@@ -250,7 +248,6 @@ JAZZ = (
         "eight latent frames, which share one linear map. So it differs by that map too.",
     ),
 )
-
 FREITAS = "Sousa Freitas: music classification with attributes and spectrograms"
 _NETWORK = {"channels": [16, 32, 64, 64], "dropout": 0.4, "masks": 2}
 

@@ -45,7 +45,7 @@ def twenty_sines() -> tuple[np.ndarray, pd.DataFrame, list[bytes]]:
     table = pd.DataFrame({"title": pd.Series(titles, dtype=object), "start_s": 5.0 * k - 5})
     table["end_s"] = table["start_s"] + 1.96
     table["label"] = np.where(k == 20, "", np.array(["low", "middle", "<i>high"])[(k - 1) // 7])
-    return points, table, [audio.encode(sine(55 * i, 2.0), SR) for i in k]
+    return points, table, [audio.to_mp3(sine(55 * i, 2.0), SR) for i in k]
 
 
 def sine_files(folder: Path) -> tuple[np.ndarray, pd.DataFrame]:

@@ -1,49 +1,54 @@
-"""Modules import only what stands left of them in the design."""
+"""Rooms import only rooms to their left, and inside a room there is no cycle."""
 
 import ast
-import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "musiclatent"
-ORDER = (
-    "errors files "
-    "config compiled experiments studies decoders audio excerpts fingerprint demo archives fetch "
-    "splits tables datasets shards cache corpora yardsticks coding phases stfts spectrograms "
-    "attributes mel_attributes harmony clipping sections keys rhythm structure atoms neighbours "
-    "versions datamodules models runs pretrained trainers supervised training latents resynthesis "
-    "rebuilt judges clustering soft music_types views cleaning calibration classifiers "
-    "attribute_protocols projection protocols probes heldout networks saliency repetitions "
-    "embeddings explain generation playlists mixing mixdown projector dance style plots "
-    "genre_plots dance_plots newmusic classify listening fair uses voices pages explorer raters session "
-    "report stamps kernels reproduce serving colab cli"
+CHECKOUT = Path(__file__).resolve().parents[1]
+PACKAGE = CHECKOUT / "musiclatent"
+ROOMS = (
+    "errors files config numba_cache experiments studies audio features analysis data models "
+    "training latents evaluation edm display apps cli"
 ).split()
+FOLDERS = [room for room in ROOMS if (PACKAGE / room).is_dir()]
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+WITHOUT_TORCH = ("audio", "features", "analysis", "edm.selections", "display.results")
+TORCH = {"torch", "pytorch_lightning", "captum", "auraloss", "pytorch_metric_learning"}
+WIDGETS = {"ipywidgets", "anywidget"}
 
 
-def _layer(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def _name(path: Path) -> str:
+    """Name of a module below the package: ``data.cache``; a folder's own is the folder's."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {_name(path): path for path in SOURCES}
 
 
 def _imports(path: Path) -> set[str]:
+    """Modules of the package that a module imports, also inside of functions."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.startswith("musiclatent")
-        ):
-            inner = node.module.split(".")[1:]
-            names |= {inner[0]} if inner else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("musiclatent"):
+            inner = node.module.removeprefix("musiclatent").removeprefix(".")
+            for alias in node.names:
+                full = f"{inner}.{alias.name}".removeprefix(".")
+                names.add(full if full in NAMES else inner)
         if isinstance(node, ast.Import):
-            names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("musiclatent.")}
-    return names - {"__version__"}
+            names |= {
+                alias.name.removeprefix("musiclatent.")
+                for alias in node.names
+                if alias.name.startswith("musiclatent.")
+            }
+    return names - {""}
 
 
 def _external(path: Path) -> set[str]:
+    """Libraries that a module imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -53,70 +58,96 @@ def _external(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_left(path):
-    layer = _layer(path)
-    if layer in ("__init__", "__main__"):
+def _room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_a_room_imports_only_rooms_to_its_left(path):
+    name = _name(path)
+    if name in ("__init__", "__main__"):
         return
-    right = {name for name in _imports(path) if ORDER.index(name) > ORDER.index(layer)}
-    assert not right, f"{path.name} imports {right}, which stand right of it"
+    rooms = {_room(other) for other in _imports(path)}
+    right = {room for room in rooms if ROOMS.index(room) > ROOMS.index(_room(name))}
+    assert not right, f"{name} imports {right}, which stand right of it"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_the_models_side_knows_torch_and_only_the_explorer_widgets(path):
-    torch_side = {
-        *("datamodules", "models", "runs", "training", "judges", "latents", "resynthesis"),
-        *("rebuilt", "trainers", "supervised", "networks", "saliency", "pretrained", "fair"),
-        "listening",
+@pytest.mark.parametrize("room", FOLDERS)
+def test_no_cycle_inside_a_room(room):
+    graph = {
+        name: {other for other in _imports(path) if _room(other) == room and other != name}
+        for name, path in NAMES.items()
+        if _room(name) == room
     }
-    if _layer(path) not in torch_side:
-        assert not _external(path) & {"torch", "pytorch_lightning", "captum"}
-    if _layer(path) != "explorer":
-        assert not _external(path) & {"ipywidgets", "anywidget"}
+    TopologicalSorter(graph).prepare()  # raises CycleError with the circle in it
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES} - {PACKAGE}), ids=_id)
+def test_a_room_has_at_most_twelve_modules(folder):
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= 12, f"{folder.name} has {len(modules)} modules"
+
+
+def test_the_doorstep_holds_at_most_nine_files():
+    assert len(list(PACKAGE.glob("*.py"))) <= 9
+
+
+def test_every_room_is_named_in_the_order():
+    inside = {_room(name) for name in NAMES} - {"__init__", "__main__"}
+    assert inside == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
 def test_modules_are_short(path):
-    source = path.read_text()
+    assert code_lines(path.read_text()) <= 250
+
+
+def code_lines(source: str) -> int:
+    """Count lines that are neither blank nor comment nor docstring."""
     docs = 0
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(
-            node
-        ):
-            text = ast.get_docstring(node, clean=False)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+            text = ast.get_docstring(node, clean=False) or ""
             docs += sum(bool(line.strip()) for line in text.split("\n"))
-    code = [line for line in source.split("\n") if line.strip() and line.strip()[0] != "#"]
-    assert len(code) - docs <= 250
+    return sum(bool(line.strip()) and line.strip()[0] != "#" for line in source.split("\n")) - docs
 
 
 def test_models_never_see_paths():
     for path in (PACKAGE / "models").glob("*.py"):
         assert not _external(path) & {"pathlib", "os"}
-        assert "corpora" not in _imports(path)
 
 
-def test_importing_the_package_and_its_left_half_imports_no_torch():
-    code = (
-        "import sys, musiclatent, musiclatent.corpora, musiclatent.cache, musiclatent.cli; "
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_only_display_and_apps_see_widgets(path):
+    if _room(_name(path)) not in ("display", "apps"):
+        assert not _external(path) & WIDGETS
 
 
-def test_importing_leaves_matplotlib_loggers_signals_and_environment_as_they_are():
-    code = """
-import logging, os, signal
-import matplotlib, pytorch_lightning
-def state():
-    name = "pytorch_lightning.utilities.rank_zero"
-    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
-    ours = {k: v for k, v in os.environ.items() if k.startswith(("MUSIC", "OMP", "MALLOC"))}
-    return dict(matplotlib.rcParams), logging.getLogger(name).level, handlers, ours
-before = state()
-from musiclatent import cli, dance_plots, genre_plots, plots, reproduce, serving, style, trainers
-assert state() == before
-figure, _ = style.subplots()
-assert matplotlib.rcParams["figure.constrained_layout.use"] and figure.dpi == 90
-"""
-    environment = os.environ | {"MPLBACKEND": "agg"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+def _loaded(code: str) -> set[str]:
+    """Libraries that a new interpreter has loaded after some code."""
+    shown = f"{code}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", shown], check=True, capture_output=True, text=True)
+    return set(run.stdout.split())
+
+
+def test_torch_stays_in_its_rooms():
+    names = [
+        name
+        for name in NAMES
+        if _room(name) in ("audio", "features", "analysis")
+        or name in ("data.corpus", "display.results")
+    ]
+    code = "import " + ", ".join(f"musiclatent.{name}" for name in names)
+    assert not _loaded(code) & TORCH
+
+
+def test_the_face_is_lazy():
+    assert not _loaded("import musiclatent") & {"torch", "matplotlib", "librosa"}
+
+
+def test_the_command_starts_without_torch():
+    assert not _loaded("import musiclatent.cli") & {"torch", "matplotlib", "librosa"}

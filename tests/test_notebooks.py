@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from musiclatent import reproduce
+from musiclatent.apps import notebooks
 from musiclatent.config import Workspace
 from musiclatent.studies import SHARED, STUDIES
 
@@ -87,7 +87,7 @@ def test_the_tens_digit_names_the_study(path):
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
 def test_each_parameter_that_reproduce_hands_over_exists(path):
     # papermill only warns about a name that the notebook does not have
-    source = inspect.getsource(reproduce._parameters)
+    source = inspect.getsource(notebooks._parameters)
     names = set(re.findall(r'"(\w+)":', source))
     assert names <= set(_parameters(path))
     if path.stem == "01_preprocess":
@@ -97,7 +97,7 @@ def test_each_parameter_that_reproduce_hands_over_exists(path):
 def test_01_runs_on_the_tiny_profile(tmp_path):
     space = Workspace("tiny", "waveform", results=str(tmp_path))
     parameters = {"study": "waveform", "profile": "tiny", "results": str(tmp_path)}
-    assert reproduce.execute(FOLDER / "01_preprocess.ipynb", space, parameters) == ""
+    assert notebooks.execute(FOLDER / "01_preprocess.ipynb", space, parameters) == ""
     metrics = json.loads((space.path("metrics") / "01_preprocess.json").read_text())
     assert metrics["windows"] > 0 and metrics["straddling_groups"] == 0
     assert (space.path("figures") / "01_gallery.png").stat().st_size > 10_000
@@ -108,6 +108,6 @@ def test_01_runs_on_the_tiny_profile(tmp_path):
 def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):
     space = Workspace("tiny", "waveform", results=str(tmp_path))
     parameters = {"study": "nonsense", "profile": "tiny", "results": str(tmp_path)}
-    problem = reproduce.execute(FOLDER / "01_preprocess.ipynb", space, parameters)
+    problem = notebooks.execute(FOLDER / "01_preprocess.ipynb", space, parameters)
     assert "there is no study named 'nonsense'" in problem and "\n" not in problem
     assert (space.path("notebooks") / "failed-01_preprocess.ipynb").exists()

@@ -1,1 +1,20 @@
 """Models: tensors in, tensors out; they never see a path."""
+
+from musiclatent.models import adaptive, genre, mel, recogniser, sparse, vae, waveform
+
+MODELS = {
+    model.__name__: model
+    for model in (
+        waveform.WaveformAutoencoder,
+        waveform.PoolingAutoencoder,
+        waveform.LinearBlocks,
+        sparse.SparseAutoencoder,
+        adaptive.DeepAutoencoder,
+        mel.MelAutoencoder,
+        mel.CRNNAutoencoder,
+        vae.VAE,
+        vae.RecurrentVAE,
+        recogniser.Judge,
+        genre.GenreNetwork,
+    )
+}

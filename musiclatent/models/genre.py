@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from musiclatent.models.augment import augment
-from musiclatent.models.blocks import Trained
+from musiclatent.models.base import LitModule
 
 
-class GenreNetwork(Trained):
+class GenreNetwork(LitModule):
     """Convolutions over a log-mel spectrogram, what they see over time, and a dense layer.
 
     Mean and deviation over time are taken of each channel in each range of bands: where a sound

@@ -9,12 +9,12 @@ from pytorch_metric_learning.miners import TripletMarginMiner
 from torch import Tensor, nn
 
 from musiclatent.models.augment import augment
-from musiclatent.models.blocks import Trained
+from musiclatent.models.base import LitModule
 
 MINERS = ("all", "semihard", "hard")
 
 
-class MelAutoencoder(Trained):
+class MelAutoencoder(LitModule):
     """Convolutions down to K numbers a latent frame, and transposed ones back up.
 
     Parameters

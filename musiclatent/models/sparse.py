@@ -14,8 +14,8 @@ the dictionary).
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.blocks import Autoencoder
-from musiclatent.models.lapped import Lapped, crops
+from musiclatent.models.base import Autoencoder
+from musiclatent.models.mdct import Lapped, crops
 
 WINDOW = 110_250  # samples that `numbers` is meant for: five seconds at 22,050 Hz
 # The search: chosen on validation windows with the untrained filters.

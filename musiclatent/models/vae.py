@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from musiclatent.models.augment import augment
-from musiclatent.models.blocks import Output, Trained
+from musiclatent.models.base import LitModule, Output
 
 FITTED = 2**26  # numbers of the training windows that components are fitted to: 256 MiB
 SLOW = 0.01  # rate of the components: at the full one its first steps undo the fit
@@ -24,7 +24,7 @@ class VariationalOutput(Output):
     log_variance: Tensor
 
 
-class VAE(Trained):
+class VAE(LitModule):
     """Convolutions and a dense layer to mean and variance of K numbers, and the mirror back.
 
     Parameters

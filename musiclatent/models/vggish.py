@@ -1,7 +1,7 @@
 """VGGish: the network of AudioSet, what it takes in, and the eight bits it is published in.
 
 There is no way to get it untrained: it is made without weights, and refuses to run until some are
-loaded (see `musiclatent.pretrained`).
+loaded (see `musiclatent.latents.pretrained`).
 """
 
 from functools import lru_cache

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.blocks import Autoencoder
+from musiclatent.models.base import Autoencoder
 
 EXTRAS = ("none", "conv", "dense")
 

@@ -1,0 +1,1 @@
+"""Algorithms on arrays and tables: no files, no corpora, no torch."""

@@ -1,0 +1,1 @@
+"""What a user starts: notebooks, report, dashboard, pages, commands on own music."""

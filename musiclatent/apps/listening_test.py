@@ -1,0 +1,357 @@
+"""Judging by ear: blind questions about clusters and mixes in one html page, and their answers.
+
+The page opens from disk, asks for nothing beside it and does not know what is right: that stands in
+the table of `questions`, which is the key. Keep it apart from the page.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from musiclatent.analysis.neighbours import interval
+from musiclatent.config import SEED
+from musiclatent.display import map_html, map_page
+from musiclatent.edm import selections
+from musiclatent.errors import one_line
+from musiclatent.files import write_file
+
+KEY = ["question", "kind", "cluster", "truth", "first", "second", "candidate"]
+ALL = -1  # in place of a cluster: all of them, or none
+# Why a kappa is missing.
+ONE_RATER = "one rater: there is no agreement to measure"
+NONE_SHARED = "no question was answered by all raters"
+ONE_ANSWER = "all answers are the same: chance alone would agree as well"
+_MOUNT = "document.body.raters = mount(document.body, { table, sound });"
+
+
+def questions(
+    z: np.ndarray,
+    sections: pd.DataFrame,
+    labels: np.ndarray,
+    pairs: pd.DataFrame,
+    *,
+    n_per_cluster: int = 6,
+    n_pairs: int = 12,
+    seed: int = SEED,
+) -> pd.DataFrame:
+    """Make the questions, the same for every rater, and the key to them.
+
+    Of each cluster, two central sections of two tunes are the examples; then a section is asked
+    about, in half of the questions of that cluster and in half of another, of other tunes than the
+    examples where there are enough. Of the pairs, half are played as they are and half with a
+    random section of another tune in the place of the second.
+
+    Parameters
+    ----------
+    z
+        One row a section (B, D).
+    sections
+        B rows, none silent: item_id, group, path, start_s, end_s.
+    labels
+        Cluster of each row (B,), int; -1 for none: not asked about.
+    pairs
+        Row numbers of `sections`: `first`, and `second`, which was proposed after it. Pairs of one
+        tune are left out, for everybody would know them.
+    n_per_cluster, n_pairs
+        Number of questions, even; fewer where there are not as many sections or pairs.
+    seed
+        Of choice and order.
+
+    Returns
+    -------
+    DataFrame
+        One row a question, clusters first, each part shuffled: question (its name), kind ("fits"
+        or "mixes"), cluster (-1 for mixes), truth (bool: of the cluster, or as proposed), and the
+        row numbers first, second (-1 for mixes) and candidate, in the order of playing.
+
+    Raises
+    ------
+    ValueError
+        If a number is odd, or there is nothing to ask.
+    """
+    for name, n in (("n_per_cluster", n_per_cluster), ("n_pairs", n_pairs)):
+        if n < 0 or n % 2:
+            raise ValueError(f"{name} is {n}; half are right, so give an even number from 0 on")
+    rng = np.random.default_rng(seed)
+    sections, labels = sections.reset_index(drop=True), np.asarray(labels)
+    fits = [
+        row
+        for k in np.unique(labels[labels >= 0])[: None if n_per_cluster else 0]
+        for row in _fits(z, sections, labels, int(k), n_per_cluster // 2, rng)
+    ]
+    mixes = _mixes(sections["group"].to_numpy(), pairs, n_pairs // 2, rng)
+    rows = [part[i] for part in (fits, mixes) for i in rng.permutation(len(part))]
+    if not rows:
+        raise ValueError("there is nothing to ask; give clusters or pairs, and numbers above 0")
+    table = pd.DataFrame(rows, columns=KEY[1:])
+    name = _name(table, sections)
+    return table.assign(question=[f"{name}-{i + 1:03d}" for i in range(len(table))])[KEY]
+
+
+def page(
+    path: str | Path,
+    questions: pd.DataFrame,
+    sections: pd.DataFrame,
+    sr: int,
+    title: str,
+    *,
+    limit_mb: float = map_html.LIMIT_MB,
+) -> Path:
+    """Write the page that asks, whole or not at all; it names no track, cluster or right answer.
+
+    Parameters
+    ----------
+    path
+        The html file; its folder is made.
+    questions
+        As `questions` made them.
+    sections
+        The table that they were made of.
+    sr
+        Sampling rate in Hz of the sound in the page.
+    title
+        Heading of the page; plain text that the raters read.
+    limit_mb
+        Largest page in millions of bytes.
+
+    Raises
+    ------
+    AudioError
+        If a file cannot be read any more.
+    ValueError
+        If the page would pass the limit.
+    """
+    order = questions[["first", "second", "candidate"]].to_numpy()
+    rows = pd.unique(order[order >= 0])  # as they are heard: no order of tracks shows
+    place = {row: i for i, row in enumerate(rows)}
+    asked = [
+        {"id": name, "kind": kind, "sounds": [place[row] for row in played if row >= 0]}
+        for name, kind, played in zip(questions["question"], questions["kind"], order, strict=True)
+    ]
+    name = questions["question"].iloc[0].rpartition("-")[0]
+    table = {"title": title, "page": name, "questions": asked}
+    room = (
+        limit_mb * 1e6 - len(map_html.inline_json(table)) - 6 * len(rows) - 30_000
+    )  # and the script
+
+    def sound(i: int) -> bytes:
+        return map_page.segment(sections.iloc[rows[i]], sr)
+
+    script = resources.files("musiclatent").joinpath("raters.js").read_text("utf-8")
+    parts = map_html.joined(sound, len(rows), room, limit_mb)
+    html = map_html.html(script, table, parts, _MOUNT)
+    return write_file(Path(path), html)
+
+
+def read(
+    source: str | Path | Iterable[str | Path], key: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the answers of all raters.
+
+    Parameters
+    ----------
+    source
+        The files that the page saved, or a folder with them (``*.json``).
+    key
+        As `questions` made it; from a file, its columns `question`, `kind`, `cluster` and `truth`
+        are enough.
+
+    Returns
+    -------
+    answers
+        One row a rater and question: rater, question, answer (bool, True for yes). Where a rater
+        saved several files, the answer saved last counts.
+    quarantine
+        Files set aside: path, reason.
+
+    Raises
+    ------
+    ValueError
+        If there is no file.
+    """
+    folder = isinstance(source, str | Path)
+    paths = sorted(Path(source).glob("*.json") if folder else map(Path, source))
+    if not paths:
+        raise ValueError(f"there are no answers in {str(source)!r}; put the saved files there")
+    known, saved, bad = set(key["question"]), [], []
+    for path in paths:
+        try:
+            saved.append(_answers(path, known))
+        except (OSError, ValueError) as error:
+            bad.append((str(path), one_line(error)))
+    merged: dict[str, dict[str, bool]] = {}
+    for _, rater, answers in sorted(saved, key=lambda file: file[0]):
+        merged.setdefault(rater, {}).update(answers)
+    rows = [(rater, *row) for rater, answers in sorted(merged.items()) for row in answers.items()]
+    answers = pd.DataFrame(rows, columns=["rater", "question", "answer"])
+    return answers.astype({"answer": bool}), pd.DataFrame(bad, columns=["path", "reason"])
+
+
+def agreement(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
+    """Say how often the raters hear what the clusters and the mixes claim, and how far they agree.
+
+    Parameters
+    ----------
+    answers
+        As `read` returns them.
+    key
+        As in `read`.
+
+    Returns
+    -------
+    DataFrame
+        One row a cluster, one (cluster -1) of all clusters together and one of the mixes: kind,
+        cluster, raters, n (answers); `members`, `yes_members`, `low_members` and `high_members`:
+        number of answers about sections of the cluster (or pairs as proposed), share of yes and
+        its 95 % interval; the same of `strangers` (sections of another cluster, random seconds);
+        `shared`, number of questions that all raters of this row answered, their Fleiss' `kappa`
+        and, where it is NaN, `note` with the reason. The intervals take answers as independent:
+        several raters of one question make them too narrow.
+
+    Raises
+    ------
+    ValueError
+        If there is no answer, or one to a question that is not in the key.
+    """
+    table = answers.merge(key[["question", "kind", "cluster", "truth"]], on="question")
+    if table.empty or len(table) < len(answers):
+        raise ValueError(
+            f"{len(table)} of {len(answers)} answers are to questions of this key; "
+            "give answers, and the key of the page that they were given on"
+        )
+    groups = [(*of, part) for of, part in table.groupby(["kind", "cluster"])]
+    if (table["kind"] == "fits").any():
+        groups.append(("fits", ALL, table[table["kind"] == "fits"]))
+    rows = [{"kind": kind, "cluster": k} | _agreed(part) for kind, k, part in groups]
+    return pd.DataFrame(rows).sort_values(["kind", "cluster"], ignore_index=True)
+
+
+def fleiss_kappa(counts: np.ndarray) -> float:
+    """Compute how far raters agree beyond chance.
+
+    Parameters
+    ----------
+    counts
+        (questions, categories), int: how many raters chose each category; every question has the
+        same number of raters, at least two.
+
+    Returns
+    -------
+    float
+        1 where all agree, 0 where they agree as often as by chance, below 0 where less often; NaN
+        where all answers are of one category, for then chance alone agrees.
+
+    Raises
+    ------
+    ValueError
+        If counts are negative or no whole numbers, or questions have other numbers of raters.
+
+    Notes
+    -----
+    Fleiss (1971), Measuring nominal scale agreement among many raters.
+    """
+    counts = np.asarray(counts, float)
+    if counts.ndim != 2 or not counts.size or (counts < 0).any() or (counts % 1).any():
+        raise ValueError("counts must be whole numbers from 0 on, (questions, categories)")
+    n = counts[0].sum()
+    if n < 2 or (counts.sum(axis=1) != n).any():
+        raise ValueError("each question needs the same number of raters, two or more")
+    observed = ((counts**2).sum(axis=1) - n).mean() / (n * (n - 1))
+    expected = ((counts.sum(axis=0) / counts.sum()) ** 2).sum()
+    return float((observed - expected) / (1 - expected)) if expected < 1 else float("nan")
+
+
+def _fits(
+    z: np.ndarray,
+    sections: pd.DataFrame,
+    labels: np.ndarray,
+    k: int,
+    half: int,
+    rng: np.random.Generator,
+) -> list[tuple]:
+    """Questions about one cluster: half with its own sections, half with others."""
+    members = selections.central(z, sections, labels, k, len(labels)).index.to_numpy()
+    group = sections["group"].to_numpy()
+    other = np.flatnonzero(group[members] != group[members[0]])  # the most central of another tune
+    examples = members[[0, other[0] if len(other) else min(1, len(members) - 1)]]
+    candidates = {True: np.setdiff1d(members, examples)}
+    candidates[False] = np.flatnonzero((labels >= 0) & (labels != k))
+    half, rows = min(half, *map(len, candidates.values())), []
+    for truth, pool in candidates.items():
+        pool = rng.permutation(pool)
+        heard = np.isin(group[pool], group[examples])
+        chosen = pool[np.argsort(heard, kind="stable")][:half]
+        rows += [("fits", k, truth, *examples, candidate) for candidate in chosen]
+    return rows
+
+
+def _mixes(
+    group: np.ndarray, pairs: pd.DataFrame, half: int, rng: np.random.Generator
+) -> list[tuple]:
+    """Questions about pairs: half as proposed, half with a random second."""
+    pairs = pairs[["first", "second"]].drop_duplicates().to_numpy(int)
+    if ((pairs < 0) | (pairs >= len(group))).any():
+        raise ValueError(f"a pair names a section that is not among 0 to {len(group) - 1}")
+    pairs = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
+    half, rows = min(half, len(pairs) // 2), []
+    for i, (first, second) in enumerate(rng.permutation(pairs)[: 2 * half]):
+        others = np.flatnonzero(group != group[first])
+        others = others[others != second]
+        if i >= half and not len(others):
+            raise ValueError("there is no other section than the proposed one; give more tracks")
+        candidate = second if i < half else rng.choice(others)
+        rows.append(("mixes", ALL, i < half, first, -1, candidate))
+    return rows
+
+
+def _name(table: pd.DataFrame, sections: pd.DataFrame) -> str:
+    """Name a set of questions by what is asked, so that answers to others are told apart."""
+    known = table.to_csv(index=False) + sections[["item_id", "start_s"]].to_csv(index=False)
+    return hashlib.sha256(known.encode("utf-8", "backslashreplace")).hexdigest()[:10]
+
+
+def _answers(path: Path, known: set[str]) -> tuple[datetime, str, dict[str, bool]]:
+    """Read one file: when it was saved, by whom, and the answers by question."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        rater, answers = found["rater"].strip(), found["answers"]
+        saved = datetime.fromisoformat(found["saved"]).astimezone(UTC)
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        raise ValueError("it is no file of answers; save them again in the page") from None
+    if not rater or not isinstance(answers, dict):
+        raise ValueError("it names no rater or holds no answers; save them again in the page")
+    if not all(type(answer) is bool for answer in answers.values()):
+        raise ValueError("an answer is neither true nor false; save them again in the page")
+    strange = answers.keys() - known
+    if strange:
+        raise ValueError(f"{len(strange)} answers are to other questions; give it their key")
+    return saved, rater, answers
+
+
+def _agreed(part: pd.DataFrame) -> dict:
+    """Shares of yes and agreement of some questions."""
+    found: dict = {"raters": part["rater"].nunique(), "n": len(part)}
+    for name, truth in (("members", True), ("strangers", False)):
+        yes = part.loc[part["truth"] == truth, "answer"]
+        low, high = interval(yes.mean(), len(yes)) if len(yes) else (np.nan, np.nan)
+        found |= {name: len(yes), f"yes_{name}": yes.mean()}
+        found |= {f"low_{name}": low, f"high_{name}": high}
+    counts = pd.crosstab(part["question"], part["answer"]).reindex(
+        columns=[False, True], fill_value=0
+    )
+    counts = counts[counts.sum(axis=1) == found["raters"]]
+    kappa, note = np.nan, ""
+    if found["raters"] < 2:
+        note = ONE_RATER
+    elif counts.empty:
+        note = NONE_SHARED
+    else:
+        kappa = fleiss_kappa(counts.to_numpy())
+        note = ONE_ANSWER if np.isnan(kappa) else ""
+    return found | {"shared": len(counts), "kappa": kappa, "note": note}

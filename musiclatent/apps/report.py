@@ -1,0 +1,145 @@
+"""The report: one self-contained page of figures, pictures and sounds, readable on a phone."""
+
+import base64
+import json
+from importlib import resources
+from itertools import groupby, islice
+from pathlib import Path
+
+import jinja2
+
+from musiclatent import __version__, audio
+from musiclatent.config import PROFILES, Experiment, Study
+from musiclatent.display import sounds
+from musiclatent.files import pick, write_file
+from musiclatent.studies import STUDIES
+
+SOUNDS = 10  # players of each notebook, so that the page stays below a few megabytes
+FAILED = "failed.json"
+FIGURES = {
+    "validation_mse": "validation MSE",
+    "test_mse": "test MSE",
+    "test_sisdr": "test SI-SDR (dB)",
+    "test_mrstft": "test STFT distance",
+    "test_knn": "test accuracy of 10 neighbours",
+    "accuracy": "accuracy on held-out excerpts",
+}
+
+
+def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
+    """Set the paper's figures beside ours.
+
+    Parameters
+    ----------
+    study
+        Whose experiments to list.
+    metrics
+        Our figures by name, such as ``test_mse_64``.
+
+    Returns
+    -------
+    list of dict
+        name, about, source, and values: for each of `FIGURES` that any experiment has, ours, the
+        paper's where it has one, and the difference in per cent.
+    """
+    rows = study.experiments.values()
+    shown = [name for name in FIGURES if any(f"{name}_{row.key}" in metrics for row in rows)]
+    known = [row for row in rows if any(f"{name}_{row.key}" in metrics for name in shown)]
+    return [_row(experiment, metrics, shown) for experiment in known]
+
+
+def _row(experiment: Experiment, metrics: dict, shown: list[str]) -> dict:
+    """One experiment's line."""
+    values = {}
+    for name in shown:
+        ours = metrics.get(f"{name}_{experiment.key}")
+        values[name] = _beside(ours, experiment.paper.get(name))
+    return {
+        "name": experiment.name,
+        "about": experiment.about,
+        "source": experiment.source,
+        "values": values,
+    }
+
+
+def compared(study: Study, metrics: dict) -> dict[str, dict]:
+    """Lay the figures of a study without experiments beside the paper's: name -> ours, paper."""
+    return {
+        name: _beside(metrics[name], paper)
+        for name, paper in study.paper.items()
+        if metrics.get(name) is not None
+    }
+
+
+def _beside(ours: float | None, paper: float | None) -> dict[str, float | None]:
+    """Return ours, the paper's, and the difference in per cent where there are both."""
+    difference = 100 * (ours / paper - 1) if ours and paper else None
+    return {"ours": ours, "paper": paper, "difference": difference}
+
+
+def _pictures(folder: Path) -> list[dict]:
+    """Pictures of a study as data addresses, in the order of their names."""
+    return [
+        {
+            "title": path.stem.replace("_", " "),
+            "data": base64.b64encode(path.read_bytes()).decode(),
+        }
+        for path in sorted(folder.glob("figures/*.png"))
+    ]
+
+
+def _sounds(folder: Path) -> list[str]:
+    """Players of a study's sounds."""
+    players = []
+    for _, paths in groupby(sorted(folder.glob("audio/*.wav")), key=lambda path: path.name[:2]):
+        for path in islice(paths, SOUNDS):
+            y, sr = audio.read(path)
+            players.append(sounds.player(y, sr, path.stem.replace("_", " ")))
+    return players
+
+
+def _section(study: Study, folder: Path) -> dict:
+    """Everything that the page says of one study."""
+    metrics = {}
+    for path in sorted(folder.glob("metrics/*.json")):
+        metrics |= json.loads(path.read_text())
+    failed = folder / FAILED
+    return {
+        "study": study,
+        "rows": rows(study, metrics),
+        "compared": compared(study, metrics),
+        "metrics": dict(sorted(metrics.items())),
+        "pictures": _pictures(folder),
+        "sounds": _sounds(folder),
+        "map": f"{folder.name}/map.html" if (folder / "map.html").exists() else "",
+        "figures": FIGURES,
+        "skipped": json.loads(failed.read_text())["reason"] if failed.exists() else "",
+    }
+
+
+def write(base: Path, profile: str) -> Path:
+    """Write ``index.html`` from what the notebooks left.
+
+    Parameters
+    ----------
+    base
+        Folder of the profile's results.
+    profile
+        Name of the profile.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    pick(PROFILES, profile, "profile")
+    names = [name for name in STUDIES if (base / name).is_dir()]
+    template = resources.files("musiclatent").joinpath("report.html.j2").read_text()
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(template).render(
+        profile=profile,
+        rendered=PROFILES[profile].demo is not None,
+        sections=[_section(STUDIES[name], base / name) for name in names],
+        version=__version__,
+    )
+    return write_file(base / "index.html", page)

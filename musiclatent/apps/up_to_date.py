@@ -1,0 +1,93 @@
+"""Tell whether a notebook would only make again what is there.
+
+A stamp holds a hash of all that decides what a notebook gives (its source, its parameters, our
+code, the data files by name, size and time, the notebook before it) and the files that stood in
+the study's folder when it ended, with their sizes. Where both hold, running it changes nothing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from musiclatent.config import Workspace
+from musiclatent.files import write_json
+
+
+def identity(
+    source: Path, parameters: dict[str, str], data: Sequence[Path], before: str = ""
+) -> str:
+    """Hash all that decides what a notebook gives.
+
+    Parameters
+    ----------
+    source
+        The notebook.
+    parameters
+        Its parameters.
+    data
+        Folders of the audio that it works on.
+    before
+        Identity of the notebook that runs before it.
+    """
+    listing = [_listing(folder, times=True) for folder in data]
+    text = json.dumps([parameters, listing, before, _code()], sort_keys=True)
+    return hashlib.sha256(source.read_bytes() + text.encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Hash of the package's own files."""
+    folder = Path(__file__).parent
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".js", ".j2"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _listing(folder: Path, times: bool) -> dict[str, list[int]]:
+    """Size, and time where asked, of every file under a folder that is not hidden."""
+    found = {}
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "tensorboard"))]
+        for path in (Path(here, name) for name in names if not name.startswith(".")):
+            status = path.stat()
+            stamp = [status.st_size, status.st_mtime_ns] if times else [status.st_size]
+            found[str(path.relative_to(folder))] = stamp
+    return found
+
+
+def _path(folder: Path, name: str) -> Path:
+    """File of a notebook's stamp, in the folder of executed notebooks."""
+    return folder / f".{name}.stamp.json"
+
+
+def is_up_to_date(space: Workspace, name: str, wanted: str) -> bool:
+    """Tell whether a notebook ran with this identity and all that it left is still there.
+
+    Parameters
+    ----------
+    space
+        The study's results.
+    name
+        The notebook's name.
+    wanted
+        As `identity` gives it.
+    """
+    try:
+        stamp = json.loads(_path(space.path("notebooks"), name).read_text())
+    except (OSError, ValueError):
+        return False
+    there = _listing(space.path(), times=False)
+    return stamp["identity"] == wanted and stamp["files"].items() <= there.items()
+
+
+def record(space: Workspace, name: str, made: str) -> None:
+    """Write the stamp of a notebook that ran to its end."""
+    path = _path(space.make("notebooks"), name)
+    files = _listing(space.path(), times=False)
+    # Later notebooks run again and change; the index of a cache changes with the split.
+    other = {f for f in files if f.startswith("notebooks") and Path(f).stem != name}
+    other |= {f for f in files if f.endswith("index.parquet")}
+    files = {file: size for file, size in files.items() if file not in other}
+    write_json(path, {"identity": made, "files": files})

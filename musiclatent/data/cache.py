@@ -1,0 +1,421 @@
+"""Preprocessed arrays on disk: resumable, atomic, memory-mapped.
+
+A cache folder holds one transform of one corpus:
+
+- ``x.npy``: every window of every item, float32, in index order;
+- ``index.parquet``: one row a window, with the key of the file that it came from;
+- ``quarantine.csv``: files set aside (path, reason);
+- ``seen.parquet``: size, time and sha256 of every file, so that an unchanged file is not hashed;
+- ``transform.json``: what was computed;
+- ``shards/``: what workers have finished, only while a build runs or after it was killed.
+
+The merged files are written into ``draft/``, which becomes ``ready/`` by one rename, the moment
+from which they count; then they move up one by one. A run that finds ``ready/`` first finishes that
+move. So a run can be killed at any moment, and the next one computes only what is missing. A lock
+of the operating system, gone with the process that held it, makes a second run on the same folder
+wait. (A power cut is another matter: nothing is flushed to the disk on purpose.)
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import filelock
+import joblib
+import numpy as np
+import pandas as pd
+
+from musiclatent import numba_cache
+from musiclatent.audio.windows import Grid, Measurement
+from musiclatent.config import SR
+from musiclatent.data import shards
+from musiclatent.data.shards import File
+from musiclatent.errors import CacheError
+from musiclatent.features.descriptors import COLUMNS, Descriptors
+from musiclatent.files import progress
+
+
+def descriptor_table(
+    items: pd.DataFrame,
+    folder: Path,
+    *,
+    sr: int = SR,
+    window_s: float = 30.0,
+    n_jobs: int = 2,
+    scheduler: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute the attributes of every section of a corpus, or read them from the cache.
+
+    Parameters
+    ----------
+    items
+        Corpus index, as in `cache.build`.
+    folder
+        Folder above the caches; one for each sampling rate and length is made in it.
+    sr
+        Sampling rate in Hz.
+    window_s
+        Length of a section in seconds; the last one of a file may be half of it, and a file
+        shorter than that is one section.
+    n_jobs, scheduler
+        As in `cache.build`.
+
+    Returns
+    -------
+    sections
+        One row a section: item_id, path, label, group, split, start_s and end_s in seconds, silent
+        (peak below -90 dBFS), and `descriptors.COLUMNS`.
+    quarantine
+        Files set aside: path, reason.
+
+    Raises
+    ------
+    ValueError
+        If a section is too short for attributes, or as in `cache.build`.
+    CacheError
+        As in `cache.build`.
+    """
+    transform = Descriptors(sr, window_s)
+    target = Path(folder) / f"attributes-{window_s:g}s-{sr}hz"
+    cached = build(items, transform, target, n_jobs=n_jobs, scheduler=scheduler)
+    found = pd.DataFrame(np.asarray(cached.x, np.float64), columns=list(COLUMNS))
+    return pd.concat([cached.items[WINDOW], found], axis=1), cached.quarantine
+
+
+ORIGIN = ["item_id", "path", "label", "group", "split"]  # columns of all tables of a corpus
+ITEM = [*ORIGIN, "seconds"]  # one row per recording
+WINDOW = [*ORIGIN, "start_s", "end_s", "silent"]  # one row per window
+INDEX = [*WINDOW, "row", "key"]  # one row per cached window
+CONNECT_S = 10  # how long to wait for a Dask scheduler
+_PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
+_log = logging.getLogger("musiclatent")
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A corpus as a model reads it.
+
+    Parameters
+    ----------
+    x
+        Memory-mapped float32 array (W, ...): W windows in the order of the corpus.
+    items
+        One row a window: item_id, path, label, group, split, start_s, end_s (in seconds), silent
+        (peak below -90 dBFS), row (in `x`), key.
+    quarantine
+        Files set aside: path, reason.
+    """
+
+    x: np.memmap
+    items: pd.DataFrame
+    quarantine: pd.DataFrame
+
+
+def build(
+    items: pd.DataFrame,
+    transform: Measurement,
+    folder: Path,
+    *,
+    n_jobs: int = 1,
+    scheduler: str | None = None,
+) -> Cached:
+    """Compute a transform of every window of a corpus, or reuse what is there.
+
+    Parameters
+    ----------
+    items
+        Corpus index with the columns item_id, path, label, group, split, seconds.
+    transform
+        What is computed of a window, such as `windows.Waveform`.
+    folder
+        Folder of this cache, one for each transform and corpus.
+    n_jobs
+        Processes on this machine; -1 takes every core.
+    scheduler
+        Address ``tcp://host:port`` of a Dask scheduler that takes the work instead. Its workers
+        must see the files and `folder` under the same paths.
+
+    Returns
+    -------
+    Cached
+        The array, its index, and the files set aside.
+
+    Raises
+    ------
+    ValueError
+        If `items` is empty, lacks a column, or none of its files can be read.
+    CacheError
+        If `folder` cannot be written (no space left, say), or `scheduler` does not answer.
+    """
+    _check(items)
+    folder = Path(folder).absolute()
+    try:
+        with _alone(folder):
+            _build(items, transform, folder, n_jobs, scheduler)
+            return _load(folder)
+    except OSError as error:
+        raise CacheError(_cannot_write(error, items, transform, folder)) from error
+
+
+def _check(items: pd.DataFrame) -> None:
+    """Refuse a table that is no corpus."""
+    missing = [name for name in ITEM if name not in items]
+    if missing:
+        raise ValueError(
+            f"the corpus index lacks {', '.join(missing)}; load the corpus with corpora.load"
+        )
+    if items.empty:
+        raise ValueError("the corpus is empty: nothing to cache; check the folder it was read from")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other runs out of the folder, and leave nothing half-written in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _log.info("cache: another run builds %s; waiting for it", folder)
+        lock.acquire()
+    try:
+        _clean(folder)
+        yield
+    finally:
+        _clean(folder)
+        lock.release()
+
+
+def _clean(folder: Path) -> None:
+    """Finish what is ready, remove what is half-written."""
+    _publish(folder)
+    shutil.rmtree(folder / "draft", ignore_errors=True)
+    shards.clean(folder)
+
+
+def _publish(folder: Path) -> None:
+    """Move the finished files up; each move can be repeated after a kill."""
+    ready = folder / "ready"
+    if ready.exists():
+        for path in sorted(ready.iterdir()):
+            path.replace(folder / path.name)
+        shutil.rmtree(folder / "shards", ignore_errors=True)
+        ready.rmdir()
+
+
+def _build(
+    items: pd.DataFrame, transform: Measurement, folder: Path, n_jobs: int, scheduler: str | None
+) -> None:
+    """Compute what is missing and write the merged files."""
+    old, seen = _merged(folder)
+    left = shards.finished(folder, transform)
+    seen |= {(file.path, file.size, file.mtime_ns): file.sha256 for file in left}
+    files = {path: _look_up(path, seen, transform) for path in items["path"].unique()}
+    known = {key.encode() for key in (*old["key"], *(file.key for file in left))}
+    todo = [file for file in files.values() if file.key.encode() not in known]
+    for file in _run(todo, transform, folder, known, n_jobs, scheduler):
+        files[file.path] = file
+        known.add(file.key.encode())  # so that one process does not compute equal files twice
+    _tell(items, files, folder)
+    _write(items, files, _rows(old, [*left, *files.values()]), old, transform, folder)
+
+
+def _merged(folder: Path) -> tuple[pd.DataFrame, dict]:
+    """Read which windows and files x.npy holds; nothing where the folder is not whole."""
+    try:
+        index = pd.read_parquet(folder / "index.parquet")
+        seen = pd.read_parquet(folder / "seen.parquet")
+        if len(np.load(folder / "x.npy", mmap_mode="r")) != len(index):
+            raise ValueError
+    except (OSError, ValueError):
+        return pd.DataFrame({name: [] for name in INDEX}), {}
+    stamps = zip(seen["path"], seen["size"], seen["mtime_ns"], strict=True)
+    return index, dict(zip(stamps, seen["sha256"], strict=True))
+
+
+def _look_up(path: str, seen: dict, transform: Measurement) -> File:
+    """Take the hash of a file that did not change since the last run."""
+    try:
+        stamp = shards.stamp(path)
+    except OSError:
+        return File(path)
+    sha256 = seen.get((path, *stamp))
+    return File(path, *stamp, sha256, shards.key(sha256, transform)) if sha256 else File(path)
+
+
+def _run(
+    todo: list[File],
+    transform: Measurement,
+    folder: Path,
+    known: set[bytes],
+    n_jobs: int,
+    scheduler: str | None,
+) -> Iterator[File]:
+    """Compute here into one shard, or let workers write a shard for each file."""
+    if not todo:
+        return
+    (folder / "shards").mkdir(exist_ok=True)
+    with _backend(n_jobs, scheduler):
+        if n_jobs == 1 and scheduler is None:
+            done = shards.compute(todo, transform, folder, known)
+        else:
+            numba_cache.compile_librosa()
+            keys = np.array(sorted(known), dtype="S64")  # joblib hands a large array over once
+            task = joblib.delayed(shards.compute_one)
+            tasks = (task(file, transform, folder, keys) for file in todo)
+            done = joblib.Parallel(return_as="generator")(tasks)
+        yield from progress(done, "cache", "file", total=len(todo))
+
+
+@contextmanager
+def _backend(n_jobs: int, scheduler: str | None) -> Iterator[None]:
+    """Let joblib use processes of this machine or a Dask cluster."""
+    if scheduler is None:
+        with joblib.parallel_config("loky", n_jobs=n_jobs):
+            yield
+        return
+    from distributed import Client  # half a second to import, and most runs need none
+
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(scheduler, timeout=CONNECT_S))
+            client.wait_for_workers(1, timeout=CONNECT_S)
+        except (OSError, ValueError) as error:
+            raise CacheError(
+                f"no Dask scheduler with workers answers at {scheduler!r}; start `dask scheduler`"
+                " and `dask worker`, or leave the scheduler out to compute on this machine"
+            ) from error
+        stack.enter_context(joblib.parallel_config("dask", client=client, n_jobs=-1))
+        yield
+
+
+def _tell(items: pd.DataFrame, files: dict[str, File], folder: Path) -> None:
+    """Say what was reused and what was set aside; refuse a corpus without a good file."""
+    bad = [file for file in files.values() if file.reason]
+    if len(bad) == len(files):
+        above = os.path.commonpath([Path(path).absolute().parent for path in files])
+        raise ValueError(
+            f"none of the {len(files)} files in {above!r} can be used; the first,"
+            f" {Path(bad[0].path).name!r}: {bad[0].reason}"
+        )
+    reused = [path for path, file in files.items() if not (file.source or file.reason)]
+    _log.info("cache: %d of %d items reused", items["path"].isin(reused).sum(), len(items))
+    if bad:
+        table = folder / "quarantine.csv"
+        _log.warning("cache: %d of %d files set aside, see %s", len(bad), len(files), table)
+
+
+def _rows(old: pd.DataFrame, files: list[File]) -> pd.DataFrame:
+    """One row a window that exists, with the file and the row where it lies."""
+    kept = old[["key", "start_s", "silent", "row"]].assign(source="x.npy")
+    new = pd.DataFrame([vars(file) for file in files])
+    new = new.loc[new["source"] != "", ["key", "start_s", "silent", "row", "source"]]
+    new = new.explode(["start_s", "silent"], ignore_index=True)
+    new["row"] += new.groupby(["source", "row"]).cumcount()
+    rows = pd.concat([table for table in (kept, new) if len(table)])
+    rows = rows.astype({"start_s": float, "silent": bool, "row": int})
+    return rows.drop_duplicates(["key", "start_s"])
+
+
+def _write(
+    items: pd.DataFrame,
+    files: dict,
+    rows: pd.DataFrame,
+    old: pd.DataFrame,
+    transform: Measurement,
+    folder: Path,
+) -> None:
+    """Write the merged files aside, then let them count all at once."""
+    seen = pd.DataFrame([vars(file) for file in files.values() if not file.reason])
+    index = items[ITEM].merge(seen[["path", "key"]], on="path").merge(rows, on="key")
+    draft = folder / "draft"
+    draft.mkdir()
+    if not index[["key", "start_s"]].equals(old[["key", "start_s"]]):
+        _merge(index, transform, folder, draft / "x.npy")
+    end_s = Grid(transform.sr, transform.window_s).end_s(index["start_s"], index["seconds"])
+    index = index.assign(end_s=end_s, row=np.arange(len(index)))
+    index[INDEX].to_parquet(draft / "index.parquet", index=False)
+    seen[["path", "size", "mtime_ns", "sha256"]].to_parquet(draft / "seen.parquet", index=False)
+    bad = [(file.path, file.reason) for file in files.values() if file.reason]
+    table = pd.DataFrame(bad, columns=["path", "reason"])
+    table.to_csv(draft / "quarantine.csv", index=False, lineterminator="\n")
+    (draft / "transform.json").write_text(shards.description(transform))
+    draft.rename(folder / "ready")
+    _publish(folder)
+
+
+def _merge(index: pd.DataFrame, transform: Measurement, folder: Path, target: Path) -> None:
+    """Lay the rows of all items behind one another; a shard that is just that takes the name."""
+    head, size = shards.header(len(index), transform.shape), shards.row_bytes(transform)
+    follows = (index["source"] == index["source"].shift()) & (index["row"].diff() == 1)
+    runs = index.groupby((~follows).cumsum()).agg(
+        source=("source", "first"), row=("row", "first"), n_rows=("row", "size")
+    )
+    if len(runs) == 1 and _link(folder / runs["source"].iloc[0], head, len(index) * size, target):
+        return
+    with target.open("wb", buffering=0) as merged:
+        shards.put(head, merged)
+        for run in runs.itertuples():
+            _copy(folder / run.source, len(head) + run.row * size, run.n_rows * size, merged)
+
+
+def _link(shard: Path, head: bytes, size: int, target: Path) -> bool:
+    """Give a shard a second name, if it is the whole array and the file system can."""
+    with shard.open("rb") as file:
+        if file.read(len(head)) != head or shard.stat().st_size != len(head) + size:
+            return False
+    try:
+        target.hardlink_to(shard)
+    except OSError:
+        return False
+    return True
+
+
+def _copy(source: Path, offset: int, size: int, target: BinaryIO) -> None:
+    """Copy a part of a file onto the end of another."""
+    with source.open("rb", buffering=0) as file:
+        file.seek(offset)
+        while size:
+            part = file.read(min(size, _PART))
+            if not part:
+                raise OSError(f"{str(source)!r} is shorter than its index says; delete its folder")
+            shards.put(part, target)
+            size -= len(part)
+
+
+def _load(folder: Path) -> Cached:
+    """Open the merged files."""
+    x = np.load(folder / "x.npy", mmap_mode="r")
+    items = pd.read_parquet(folder / "index.parquet")
+    return Cached(x, items, pd.read_csv(folder / "quarantine.csv", dtype=str))
+
+
+def _cannot_write(error: OSError, items: pd.DataFrame, transform: Measurement, folder: Path) -> str:
+    """Say what is kept, how much space is needed, and what to do."""
+    kept = [
+        *_merged(folder)[0]["path"],
+        *(file.path for file in shards.finished(folder, transform)),
+    ]
+    n_rows = Grid(transform.sr, transform.window_s).most(items["seconds"]).sum()
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return (
+        f"cannot write the cache in {str(folder)!r}: {reason};"
+        f" {items['path'].isin(kept).sum()} of {len(items)} items are done and kept;"
+        f" the array takes about {n_rows * shards.row_bytes(transform) / 1e6:,.0f} MB, twice that"
+        " while several processes build it; free some space or choose another folder, then run"
+        " again to continue"
+    )
+
+
+def values_of(cached: Cached, sections: pd.DataFrame) -> np.ndarray:
+    """Values of the same sections, in their order; zeros where a file broke off earlier."""
+    names = ["item_id", "start_s"]
+    rows = sections[names].merge(cached.items[[*names, "row"]], "left", names)["row"]
+    x = np.asarray(cached.x)[rows.fillna(0).astype(int)]
+    x[rows.isna().to_numpy()] = 0
+    return x

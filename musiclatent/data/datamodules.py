@@ -1,0 +1,379 @@
+"""From cached windows to batches: the same windows in the same order for the same seed."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from musiclatent import config
+from musiclatent.audio.windows import Transform, Waveform
+from musiclatent.config import SEED, DemoSize, Study, Workspace
+from musiclatent.data import cache, corpus
+from musiclatent.data.splits import SPLITS
+from musiclatent.features.mel import LogMel
+from musiclatent.features.stft import LogSTFT
+from musiclatent.files import pick
+
+TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel, LogSTFT)}
+
+
+def transform(study: Study) -> Transform:
+    """Return what turns a study's windows into what its models take."""
+    return pick(TRANSFORMS, study.input, "transform")(study.sr, study.window_s, **study.frames)
+
+
+class Windows(Dataset):
+    """Windows of one split, as (x, row, label): x (1, ...), its row in the cache, its label's code.
+
+    Parameters
+    ----------
+    x
+        Cached array (W, ...).
+    rows
+        Rows of the split (W',).
+    codes
+        Code of each cached window's label (W,), -1 where it is unknown.
+    transform
+        What turns a cached window into a model's input, see `windows.Transform`.
+    """
+
+    def __init__(
+        self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform
+    ) -> None:
+        self.x, self.rows, self.codes, self.transform = x, rows, codes, transform
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        row = int(self.rows[index])
+        x = self.transform.model_input(np.array(self.x[row]))
+        return torch.from_numpy(x)[None], row, int(self.codes[row])
+
+
+class EpochSampler(Sampler):
+    """A new order each epoch that depends on nothing but (seed, epoch), so that resuming is exact.
+
+    Parameters
+    ----------
+    n
+        Number of windows.
+    seed
+        Seed of all orders.
+    """
+
+    def __init__(self, n: int, seed: int) -> None:
+        self.n, self.seed, self.epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.n).tolist())
+
+
+class BalancedSampler(EpochSampler):
+    """Batches that hold each known label equally often, as losses on triplets need.
+
+    Where some labels are unknown, every second window is drawn from those without one.
+
+    Parameters
+    ----------
+    codes
+        Label of each window (W',), -1 where unknown; at least one is known.
+    seed
+        Seed of all orders.
+    """
+
+    def __init__(self, codes: np.ndarray, seed: int) -> None:
+        super().__init__(len(codes), seed)
+        self.codes = np.asarray(codes)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        unknown = np.flatnonzero(self.codes < 0)
+        known = self._known(rng)
+        for place in range(self.n):
+            if len(unknown) and place % 2:
+                yield int(rng.choice(unknown))
+            else:
+                yield next(known)
+
+    def _known(self, rng: np.random.Generator) -> Iterator[int]:
+        """Go round the labels; the windows of each come in turn, in a random order."""
+        labels = np.unique(self.codes[self.codes >= 0])
+        queues = {label: [] for label in labels}
+        while True:
+            for label in rng.permutation(labels):
+                if not queues[label]:
+                    queues[label] = rng.permutation(np.flatnonzero(self.codes == label)).tolist()
+                yield queues[label].pop()
+
+
+class CorpusDataModule(pl.LightningDataModule):
+    """Windows of one or more corpora, split by group.
+
+    Parameters
+    ----------
+    names
+        Corpora, as `corpus.load` knows them, or folders of one's own music.
+    folder
+        Folder of the cache.
+    root
+        Folder of the real datasets.
+    work
+        Folder for what the corpora need to keep, ``corpora`` in `folder` unless told otherwise.
+    transform
+        What a window becomes.
+    split
+        Name of the split; see `corpus.load`.
+    demo
+        Size of the embedded corpora.
+    keep
+        Labels to keep, by corpus name.
+    batch_size
+        Windows in a batch.
+    seed
+        Seed of the split and of the order.
+    balanced
+        Whether each batch holds the known labels equally often.
+    labelled
+        Share of the training windows whose label may be known; by recording, of each label.
+    n_jobs, scheduler
+        Processes, or the address of a Dask scheduler, for the cache.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        folder: Path,
+        root: Path,
+        *,
+        work: Path | None = None,
+        transform: Transform = Waveform(),  # noqa: B008, frozen
+        split: str = "group",
+        demo: DemoSize | None = None,
+        keep: dict[str, tuple[str, ...]] | None = None,
+        batch_size: int = 16,
+        seed: int = SEED,
+        balanced: bool = False,
+        labelled: float = 1.0,
+        n_jobs: int = 2,
+        scheduler: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.names, self.folder, self.root, self.transform = names, Path(folder), root, transform
+        self.work = work or self.folder / "corpora"
+        self.split, self.demo, self.keep = split, demo, keep or {}
+        self.batch_size, self.seed = batch_size, seed
+        self.balanced, self.labelled = balanced, labelled
+        self.n_jobs, self.scheduler = n_jobs, scheduler
+        self.corpus: corpus.Corpus | None = None
+        self.cached: cache.Cached | None = None
+
+    @staticmethod
+    def of_study(
+        study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options
+    ) -> "CorpusDataModule":
+        """Return the windows that a study works on: the module of its corpus where one has a name.
+
+        Parameters
+        ----------
+        study, space
+            What is studied, and where its results go.
+        sound
+            Whether sound is wanted where the study trains on ready spectrograms.
+        split
+            Another split than the study's.
+        options
+            As in the class.
+        """
+        names, usual = _source(study, space, sound)
+        return NAMED.get(names[0], CorpusDataModule)(
+            names=names, folder=space.path("cache"), root=config.data_root(),
+            work=space.base / "corpora", transform=transform(study), split=split or usual,
+            demo=config.profile(space.profile).demo, keep=study.keep, **options,
+        )  # fmt: skip
+
+    def index(self) -> corpus.Corpus:
+        """Index the corpora, once."""
+        if self.corpus is None:
+            self.corpus = corpus.load_all(
+                self.names, root=self.root, work=self.work, demo=self.demo,
+                keep=self.keep, split=self.split, seed=self.seed, n_jobs=self.n_jobs,
+            )  # fmt: skip
+        return self.corpus
+
+    def prepare_data(self) -> None:
+        """Index the corpora and fill the cache; a second call reuses both."""
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the cache, once, computing what is missing."""
+        x = self._ready() if self.cached is None else None
+        if x is not None:
+            self.cached = x
+        if self.cached is None:
+            t = self.transform
+            folder = self.folder / f"{t.kind}-{t.window_s:g}s-{t.sr}hz"
+            self.cached = cache.build(
+                self.index().items, t, folder, n_jobs=self.n_jobs, scheduler=self.scheduler
+            )
+
+    def _ready(self) -> cache.Cached | None:
+        """Take the spectrograms that a corpus holds in place of sound; None where it has sound."""
+        x = corpus.spectrograms(self.names[0], self.root)
+        if x is None:
+            return None
+        if x.shape[1:] != tuple(self.transform.shape):
+            raise ValueError(
+                f"{self.names[0]}: its spectrograms have the shape {x.shape[1:]} and the study "
+                f"takes {self.transform.shape}; use the profile real"
+            )
+        items = self.index().items
+        x = x[items["row"]]
+        keys = [hashlib.sha256(row.tobytes()).hexdigest() for row in x]
+        more = {"start_s": 0.0, "end_s": items["seconds"], "silent": False}
+        items = items.assign(**more, row=np.arange(len(items)), key=keys)
+        return cache.Cached(x, items[cache.INDEX], self.index().quarantine)
+
+    def codes(self) -> np.ndarray:
+        """Return a code for the label of each cached window (W,), -1 where it is unknown.
+
+        Of the training windows only the share `labelled` is known: the first recordings of each
+        label in a random order, two at least, so that a larger share holds all of a smaller one.
+        """
+        if not 0 < self.labelled <= 1:
+            raise ValueError(f"labelled is {self.labelled}; give a share above 0, at most 1")
+        items = self.cached.items
+        names = sorted(set(items["label"]) - {""})
+        codes = items["label"].map({name: i for i, name in enumerate(names)}).fillna(-1)
+        codes = np.array(codes, int)
+        if self.labelled < 1:
+            rng = np.random.default_rng(self.seed)
+            for code in range(len(names)):
+                mine = items["split"].eq("train") & (codes == code)
+                order = rng.permutation(items.loc[mine, "group"].unique())
+                known = order[: max(2, round(self.labelled * len(order)))]
+                codes[mine & ~items["group"].isin(known)] = -1
+        return codes
+
+    def rows(self, split: str, audible: bool = False) -> np.ndarray:
+        """Return the rows (W',) of one split in the cache; with `audible` those with sound."""
+        items = self.cached.items
+        chosen = items["split"].eq(split) & ~(items["silent"] & audible)
+        return items.loc[chosen, "row"].to_numpy()
+
+    def steps(self, epochs: int) -> int:
+        """Return the number of training batches in `epochs` epochs."""
+        return epochs * -(-len(self.rows("train")) // self.batch_size)
+
+    def summary(self) -> dict[str, str | int]:
+        """Return what the figures stand on: corpora, split, seed, and windows of each split."""
+        about = {"corpora": corpus.title(self.names), "split": self.split, "seed": self.seed}
+        return about | {f"{split}_windows": len(self.rows(split)) for split in SPLITS}
+
+    def data_hash(self) -> str:
+        """Return a sha256 of which windows stand in which split."""
+        table = self.cached.items[["key", "start_s", "split"]].to_csv(index=False)
+        return hashlib.sha256(table.encode()).hexdigest()
+
+    def loader(
+        self, split: str, shuffle: bool = False, at_most: int | None = None, audible: bool = False
+    ) -> DataLoader:
+        """Return the batches (x (B, 1, ...), row (B,), label (B,)) of a split, or of some of it."""
+        rows = self.rows(split, audible)
+        if at_most and len(rows) > at_most:
+            rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+        codes = self.codes()
+        data = Windows(self.cached.x, rows, codes, self.transform)
+        sampler = None
+        if shuffle:
+            balanced = self.balanced and (codes[rows] >= 0).any()
+            sampler = (
+                BalancedSampler(codes[rows], self.seed)
+                if balanced
+                else EpochSampler(len(data), self.seed)
+            )
+        return DataLoader(data, self.batch_size, sampler=sampler)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the training batches, in a new order each epoch."""
+        return self.loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation batches."""
+        return self.loader("validation")
+
+    def test_dataloader(self) -> DataLoader:
+        """Return the test batches."""
+        return self.loader("test")
+
+
+class GTZANDataModule(CorpusDataModule):
+    """Five-second windows of GTZAN, on the fault-filtered split unless told otherwise."""
+
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        *,
+        names: tuple[str, ...] = ("gtzan",),
+        split: str = "filtered",
+        **options,
+    ):
+        super().__init__(names, folder, root, split=split, **options)
+
+
+class DigitsDataModule(CorpusDataModule):
+    """The spoken digits, the first 0.74 s of each as a spectrogram, on the official split."""
+
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        *,
+        names: tuple[str, ...] = ("fsdd",),
+        split: str = "official",
+        **options,
+    ):
+        options = {"transform": LogSTFT(first_only=True), **options}
+        super().__init__(names, folder, root, split=split, **options)
+
+
+class EDMDataModule(CorpusDataModule):
+    """Fifteen-second sections of dance tracks; versions of a tune stay in one split."""
+
+    def __init__(self, folder: Path, root: Path, *, names: tuple[str, ...] = ("edm",), **options):
+        options = {"transform": Waveform(window_s=15.0), **options}
+        super().__init__(names, folder, root, **options)
+
+
+NAMED = {
+    "gtzan": GTZANDataModule,
+    "gtzan_excerpts": GTZANDataModule,
+    "fsdd": DigitsDataModule,
+    "edm": EDMDataModule,
+}
+
+
+def _source(study: Study, space: Workspace, sound: bool) -> tuple[tuple[str, ...], str]:
+    """Return the corpora that a study works on, and the split that it takes of them."""
+    if space.corpus:  # a folder of one's own: nobody published lists for it
+        return (space.corpus,), "group"
+    if config.profile(space.profile).demo:  # rendered corpora know their groups
+        return study.demo, "group"
+    if not study.ready or space.profile != "real":  # the paper's windows differ from ready ones
+        return study.real, study.split
+    if sound:  # the clips that are heard stand where their spectrograms stand
+        return study.real, "excerpts-0"
+    return (study.ready,), "fold-0"

@@ -1,0 +1,133 @@
+"""GTZAN: its layouts on disk, its parquet copy, and its published lists of a split."""
+
+import re
+import shutil
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet as pq
+
+from musiclatent.data import splits
+from musiclatent.data.folders import file_table, walk
+from musiclatent.errors import CorpusError, one_line
+
+_NAMES = "blues classical country disco hiphop jazz metal pop reggae rock"
+GENRES = tuple(_NAMES.split())
+LAYOUTS = (
+    "gtzan/genres",  # the classic one
+    "gtzan/Data/genres_original",  # Kaggle's
+    "gtzan/genres_original",
+    "Data/genres_original",
+)
+_CLIP = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}\.(wav|au|mp3|flac|ogg)")
+
+
+def index(root: Path, work: Path | None) -> pd.DataFrame:
+    """Index GTZAN's clips by genre and stem; of two files with one stem the first counts."""
+    paths = _clips(root) or (_clips(work) if work else []) or _from_parquet(root, work)
+    items = file_table(paths, [path.stem for path in paths])
+    items["label"] = [path.parent.name for path in paths]
+    twice = items["item_id"].duplicated()
+    items["reason"] = items["reason"].mask(twice, "a second file of the same clip; keep one")
+    return items
+
+
+def _clips(root: Path) -> list[Path]:
+    """GTZAN's clips in the layout under `root` that holds most of them; wav first."""
+    found = []
+    for layout in LAYOUTS:
+        clips = [path for genre in GENRES for path in walk(root / layout / genre)]
+        found = max(found, clips, key=len)
+    return sorted(found, key=lambda p: (p.parent.name, p.stem, p.suffix.lower() != ".wav", p.name))
+
+
+def _from_parquet(root: Path, work: Path | None) -> list[Path]:
+    """Unpack the Hugging Face copy, once, beside its shards or else into the folder `work`."""
+    shards = sorted((root / "gtzan").rglob("*.parquet"))
+    if not shards:
+        raise CorpusError(
+            f"{str(root / 'gtzan')!r}: there is no genres/<genre>/*.wav, Kaggle's "
+            "Data/genres_original or parquet copy in it; run `musiclatent data fetch gtzan`"
+        )
+    if work is None:
+        return []
+    problem = None
+    for base in (root, work):  # the root may be read-only
+        try:
+            _extract(shards, base / LAYOUTS[0])
+            return _clips(base)
+        except OSError as error:
+            problem = error
+    raise CorpusError(
+        f"{str(root / 'gtzan')!r}: its clips cannot be unpacked ({problem.strerror}); free space "
+        "or give permission to write there"
+    ) from problem
+
+
+def _extract(shards: list[Path], target: Path) -> None:
+    """Write the clips in parquet shards to target/genre/name, all of them or none."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        for shard in shards:
+            _unpack(shard, part)
+        if target.is_dir():
+            target.rmdir()  # empty, or there would be clips and nothing to unpack
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _unpack(shard: Path, part: Path) -> None:
+    """Write the clips in one shard, a few at a time."""
+    try:
+        for batch in pq.ParquetFile(shard).iter_batches(8, columns=["audio"]):
+            for clip in batch.column("audio").to_pylist():
+                _place(clip, part)
+    except (pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise CorpusError(
+            f"{str(shard)!r}: it is no whole parquet copy of GTZAN ({one_line(error)}); "
+            "delete it and run `musiclatent data fetch gtzan`"
+        ) from error
+
+
+def _place(clip: dict, part: Path) -> None:
+    """Write one clip; only a name that a GTZAN clip can have is used, so nothing lands outside."""
+    name = PurePosixPath(clip["path"] or "").name
+    match = _CLIP.fullmatch(name)
+    if not match:
+        raise ValueError(f"{clip['path']!r} is no name of a GTZAN clip")
+    folder = part / match[1]
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(clip["bytes"])
+
+
+def published_split(items: pd.DataFrame, root: Path, work: Path | None, *, kind: str) -> pd.Series:
+    """Split GTZAN by the lists of one kind: filtered or stratified."""
+    folder = root / "gtzan" / "splits"
+    short = {"train": "train", "validation": "valid", "test": "test"}
+    lists = {split: folder / f"{name}_{kind}.txt" for split, name in short.items()}
+    for path in lists.values():
+        if not path.is_file():
+            raise CorpusError(
+                f"{str(path)!r}: the list of this split is missing; put it there (data/README.md "
+                "says where from) or use split='group'"
+            )
+    return splits.by_lists(items, lists)
+
+
+SOURCE = "datasets/confit/gtzan-parquet"
+_LISTS = (
+    "https://raw.githubusercontent.com/coreyker/dnn-mgr/"
+    "bdad579ea6cb37b665ea6019fe1026a6ce20cbc7/gtzan"
+)
+_LIST_SHA256 = {
+    "train_filtered": "2b04966cef1486f1a7767b74271533fa23e220388db804a1937835e1fc4fa3fa",
+    "valid_filtered": "f8fbee7c52397a0e0f3a91dc54fedecb2e27f5bdc9a9daeab8cb10d077e26956",
+    "test_filtered": "09cafa6a89ce0a27f30ed250d56ecb4d03c22fffb5a693f96c7ae655ee02ac72",
+    "train_stratified": "e4d9be9546793e222b4d7915db0af8fb9683d980b10ac4f915453e62333c2368",
+    "valid_stratified": "60e0fd1ce2a16df77fae312b64153fd717716387094203e504e83bfd472b2a6c",
+    "test_stratified": "8fe4c4d159c61bebf64470b178d094773a051c67d675f1f61abc7957758e6821",
+}

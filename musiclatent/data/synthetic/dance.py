@@ -1,0 +1,250 @@
+"""Long dance tracks of several sections, with silences, in several versions of each tune.
+
+A tune is a key, a chord sequence and a melody; a version sets it with other instruments, drums,
+lengths of sections, and a tempo up to 3 % away.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from musiclatent.config import SR, DemoSize
+from musiclatent.data.synthetic import instruments, score
+from musiclatent.data.synthetic.club_styles import DANCES
+from musiclatent.data.synthetic.styles import Style
+
+# Section, its share of the track, and who plays in it.
+FORM = (
+    ("intro", 3, ("kick", "hat", "open")),
+    ("build", 3, ("hat", "open", "comp", "lead", "rise")),
+    ("drop", 5, ("kick", "snare", "hat", "open", "bass", "comp", "lead")),
+    ("break", 4, ("comp", "lead")),
+    ("silence", 0, ()),  # one bar
+    ("drop", 5, ("kick", "snare", "hat", "open", "bass", "comp", "lead")),
+    ("outro", 3, ("kick", "hat", "bass")),
+)
+LEVELS = {
+    "kick": 1.0,
+    "snare": 0.6,
+    "hat": 0.35,
+    "open": 0.35,
+    "bass": 0.6,
+    "comp": 0.6,
+    "lead": 0.4,
+}
+PANS = {"hat": 0.3, "open": -0.3, "comp": -0.4, "lead": 0.3}  # from -1, left, to 1, right
+
+
+@dataclass(frozen=True)
+class Track:
+    """One version of a tune: all that is needed to render it, and its row of the index.
+
+    Parameters
+    ----------
+    tune, version
+        Numbers of the tune and of its version.
+    style, tempo, key, mode, brightness, level_db
+        Factors, as in `music.Clip`; key and mode are the tune's.
+    lead, comp, bass, kit
+        Instruments.
+    seconds
+        Length.
+    seed
+        Seed of the corpus.
+    """
+
+    tune: int
+    version: int
+    style: str
+    tempo: float
+    key: str
+    mode: str
+    brightness: float
+    level_db: float
+    lead: str
+    comp: str
+    bass: str
+    kit: str
+    seconds: float
+    seed: int
+
+    @property
+    def item_id(self) -> str:
+        """Name by tune and version."""
+        return f"tune{self.tune:02d}.version{self.version}"
+
+    @property
+    def file(self) -> str:
+        """File name."""
+        return f"{self.item_id}.flac"
+
+    @property
+    def grid(self) -> score.Grid:
+        """Where the beats lie."""
+        return score.Grid(self.tempo)
+
+    def rng(self, use: int, *, own: bool = True) -> np.random.Generator:
+        """Random numbers for one use, the version's own or those of the tune."""
+        return _rng(self.seed, self.tune, self.version if own else -1, use)
+
+    def form(self) -> list[tuple[str, int, tuple[str, ...]]]:
+        """Sections as (name, bars, players); at least a second is left for the last silence."""
+        bars = int((self.seconds - 1.0) / self.grid.bar_s) - 1
+        vary = self.rng(1).uniform(0.8, 1.25, len(FORM))
+        shares = np.array([share for _, share, _ in FORM]) * vary
+        edges = np.rint(np.cumsum(shares) / shares.sum() * bars).astype(int)
+        lengths = np.diff(edges, prepend=0)
+        return [
+            (name, int(length) if share else 1, players)
+            for (name, share, players), length in zip(FORM, lengths, strict=True)
+        ]
+
+    def sections(self) -> list[dict]:
+        """Sections as name, start_s and end_s; together they cover the track."""
+        bars = np.cumsum([0] + [length for _, length, _ in self.form()])
+        edges_s = [*(round(float(bar) * self.grid.bar_s, 6) for bar in bars), self.seconds]
+        names = [*(name for name, _, _ in self.form()), "silence"]
+        return [
+            {"name": name, "start_s": start_s, "end_s": end_s}
+            for name, start_s, end_s in zip(names, edges_s[:-1], edges_s[1:], strict=True)
+        ]
+
+    def row(self) -> dict:
+        """Row of the index: every factor as a column; the sections are a json string."""
+        return {
+            "item_id": self.item_id,
+            "label": self.style,
+            "group": f"tune{self.tune:02d}",
+            "seconds": self.seconds,
+            "tune": self.tune,
+            "version": self.version,
+            "style": self.style,
+            "tempo": self.tempo,
+            "key": self.key,
+            "mode": self.mode,
+            "instruments": ",".join((self.lead, self.comp, self.bass, self.kit)),
+            "brightness": self.brightness,
+            "level_db": self.level_db,
+            "beat_times": self.grid.beat_times(self.seconds),
+            "sections": json.dumps(self.sections()),
+        }
+
+    def synthesise(self) -> tuple[np.ndarray, int]:
+        """Render the track: float32 (2, N) and its rate."""
+        style, rng = DANCES[self.style], self.rng(2)
+        n = round(self.seconds * SR)
+        mix = np.zeros((2, n), np.float32)
+        duck = _duck(self, n)
+        for player, layer in _compose(self, style, rng).items():
+            y = score.sound(layer, n, rng) * (1 if player in ("kick", "snare") else duck)
+            pan = PANS.get(player, 0.0)
+            mix += np.array([[1 - pan], [1 + pan]], np.float32) * y
+        mix += _rise(self, n, rng)
+        for side in mix:
+            wet = instruments.room(side, style.reverb_s, rng)
+            side[:] = instruments.tone(side + style.wet * wet, self.brightness)
+        return instruments.master(mix, self.level_db) * _sounding(self, n), SR
+
+
+def plan(size: DemoSize, seed: int) -> list[Track]:
+    """Draw the factors of every track; a track's own do not depend on how many there are."""
+    return [
+        _draw(tune, version, size.track_s, seed)
+        for tune in range(size.tunes)
+        for version in range(size.versions)
+    ]
+
+
+def _rng(seed: int, tune: int, version: int, use: int) -> np.random.Generator:
+    """Random numbers for one use; version -1 stands for the tune."""
+    return np.random.default_rng((seed, 2, tune, version + 1, use))
+
+
+def _draw(tune: int, version: int, seconds: float, seed: int) -> Track:
+    """Draw one version of a tune; tempo, key and mode come from the tune."""
+    name = list(DANCES)[(tune + version) % len(DANCES)]
+    style = DANCES[name]
+    rng, own = _rng(seed, tune, -1, 0), _rng(seed, tune, version, 0)
+    return Track(
+        tune=tune,
+        version=version,
+        style=name,
+        tempo=round(rng.uniform(*style.tempo) * own.uniform(0.97, 1.03), 2),
+        key=str(rng.choice(score.KEYS)),
+        mode="minor" if rng.random() < style.minor else "major",
+        brightness=round(own.uniform(*style.brightness), 3),
+        level_db=round(own.uniform(-20.0, -15.0), 2),
+        lead=str(own.choice(style.leads)),
+        comp=str(own.choice(style.comps)),
+        bass=str(own.choice(style.basses)),
+        kit=str(own.choice(style.kits)),
+        seconds=seconds,
+        seed=seed,
+    )
+
+
+def _compose(track: Track, style: Style, rng: np.random.Generator) -> dict[str, score.Layer]:
+    """Write the parts; chords and melody are drawn from the tune alone."""
+    tune, grid, key = track.rng(1, own=False), track.grid, (score.KEYS.index(track.key), track.mode)
+    chords = style.progressions[tune.integers(len(style.progressions))]
+    motifs = score.tune(style.lead, chords, tune)
+    players = [playing for _, length, playing in track.form() for _ in range(length)]
+    bars = {name: [bar for bar, who in enumerate(players) if name in who] for name in LEVELS}
+
+    def part(name: str) -> list[str]:
+        """Patterns bar by bar, empty where the player rests."""
+        patterns = score.choose(getattr(style, name), len(players), rng)
+        return [pattern if bar in bars[name] else "" for bar, pattern in enumerate(patterns)]
+
+    notes = {
+        "lead": score.lead(motifs, bars["lead"], key, grid, rng),
+        "comp": score.comp(part("comp"), chords, key, grid, rng, gate=style.gate),
+        "bass": score.bass(part("bass"), chords, key, grid, rng),
+    }
+    drums = {drum: score.drums(part(drum), grid, rng) for drum in ("kick", "snare", "hat", "open")}
+    named = {"lead": track.lead, "comp": track.comp, "bass": track.bass}
+    named |= {drum: f"{track.kit}/{drum}" for drum in drums}
+    return {
+        name: score.Layer(named[name], part_notes, LEVELS[name])
+        for name, part_notes in (notes | drums).items()
+    }
+
+
+def _duck(track: Track, n: int) -> np.ndarray:
+    """Level of what the bass drum pushes aside: low on each beat where it plays, else 1."""
+    gain = np.ones(n, np.float32)
+    since_s = (np.arange(n) / SR) % (60 / track.tempo)
+    dip = (1 - 0.7 * np.exp(-since_s / 0.1)).astype(np.float32)
+    for part in _parts(track, n, "kick"):
+        gain[part] = dip[part]
+    return gain
+
+
+def _rise(track: Track, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise that grows through each build, alike on both sides."""
+    y = np.zeros(n, np.float32)
+    for part in _parts(track, n, "rise"):
+        length = part.stop - part.start
+        noise = rng.standard_normal(length, dtype=np.float32)
+        y[part] = 0.08 * noise * np.linspace(0, 1, length, dtype=np.float32) ** 2
+    return y
+
+
+def _sounding(track: Track, n: int) -> np.ndarray:
+    """Level that is exactly 0 in the silences, closing within 20 ms before each."""
+    gain, fade = np.ones(n, np.float32), round(0.02 * SR)
+    for part in _parts(track, n, None):
+        gain[part] = 0
+        gain[part.start - fade : part.start] = np.linspace(1, 0, fade, dtype=np.float32)
+    return gain
+
+
+def _parts(track: Track, n: int, player: str | None) -> list[slice]:
+    """Find the samples of the sections in which one plays; None asks for the silences."""
+    players = {name: who for name, _, who in FORM}
+    return [
+        slice(round(section["start_s"] * SR), min(round(section["end_s"] * SR), n))
+        for section in track.sections()
+        if (player in players[section["name"]] if player else section["name"] == "silence")
+    ]

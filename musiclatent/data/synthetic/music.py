@@ -1,0 +1,211 @@
+"""Music of ten styles whose factors are known, with planted repetitions and two outliers."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from musiclatent.config import SR, DemoSize
+from musiclatent.data.synthetic import instruments, score
+from musiclatent.data.synthetic.styles import STYLES, Style
+
+MARGIN_S = 0.4  # rendered beyond the clip, so that an offset copy can be cut from the same sound
+SOFTEST_DB = -26.0  # RMS in dBFS below which no clip falls
+OUTLIERS = {"ambient": 40.0, "techno": 300.0}  # beats per minute, far outside every style
+COPIES = ("exact", "gain", "codec", "offset")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip and its factors: all that is needed to render it, and its row of the index.
+
+    Parameters
+    ----------
+    item_id
+        Name of the clip and of its file.
+    style, tempo, key, mode, brightness, level_db
+        Factors: style, bpm, tonic, major or minor, filter setting in [0, 1], RMS in dBFS.
+    lead, comp, bass, kit
+        Instruments.
+    lead_in
+        Share of the first bar that lies before the clip.
+    seconds
+        Length.
+    rng_key
+        What its random numbers are drawn from.
+    outlier
+        Whether the tempo is extreme on purpose.
+    copy_of, copy_kind, gain_db, offset
+        Of a planted repetition: its original, kind, gain and shift in samples.
+    """
+
+    item_id: str
+    style: str
+    tempo: float
+    key: str
+    mode: str
+    brightness: float
+    level_db: float
+    lead: str
+    comp: str
+    bass: str
+    kit: str
+    lead_in: float
+    seconds: float
+    rng_key: tuple[int, ...]
+    outlier: bool = False
+    copy_of: str = ""
+    copy_kind: str = ""
+    gain_db: float = 0.0
+    offset: int = 0
+
+    @property
+    def file(self) -> str:
+        """File name; a codec copy is an mp3."""
+        return self.item_id + (".mp3" if self.copy_kind == "codec" else ".wav")
+
+    @property
+    def grid(self) -> score.Grid:
+        """Where its beats lie, on the original's clock."""
+        style = STYLES[self.style]
+        start_s = -self.lead_in * 60 * style.beats / self.tempo
+        return score.Grid(self.tempo, style.beats, start_s, style.swing, style.loose_s)
+
+    def row(self) -> dict:
+        """Row of the index: every factor as a column."""
+        shift_s = self.offset / SR
+        beats = self.grid.beat_times(self.seconds + shift_s)
+        return {
+            "item_id": self.item_id,
+            "label": self.style,
+            "group": self.copy_of or self.item_id,
+            "seconds": self.seconds,
+            "style": self.style,
+            "tempo": self.tempo,
+            "key": self.key,
+            "mode": self.mode,
+            "instruments": ",".join(filter(None, (self.lead, self.comp, self.bass, self.kit))),
+            "brightness": self.brightness,
+            "level_db": self.level_db + self.gain_db,
+            "beat_times": [round(t - shift_s, 6) for t in beats if t >= shift_s],
+            "outlier": self.outlier,
+            "copy_of": self.copy_of,
+            "copy_kind": self.copy_kind,
+            "gain_db": self.gain_db,
+            "offset_s": shift_s,
+        }
+
+    def synthesise(self) -> tuple[np.ndarray, int]:
+        """Render the clip: float32 (N,) and its rate."""
+        y = _render(self) * 10 ** (self.gain_db / 20)
+        n = round(self.seconds * SR)
+        return y[self.offset : self.offset + n].astype(np.float32), SR
+
+
+def plan(size: DemoSize, seed: int) -> list[Clip]:
+    """Draw the factors of every clip; a clip's own do not depend on how many there are."""
+    clips = [
+        _draw(style, number, size.clip_s, seed)
+        for style in STYLES
+        for number in range(size.clips_per_style)
+    ]
+    outliers = [_outlier(style, tempo, size.clip_s, seed) for style, tempo in OUTLIERS.items()]
+    copies = [_copy(clips, kind, number, seed) for kind in COPIES for number in range(size.repeats)]
+    return clips + outliers + copies
+
+
+def _draw(name: str, number: int, seconds: float, seed: int) -> Clip:
+    """Draw the factors of one clip of a style."""
+    style, rng_key = STYLES[name], (seed, 0, list(STYLES).index(name), number)
+    rng = np.random.default_rng((*rng_key, 0))
+    return Clip(
+        item_id=f"{name}.{number:05d}",
+        style=name,
+        tempo=round(rng.uniform(*style.tempo), 2),
+        key=str(rng.choice(score.KEYS)),
+        mode="minor" if rng.random() < style.minor else "major",
+        brightness=round(rng.uniform(*style.brightness), 3),
+        level_db=round(rng.uniform(-24.0, -14.5), 2),
+        lead=str(rng.choice(style.leads)),
+        comp=str(rng.choice(style.comps)),
+        bass=str(rng.choice(style.basses)),
+        kit=str(rng.choice(style.kits)) if style.kits else "",
+        lead_in=rng.uniform(0, 1),
+        seconds=seconds,
+        rng_key=(*rng_key, 1),
+    )
+
+
+def _outlier(style: str, tempo: float, seconds: float, seed: int) -> Clip:
+    """Draw a clip of extreme tempo; its number lies beyond those of ordinary clips."""
+    clip = _draw(style, 99_999, seconds, seed)
+    return replace(clip, item_id=f"{style}.outlier", tempo=tempo, outlier=True)
+
+
+def _copy(clips: list[Clip], kind: str, number: int, seed: int) -> Clip:
+    """Plan a repetition; the originals go round the styles, so that each is copied once at most.
+
+    A quiet original is made louder and a loud one softer, within its headroom.
+    """
+    code = COPIES.index(kind)
+    rng = np.random.default_rng((seed, 0, len(STYLES) + code, number, 0))
+    place = code + len(COPIES) * number
+    per_style = len(clips) // len(STYLES)
+    clip = clips[place % len(STYLES) * per_style + place // len(STYLES) % per_style]
+    up_db = min(12.0, -instruments.CREST_DB - clip.level_db)
+    down_db = min(12.0, clip.level_db - SOFTEST_DB)
+    gain_db = rng.uniform(3.0, up_db) if up_db > 4.0 else -rng.uniform(3.0, down_db)
+    offset = int(rng.integers(round(0.005 * SR) + 1, round(0.4 * SR)))
+    return replace(
+        clip,
+        item_id=f"{clip.style}.{kind}{number}",
+        copy_of=clip.item_id,
+        copy_kind=kind,
+        gain_db=round(gain_db, 2) if kind == "gain" else 0.0,
+        offset=offset + (offset % 512 == 0) if kind == "offset" else 0,
+    )
+
+
+def _render(clip: Clip) -> np.ndarray:
+    """Render the clip and the margin after it."""
+    style, rng = STYLES[clip.style], np.random.default_rng(clip.rng_key)
+    n = round((clip.seconds + MARGIN_S) * SR)
+    dry, send = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    for layer in _compose(clip, style, rng):
+        y = score.sound(layer, n, rng)
+        dry += y
+        send += layer.send * y
+    y = dry + style.wet * instruments.room(send, style.reverb_s, rng)
+    y = instruments.tone(y, clip.brightness)
+    y += 1e-3 * y.std() * rng.standard_normal(n, dtype=np.float32)  # a recording's hiss, -60 dB
+    return instruments.master(y, clip.level_db)
+
+
+def _compose(clip: Clip, style: Style, rng: np.random.Generator) -> list[score.Layer]:
+    """Write the parts of the players."""
+    grid, key = clip.grid, (score.KEYS.index(clip.key), clip.mode)
+    bars = grid.bars(clip.seconds + MARGIN_S)
+    chords = style.progressions[rng.integers(len(style.progressions))]
+    motifs = score.tune(style.lead, chords, rng)
+    playing = [bar for bar in range(bars) if bar % 16 < 8 or bar % 16 >= 12]
+    comp, bass = score.choose(style.comp, bars, rng), score.choose(style.bass, bars, rng)
+    layers = [
+        score.Layer(clip.lead, score.lead(motifs, playing, key, grid, rng), 0.5, 1.0),
+        score.Layer(clip.comp, score.comp(comp, chords, key, grid, rng, gate=style.gate), 0.5, 1.0),
+        score.Layer(clip.bass, score.bass(bass, chords, key, grid, rng), 0.6, 0.1),
+    ]
+    return layers + _drums(clip, style, bars, rng)
+
+
+def _drums(clip: Clip, style: Style, bars: int, rng: np.random.Generator) -> list[score.Layer]:
+    """Write the parts of the drums."""
+    levels = {"kick": 0.9, "snare": 0.6, "hat": 0.35, "open": 0.3}
+    return [
+        score.Layer(
+            f"{clip.kit}/{drum}",
+            score.drums(score.choose(getattr(style, drum), bars, rng), clip.grid, rng),
+            level * style.drums,
+            0.1 if drum == "kick" else 0.5,
+        )
+        for drum, level in levels.items()
+        if getattr(style, drum)
+    ]

@@ -1,0 +1,374 @@
+"""One html page in which a click on a point plays exactly that segment."""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import librosa
+import matplotlib.image
+import numpy as np
+import pandas as pd
+
+from musiclatent import audio
+from musiclatent.analysis import neighbours
+from musiclatent.display import map_html, style
+from musiclatent.display.map_html import LIMIT_MB, Sounds
+from musiclatent.files import progress, write_file
+
+COLUMNS = ("title", "start_s", "end_s")
+SCRIPT = Path(__file__).with_name("explorer.js")
+SOUND = 1  # raised by hand where the mp3 of the same segment becomes another
+NEAR = 8  # neighbours that are listed
+FEW = 20  # whole numbers with no more values than these are labels, such as clusters
+_MOUNT = """const near = new Int32Array(bytes(text("near")).buffer);
+const points = new Float32Array(bytes(text("points")).buffer);
+const host = { points, near: near.length ? near : null, table, sound, picture, on: {} };
+document.body.explorer = mount(document.body, host);"""
+
+
+def render_page(
+    points: np.ndarray,
+    table: pd.DataFrame,
+    sounds: Sounds | None,
+    title: str,
+    *,
+    columns: Sequence[str] = ("label",),
+    near: np.ndarray | None = None,
+    beside: dict | None = None,
+    limit_mb: float = LIMIT_MB,
+) -> str:
+    """Make the page, as ASCII html.
+
+    Parameters
+    ----------
+    points
+        (B, 2) coordinates, any finite numbers; both axes are drawn to the same scale.
+    table
+        B rows, one a point: title, start_s, end_s in seconds, and what can colour the points.
+    sounds
+        The mp3 of each segment: B of them, or a function that makes the one of a row number; None
+        where they stand beside the page.
+    title
+        Heading of the page; plain text.
+    columns
+        Names of columns of `table` that can colour; those that are not there are left out, and
+        what has no value is grey.
+    near
+        (B, k) rows of the neighbours of each row, the nearest first, see `nearby`; None takes
+        those on the plane.
+    beside
+        ``folder`` and ``files`` of sounds beside the page.
+    limit_mb
+        Largest page in millions of bytes.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a column is missing, a number is not finite, a segment has no sound or
+        the page would pass the limit.
+    """
+    points, near = validate(points, table, sounds, near)
+    shown = describe_table(table, title, columns) | (beside or {})
+    script, room = SCRIPT.read_text("utf-8"), limit_mb * 1e6 - _size_without_sound(shown, near)
+    sound = {"offsets": "", "sound": ""}
+    if sounds is not None:
+        sound = map_html.joined(sounds, len(points), room, limit_mb)
+    parts = {"points": map_html.as_base64(points), "near": map_html.as_base64(near)}
+    return map_html.html(script, shown, parts | sound, _MOUNT)
+
+
+def write_page(
+    path: str | Path,
+    points: np.ndarray,
+    table: pd.DataFrame,
+    sounds: Sounds,
+    title: str,
+    **more: Any,
+) -> Path:
+    """Write the page to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The html file; its folder is made.
+    points, table, sounds, title, more
+        As in `page`.
+
+    Raises
+    ------
+    ValueError
+        As `page`.
+    """
+    return write_file(Path(path), render_page(points, table, sounds, title, **more))
+
+
+def write_page_of_items(
+    path: str | Path,
+    points: np.ndarray,
+    items: pd.DataFrame,
+    sr: int,
+    title: str,
+    *,
+    near: np.ndarray | None = None,
+    columns: Sequence[str] = ("label",),
+    folder: Path | None = None,
+    limit_mb: float = LIMIT_MB,
+) -> Path:
+    """Write the page of a latents folder's windows; sound that does not fit in stands beside it.
+
+    Parameters
+    ----------
+    path
+        The html file. Beside it, where the page would pass the limit, a folder of its name with
+        ``_sound``: an mp3 and a picture a segment. A run that was killed goes on there.
+    points
+        (B, 2) projection of the latents.
+    items
+        B rows: item_id, path, start_s, end_s, and what can colour the points.
+    sr
+        Sample rate in Hz of the sound.
+    title
+        Heading of the page.
+    near, columns, limit_mb
+        As in `page`.
+    folder
+        Where a map keeps its segments (``sounds``), so that they are not cut again.
+
+    Raises
+    ------
+    AudioError
+        If a file cannot be read any more.
+    """
+    path, table = Path(path), titled(items)
+    points, near = validate(points, table, None, near)
+    more = {"columns": columns, "near": near, "limit_mb": limit_mb}
+    size = 1.03 * 4 / 3 * estimate_bytes(items, sr)
+    if size + _size_without_sound(describe_table(table, title, columns), near) < limit_mb * 1e6:
+        sounds = segments(items, sr, folder / "sounds" if folder else None)
+        return write_page(path, points, table, sounds, title, **more)
+    place = path.with_name(f"{path.stem}_sound")
+    sound = keep_segments(items, sr, place, pictures=True)
+    files = [sound(i).stem for i in progress(range(len(items)), "sound", "segment", delay=2)]
+    beside = {"folder": quote(place.name), "files": files}
+    write_page(path, points, table, None, title, beside=beside, **more)
+    _clear(place, set(files))
+    return path
+
+
+def _clear(folder: Path, names: set[str]) -> None:
+    """Remove the sounds of an earlier page, once the new one stands; nothing else."""
+    for old in folder.iterdir():
+        if re.fullmatch(r"[0-9a-f]{20}\.(mp3|png)", old.name) and old.stem not in names:
+            old.unlink()
+
+
+def titled(items: pd.DataFrame) -> pd.DataFrame:
+    """Take item_id as the title of rows that have none."""
+    return items if "title" in items else items.assign(title=items["item_id"])
+
+
+def neighbours_of_rows(z: np.ndarray, k: int = NEAR) -> np.ndarray:
+    """Find the neighbours of every row among the others.
+
+    Parameters
+    ----------
+    z
+        Latents (B, D).
+    k
+        How many; fewer where there are not as many others.
+
+    Returns
+    -------
+    ndarray
+        (B, min(k, B - 1)) int32, the nearest first.
+    """
+    rows = neighbours.nearest(z, z, k + 1)[1]
+    own = rows == np.arange(len(rows))[:, None]
+    own[~own.any(axis=1), -1] = True  # copies crowd a row out of its own list
+    return rows[~own].reshape(len(rows), -1).astype("<i4")
+
+
+def segment(row: pd.Series, sr: int) -> bytes:
+    """Cut one segment out of its file and compress it to mp3, silence too.
+
+    Parameters
+    ----------
+    row
+        path, start_s and end_s in seconds.
+    sr
+        Sample rate in Hz to read at, such as the model's.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read there.
+    """
+    return audio.to_mp3(_cut(row, sr), sr)
+
+
+def keep_segments(
+    items: pd.DataFrame, sr: int, folder: Path, *, pictures: bool = False
+) -> Callable[[int], Path]:
+    """Cut segments once and keep them as files.
+
+    Parameters
+    ----------
+    items
+        path, start_s, end_s.
+    sr
+        As in `segment`.
+    folder
+        Where the files stand; their names say what they hold.
+    pictures
+        Whether a spectrogram (png) goes beside each.
+
+    Returns
+    -------
+    Callable
+        Row number -> mp3 file.
+    """
+
+    def sound(i: int) -> Path:
+        row = items.iloc[i]
+        path = folder / f"{_name(row, sr)}.mp3"
+        picture = path.with_suffix(".png")
+        if not path.exists() or (pictures and not picture.exists()):
+            y = _cut(row, sr)
+            if pictures:
+                write_file(picture, _picture(y, sr))
+            write_file(path, audio.to_mp3(y, sr))
+        return path
+
+    return sound
+
+
+def segments(items: pd.DataFrame, sr: int, folder: Path | None = None) -> list[bytes]:
+    """Cut and compress the segment of every row, or read those kept in a folder; see `segment`."""
+    bar = progress(range(len(items)), "sound", "segment", delay=2)
+    if folder is None:
+        return [segment(items.iloc[i], sr) for i in bar]
+    sound = keep_segments(items, sr, folder)
+    return [sound(i).read_bytes() for i in bar]
+
+
+def estimate_bytes(items: pd.DataFrame, sr: int) -> float:
+    """Estimate the size of all segments as mp3 from the longest."""
+    lengths = (items["end_s"] - items["start_s"]).to_numpy(float)
+    longest = int(lengths.argmax())
+    return len(segment(items.iloc[longest], sr)) * lengths.sum() / max(lengths[longest], 1e-9)
+
+
+def validate(
+    points: np.ndarray, table: pd.DataFrame, sounds: Sounds | None, near: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points as float32 and neighbours as int32, once everything fits together.
+
+    Raises
+    ------
+    ValueError
+        As `page`.
+    """
+    points = np.asarray(points, "<f4")
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise ValueError(f"points have shape {points.shape}; give (B, 2) with at least one row")
+    sizes = {"points": len(points), "rows of the table": len(table)}
+    if sounds is not None and not callable(sounds):
+        sizes["sounds"] = len(sounds)
+    if len(set(sizes.values())) > 1:
+        counted = ", ".join(f"{n} {name}" for name, n in sizes.items())
+        raise ValueError(f"{counted}: each point needs one row and one sound")
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise ValueError(f"the table has no column {', '.join(missing)}; it needs {COLUMNS}")
+    _refuse(~np.isfinite(points).all(axis=1), "has coordinates that are NaN or infinite")
+    times = table[["start_s", "end_s"]].to_numpy(float)
+    _refuse(~np.isfinite(times).all(axis=1), "has a time that is NaN or infinite")
+    _refuse(times[:, 0] > times[:, 1], "ends before it starts")
+    near = np.zeros((len(points), 0), "<i4") if near is None else np.asarray(near, "<i4")
+    if near.ndim != 2 or len(near) != len(points):
+        raise ValueError(f"neighbours have shape {near.shape}; give one row a point")
+    _refuse(((near < 0) | (near >= len(points))).any(axis=1), "has a neighbour that is no row")
+    return points, near
+
+
+def describe_table(table: pd.DataFrame, title: str, columns: Sequence[str] = ("label",)) -> dict:
+    """Arrange what the browser shows; titles may hold anything."""
+    return {
+        "title": plain_text(title),
+        "about": f"{len(table):,} segment{'s' * (len(table) != 1)}",
+        "colors": list(style.PALETTE.as_hex()),
+        "ramp": list(style.RAMP.as_hex()),
+        "columns": [_column(name, table[name]) for name in columns if name in table],
+        "titles": [plain_text(name) for name in table["title"]],
+        "start_s": table["start_s"].astype(float).round(3).tolist(),
+        "end_s": table["end_s"].astype(float).round(3).tolist(),
+    }
+
+
+def plain_text(text: object) -> str:
+    """Write text that every browser can be sent: half a surrogate pair becomes U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", str(text))
+
+
+def _size_without_sound(shown: dict, near: np.ndarray) -> float:
+    """Bytes of a page: table, script, frame; points, neighbours and offsets as base64."""
+    numbers = near.nbytes + 12 * len(near)
+    return len(map_html.inline_json(shown)) + SCRIPT.stat().st_size + 5_000 + 4 / 3 * numbers
+
+
+def _column(name: str, column: pd.Series) -> dict:
+    """Numbers as values, all else as labels with a code each; -1 where there is none."""
+    if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
+        x = column.to_numpy(float)
+        found = np.unique(x[np.isfinite(x)])
+        if len(found) > FEW or (found % 1).any():
+            values = [float(f"{v:.5g}") if np.isfinite(v) else None for v in x]
+            return {"name": name, "values": values}
+        codes = np.where(np.isfinite(x), np.searchsorted(found, x), -1)
+        return {"name": name, "labels": [f"{v:.0f}" for v in found], "codes": codes.tolist()}
+    label = pd.Categorical(column.where(column.astype(str) != ""))
+    labels = [plain_text(label) for label in label.categories]
+    return {"name": name, "labels": labels, "codes": label.codes.tolist()}
+
+
+def _refuse(bad: np.ndarray, what: str) -> None:
+    """Raise if any row is bad, naming the first."""
+    if bad.any():
+        raise ValueError(f"row {int(bad.argmax())} {what} ({int(bad.sum())} rows in all); drop it")
+
+
+def _cut(row: pd.Series, sr: int) -> np.ndarray:
+    """Read the samples of a segment."""
+    length = row["end_s"] - row["start_s"]
+    return audio.read(row["path"], sr, start_s=row["start_s"], duration_s=length)[0]
+
+
+def _name(row: pd.Series, sr: int) -> str:
+    """Name a segment by what it holds: another file at the same path is another name."""
+    stat = Path(row["path"]).stat()
+    what = (
+        SOUND,
+        str(row["path"]),
+        stat.st_size,
+        stat.st_mtime_ns,
+        row["start_s"],
+        row["end_s"],
+        sr,
+    )
+    return hashlib.sha256(repr(what).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def _picture(y: np.ndarray, sr: int) -> bytes:
+    """Draw a spectrogram as png, for a page that cannot read its sound."""
+    power = librosa.feature.melspectrogram(y=y, sr=sr, n_fft=1024, n_mels=96)
+    decibels = librosa.power_to_db(power, ref=max(power.max(), 1e-9), top_db=70)
+    step = -(-decibels.shape[1] // 400)
+    buffer = io.BytesIO()
+    draw = partial(matplotlib.image.imsave, cmap="magma", origin="lower", vmin=-70, vmax=0)
+    draw(buffer, decibels[:, ::step], format="png")
+    return buffer.getvalue()

@@ -1,0 +1,98 @@
+"""Decode latents and play them: written as sound and picture, or asked for by sliders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from IPython.display import HTML
+
+from musiclatent import audio
+from musiclatent.audio.windows import Transform
+from musiclatent.display import sounds, style
+from musiclatent.display.sounds import gallery, players
+from musiclatent.latents import decode, generation
+from musiclatent.training.run_folder import Run
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Plays latents of one trained experiment.
+
+    Parameters
+    ----------
+    run
+        The trained experiment.
+    transform
+        What its study's models take, which knows the way back to sound.
+    """
+
+    run: Run
+    transform: Transform
+
+    @property
+    def sr(self) -> int:
+        """Sample rate of the sound in Hz."""
+        return self.transform.sr
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Return the sound (B, N) of latents `z` (B, K, T)."""
+        x_hat = decode.decode(self.run, z, z.shape[1:])
+        return self.transform.sound(x_hat[..., : self.transform.shape[-1]])
+
+    def present(self, made: dict[str, np.ndarray], folder: Path, name: str) -> HTML:
+        """Write each latent as a wav file and all as one picture; return their players.
+
+        Parameters
+        ----------
+        made
+            Title -> latent (K, T).
+        folder
+            Folder of a study's results; sounds go to ``audio``, the picture to ``figures``.
+        name
+            Beginning of the files' names.
+        """
+        sounds = list(zip(made, self.decode(np.stack(list(made.values()))), strict=True))
+        for place in ("audio", "figures"):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+        for title, y in sounds:
+            audio.write(folder / "audio" / f"{name}_{title.replace(' ', '_')}.wav", y, self.sr)
+        style.save_figure(gallery(sounds, self.sr), folder / "figures" / f"{name}.png")
+        return HTML(players(sounds, self.sr))
+
+    def play(self, z: np.ndarray, title: str) -> HTML:
+        """Return a player of one latent (K, T)."""
+        return HTML(sounds.player(self.decode(z[None])[0], self.sr, title))
+
+    def interpolate(
+        self, z_a: np.ndarray, z_b: np.ndarray, steps: int, kind: str = "linear"
+    ) -> np.ndarray:
+        """Go from one latent to another in equal steps; linear is the model's own way, if any.
+
+        Parameters
+        ----------
+        z_a, z_b, steps, kind
+            As in `generation.interpolate`, of one window.
+
+        Returns
+        -------
+        ndarray
+            (steps, K, T): the first is A, the last B.
+        """
+        way = generation.interpolate(z_a, z_b, steps, kind)
+        own = (
+            decode.interpolate(self.run, z_a, z_b, np.linspace(0, 1, steps))
+            if kind == "linear"
+            else None
+        )
+        return way if own is None else own
+
+    def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
+        """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
+        own = decode.interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
+        z = generation.blend(z_a, z_b, position, kind) if own is None else own[0]
+        return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
+
+    def edited(self, component: int, amount: float, z: np.ndarray, size: np.ndarray) -> HTML:
+        """Play a latent (K, T), one component moved by `amount` times its `size`; for a slider."""
+        z = generation.edit(z, component, amount, size=size)
+        return self.play(z, f"component {component}, {amount:+.1f} standard deviations")

@@ -1,0 +1,163 @@
+"""Pictures of results: curves, sizes beside errors, paper tables, leakage."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from musiclatent.display.style import PALETTE, subplots
+
+
+def rate_distortion(table: pd.DataFrame) -> Figure:
+    """Draw error against size: numbers as they are, and bits after rounding to 8.
+
+    Parameters
+    ----------
+    table
+        What `table` gives.
+    """
+    figure, axes = subplots(1, 2, figsize=(12, 4.8), sharey=True)
+    panels = {"numbers_s": ("mse", "numbers a second"), "bits_s": ("mse_8_bits", "bits a second")}
+    families = table.index.str.replace(r"_\d+$", "", regex=True)
+    for axis, (size, (error, label)) in zip(axes, panels.items(), strict=True):
+        for i, family in enumerate(dict.fromkeys(families)):
+            part = table[families == family].dropna(subset=size).sort_values(size)
+            style = {"color": PALETTE[i % 10], "marker": "osD^v"[i % 5], "label": family}
+            axis.plot(part[size], part[error], linewidth=1, **style)
+        axis.set(xscale="log", yscale="log", xlabel=label)
+    axes[0].set_ylabel("MSE on held-out excerpts")
+    axes[1].set_title("8 bits, entropy-coded", fontsize="medium")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right", fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
+def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
+    """Draw training and validation loss against the epoch.
+
+    Parameters
+    ----------
+    tables
+        Name of the experiment -> its curves, with the columns epoch, train_mse, validation_mse.
+    paper
+        The paper's validation losses by name, drawn as dotted lines.
+    """
+    figure, axis = subplots(figsize=(8, 4.5))
+    for index, (name, table) in enumerate(tables.items()):
+        color, marker = PALETTE[index % len(PALETTE)], " o^s"[index // len(PALETTE) % 4].strip()
+        style = {"color": color, "marker": marker, "markersize": 3}
+        axis.plot(table["epoch"] + 1, table["validation_mse"], label=name, **style)
+        axis.plot(table["epoch"] + 1, table["train_mse"], color=color, linestyle="--", alpha=0.6)
+    for name, value in paper.items():
+        axis.axhline(value, color="0.3", linestyle=":", label=f"{name}, paper")
+    axis.set(xlabel="epoch", ylabel="MSE (solid: validation, dashed: training)", yscale="log")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right", fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
+def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
+    """Draw error against the number of latent values in a window.
+
+    Parameters
+    ----------
+    table
+        Columns family, latent_numbers, test_mse, and what there is of test_sisdr (dB),
+        test_mrstft and test_knn.
+    paper
+        The paper's figures: (number of latent values, test MSE).
+    """
+    measures = {
+        "test_mse": "MSE",
+        "test_sisdr": "SI-SDR (dB, from -10)",
+        "test_mrstft": "STFT distance",
+        "test_knn": "accuracy of neighbours",
+    }
+    measures = {name: label for name, label in measures.items() if name in table}
+    figure, axes = subplots(1, len(measures), figsize=(1 + 4.5 * len(measures), 4), squeeze=False)
+    axes = axes[0]
+    for axis, (name, label) in zip(axes, measures.items(), strict=True):
+        sns.lineplot(
+            table, x="latent_numbers", y=name, hue="family", style="family", markers=True,
+            dashes=False, ax=axis, legend=axis is axes[0], errorbar=None,
+        )  # fmt: skip
+        axis.set(xscale="log", xlabel="latent numbers a window", ylabel=f"{label}, test")
+        ticks = sorted(table["latent_numbers"].unique())
+        axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="small", rotation=20)
+        axis.minorticks_off()
+    if paper:
+        axes[0].plot(*zip(*paper, strict=True), "k*", label="the paper, its own split")
+    axes[0].set_yscale("log")
+    shown = axes[0].get_legend_handles_labels()
+    axes[0].get_legend().remove()
+    figure.legend(*shown, loc="outside right", fontsize="small")
+    if "test_sisdr" in measures:
+        axes[1].set_ylim(bottom=max(-10, axes[1].get_ylim()[0]))
+    sns.despine(figure)
+    return figure
+
+
+def leakage(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draw the accuracy of each way to split, with its interval.
+
+    Parameters
+    ----------
+    table
+        Columns protocol, accuracy, low, high in [0, 1], from top to bottom.
+    title
+        What must be said of the figures.
+    """
+    figure, axis = subplots(figsize=(8, 1.2 + 0.42 * len(table)))
+    _intervals(axis, table, "protocol")
+    _column(axis, table["accuracy"], 1.03)
+    axis.set(xlabel="accuracy (bar: interval)", xlim=(0, 1))
+    axis.set_title(title, fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
+def _intervals(axis: plt.Axes, table: pd.DataFrame, names: str) -> None:
+    """Draw a named accuracy a row: dot, and bar from low to high."""
+    rows = np.arange(len(table))
+    axis.hlines(rows, table["low"], table["high"], color=PALETTE[0], linewidth=2)
+    axis.plot(table["accuracy"], rows, "o", color=PALETTE[0], label="ours", clip_on=False)
+    axis.set_yticks(rows, table[names])
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.4)
+
+
+def _column(axis: plt.Axes, values: pd.Series, x: float, head: str = "") -> None:
+    """Write a column of numbers right of the axis, where no mark can cover them."""
+    place = {"transform": axis.get_yaxis_transform(), "va": "center", "fontsize": "small"}
+    for row, value in enumerate(values):
+        axis.text(x, row, f"{value:.3f}" if np.isfinite(value) else "-", **place)
+    axis.text(x, -0.85, head, **place)
+
+
+def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draw our accuracies beside the paper's, one row a configuration.
+
+    Parameters
+    ----------
+    table
+        Columns family, name, paper, ours, low, high (`metrics.beside_paper`), from top to bottom; a
+        panel a family. Accuracies in [0, 1]; ours may be missing.
+    title
+        What ours were measured on.
+    """
+    families = dict(list(table.groupby("family", sort=False)))
+    figure, axes = subplots(
+        len(families), 1, figsize=(9, 1.4 + 0.45 * len(table)), sharex=True, squeeze=False,
+        height_ratios=[len(part) for part in families.values()],
+    )  # fmt: skip
+    for axis, (family, part) in zip(axes[:, 0], families.items(), strict=True):
+        _intervals(axis, part.rename(columns={"ours": "accuracy"}), "name")
+        axis.plot(part["paper"], range(len(part)), "k*", markersize=9, label="the paper, its split")
+        _column(axis, part["ours"], 1.03, "ours")
+        _column(axis, part["paper"], 1.12, "paper")
+        axis.set_title(family, loc="left", fontsize="medium")
+    axes[-1, 0].set(xlabel=f"accuracy of kNN (bar: interval)\n{title}".strip(), xlim=(0, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,110 @@
+"""Sounds to see and hear: waveforms, spectrograms and players."""
+
+import base64
+import html
+from collections.abc import Sequence
+
+import librosa
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from musiclatent import audio
+from musiclatent.display.style import subplots
+
+
+def player(y: np.ndarray, sr: int, title: str) -> str:
+    """Return html with a title and an audio player that holds its sound.
+
+    Parameters
+    ----------
+    y
+        Samples (N,) in [-1, 1].
+    sr
+        Sample rate in Hz.
+    title
+        Plain text; it is escaped.
+    """
+    sound = base64.b64encode(audio.to_mp3(y, sr)).decode()
+    return (
+        f"<figure><figcaption>{html.escape(title)}</figcaption>"
+        f'<audio controls preload="none" src="data:audio/mpeg;base64,{sound}"></audio></figure>'
+    )
+
+
+def players(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> str:
+    """Return the html of several players side by side; `sounds` holds (title, y (N,)) pairs."""
+    style = "display:flex;flex-wrap:wrap;gap:.5em"
+    return f'<div style="{style}">{"".join(player(y, sr, title) for title, y in sounds)}</div>'
+
+
+def _spectrogram(axis: plt.Axes, y: np.ndarray, sr: int) -> None:
+    """Draw a log-magnitude spectrogram, its range fixed so that pictures compare."""
+    n_fft = min(1024, 2 ** int(np.log2(max(len(y), 2))))
+    magnitude = np.abs(librosa.stft(y, n_fft=n_fft))
+    decibels = librosa.amplitude_to_db(magnitude, ref=n_fft / 4, amin=1e-6, top_db=None)
+    extent = (0, len(y) / sr, 0, sr / 2000)
+    axis.imshow(decibels, origin="lower", aspect="auto", extent=extent, vmin=-100, vmax=0)
+    axis.set(xlabel="time (s)", ylabel="frequency (kHz)")
+
+
+def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
+    """Draw waveform above spectrogram for each sound.
+
+    Parameters
+    ----------
+    sounds
+        (title, y (N,)) pairs, one a column; rows wrap after five.
+    sr
+        Sample rate in Hz.
+    """
+    columns = min(5, len(sounds))
+    rows = -(-len(sounds) // columns)
+    figure, axes = subplots(
+        2 * rows, columns, figsize=(3.2 * columns, 3.4 * rows), squeeze=False, sharex="col"
+    )
+    for axis in axes.flat[2 * rows * columns :]:
+        axis.remove()
+    for index in range(rows * columns):
+        top = axes[2 * (index // columns), index % columns]
+        low = axes[2 * (index // columns) + 1, index % columns]
+        if index >= len(sounds):
+            top.remove(), low.remove()
+            continue
+        title, y = sounds[index]
+        _waveform(top, y, sr, title)
+        _spectrogram(low, y, sr)
+    return figure
+
+
+def _waveform(axis: plt.Axes, y: np.ndarray, sr: int, title: str = "") -> None:
+    """Draw a waveform in full scale."""
+    axis.plot(np.arange(len(y)) / sr, y, linewidth=0.4)
+    axis.set(ylim=(-1, 1), title=title[:40])
+
+
+def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Figure:
+    """Draw an original beside its reconstructions: waveform, 20 ms of it, spectrogram.
+
+    Parameters
+    ----------
+    x
+        Original samples (N,).
+    x_hats
+        Name of the experiment -> samples (N,).
+    sr
+        Sample rate in Hz.
+    """
+    sounds = {"original": x, **x_hats}
+    figure, axes = subplots(3, len(sounds), figsize=(3.2 * len(sounds), 6.5), squeeze=False)
+    loudest = int(np.abs(x).argmax())
+    zoom = slice(max(0, loudest - sr // 100), loudest + sr // 100)
+    for (name, y), (top, middle, low) in zip(sounds.items(), axes.T, strict=True):
+        _waveform(top, y, sr, name)
+        times = np.arange(len(x))[zoom] / sr
+        middle.plot(times, x[zoom], color="0.6", linewidth=2.5, label="original")
+        middle.plot(times, y[zoom], linewidth=1)
+        middle.set(xlabel="time (s)")
+        _spectrogram(low, y, sr)
+    axes[1, 0].legend(fontsize="x-small")
+    return figure

@@ -1,0 +1,1 @@
+"""Dance music: sections, versions, selections and mixes."""

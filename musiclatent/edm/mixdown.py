@@ -1,0 +1,442 @@
+"""The automatic DJ, in sound: a route rendered as one mix with beat-matched crossfades.
+
+Times are in seconds of the mix, or of a track where it says so. Where two tracks are matched, lines
+are fitted to the beats of both, and the incoming track is played faster or slower, as on a
+turntable, so that its line lies on the other's. After the fade it glides back to its own tempo.
+One time map serves the sound, the cue sheet and the measurement of beats.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soxr
+
+from musiclatent import audio
+from musiclatent.edm.sequencing import REACH, Route
+from musiclatent.errors import AudioError
+from musiclatent.features.rhythm import STEADY, Rhythm
+from musiclatent.files import progress, write_file
+
+BEATS = 32  # of the outgoing track, eight bars
+BAR = 4  # beats
+GLIDE = 4  # bars after a fade in which a track comes back to its own tempo; less where it is short
+PLAIN_S = 4.0  # a crossfade without beats
+WANDER_S = 0.025  # root mean square by which beats may lie beside their line
+PEAK = 0.98  # of full scale that the mix may reach
+TURN_DB = 12.0  # most that a track is made louder or softer
+_OVER = 8  # cubic interpolation at so many times the rate keeps errors 80 dB down up to 15 kHz
+_MARGIN = 1024  # samples on both sides that the oversampling filter looks at
+_BLOCK = 1 << 17  # samples rendered at once
+_FAR = 1e6  # seconds, longer than any mix
+_CUE = 99  # tracks that a cue sheet can hold
+Rhythms = Mapping[str, Rhythm]  # by the path of the track
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A rendered mix.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    sr
+        Its sampling rate in Hz.
+    seconds
+        Its length.
+    tracks
+        One row a track, as played: track, path, start_s (where its first sample lies in the mix),
+        from_s (which second of the track that is), fade_s (length of the fade into it), rate (how
+        much faster than by itself it runs during the fade), glide_s (from there until it runs as by
+        itself), end_s (where it has faded out), matched (whether beats lie on beats), beats
+        (length of the fade in those of the outgoing track; 0 if not matched), gain_db, note (why
+        beats were not matched).
+    quarantine
+        Tracks left out: path, reason.
+    """
+
+    path: Path
+    sr: int
+    seconds: float
+    tracks: pd.DataFrame
+    quarantine: pd.DataFrame
+
+    def position(self, track: str, t: np.ndarray) -> np.ndarray:
+        """Find where moments of a track lie in the mix, heard or not.
+
+        Parameters
+        ----------
+        track
+            Path of the track.
+        t
+            Times in seconds of the track, (n,) or one number.
+
+        Returns
+        -------
+        array (n,)
+            Seconds of the mix.
+
+        Raises
+        ------
+        ValueError
+            If the mix does not hold the track.
+        """
+        found = self.tracks[self.tracks["path"] == str(track)]
+        if found.empty:
+            raise ValueError(
+                f"{track} is not in {self.path.name}; it holds {len(self.tracks)} tracks"
+            )
+        return _mixed(found.iloc[0], t)
+
+
+class _UnmatchedError(Exception):
+    """Why two tracks cannot be matched beat on beat."""
+
+
+def _source(row: Mapping, t: np.ndarray) -> np.ndarray:
+    """Return the seconds of a track that are heard at seconds t of the mix."""
+    after, fade_s, rate = t - row["start_s"], row["fade_s"], row["rate"]
+    u = np.clip(after - fade_s, 0, row["glide_s"])
+    glided = u * (rate + (1 - rate) * u / (2 * row["glide_s"] or 1))  # the rate changes linearly
+    by_itself = np.maximum(after - fade_s - row["glide_s"], 0)
+    return row["from_s"] + rate * np.minimum(after, fade_s) + glided + by_itself
+
+
+def _mixed(row: Mapping, s: np.ndarray) -> np.ndarray:
+    """Return the seconds of the mix at which seconds s of a track are heard."""
+    ramp = row["fade_s"] + np.linspace(0, row["glide_s"] or 1, 4097)  # errors far below a sample
+    t = row["start_s"] + np.concatenate([[-_FAR], ramp, [_FAR]])
+    return np.interp(s, _source(row, t), t)
+
+
+def _free_s(row: Mapping) -> float:
+    """Return the second of the mix from which on a track runs as by itself."""
+    return row["start_s"] + (0 if row["rate"] == 1 else row["fade_s"] + row["glide_s"])
+
+
+def render(
+    route: Route, rhythms: Rhythms, path: str | Path, sr: int = 44_100, beats: int = BEATS
+) -> Mix:
+    """Render a route as one file, each track faded into the next beat on beat.
+
+    A fade begins at a downbeat of the outgoing track near its exit and at a downbeat of the
+    incoming track near its entry. The incoming track runs at the other's tempo, or at twice or half
+    of it, by resampling, and later glides to its own. Fades keep the power equal. Where tempi are
+    more than `sequencing.REACH` apart, a beat is not steady, or a track is too short, a plain
+    crossfade of `PLAIN_S` takes its place. Gains make tracks equally loud; one gain for all keeps
+    peaks below `PEAK`.
+
+    Parameters
+    ----------
+    route
+        Order, entries and exits, as `sequencing.order_tracks` finds them.
+    rhythms
+        Beats by the path of the track; tracks without are faded plainly.
+    path
+        The file to make, ``.flac`` or ``.wav``; stereo, written whole or not at all.
+    sr
+        Its sampling rate in Hz.
+    beats
+        Length of a fade in beats of the outgoing track: 4, 8, 16, 32 or 64; halved where a track
+        has no room for it.
+
+    Returns
+    -------
+    Mix
+        What was done. Files that cannot be read are left out and listed in its quarantine.
+
+    Raises
+    ------
+    ValueError
+        If no track can be read, one comes twice, the mix would replace one of them, or `beats` or
+        the suffix is another.
+    OSError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    validate(path, beats)
+    _check(route.tracks, path)
+    lengths, quarantine = _lengths(route.tracks["path"])
+    legs = route.tracks.assign(end_s=route.tracks["path"].map(lengths)).dropna(subset=["end_s"])
+    if legs.empty:
+        raise ValueError(f"none of {len(quarantine)} tracks can be read; {quarantine['reason'][0]}")
+    tracks = _plan(legs.to_dict("records"), rhythms, sr, beats)
+    peak = max(float(np.abs(y).max()) for y in _sound(tracks, sr, "level"))
+    tracks["gain_db"] -= max(0.0, 20 * np.log10(max(peak, 1e-9) / PEAK))
+    audio.write_blocks(path, _sound(tracks, sr, "mix"), sr)
+    return Mix(path, sr, round(tracks["end_s"].iloc[-1] * sr) / sr, tracks, quarantine)
+
+
+def validate(path: Path, beats: int) -> None:
+    """Refuse, before anything is computed, what `render` cannot make.
+
+    Raises
+    ------
+    ValueError
+        If `beats` or the suffix is another.
+    """
+    if beats not in (4, 8, 16, 32, 64):
+        raise ValueError(f"a fade of {beats} beats does not fill bars; take 4, 8, 16, 32 or 64")
+    if path.suffix.lower() not in (".flac", ".wav"):
+        raise ValueError(f"{path}: cannot write a mix with this suffix; use .flac or .wav")
+
+
+def _check(legs: pd.DataFrame, path: Path) -> None:
+    """Look at the tracks that `render` takes, at the door."""
+    if (again := legs["path"][legs["path"].duplicated()]).size:
+        raise ValueError(f"{again.iloc[0]} comes twice in the route; list each track once")
+    if path.resolve() in {Path(track).resolve() for track in legs["path"]}:
+        raise ValueError(f"{path} is one of the tracks; write the mix elsewhere")
+
+
+def _lengths(paths: Iterable[str]) -> tuple[dict[str, float], pd.DataFrame]:
+    """Decode every track once; return the seconds of the good ones, and the others with reasons."""
+    lengths, broken = {}, []
+    for path in progress(paths, "check", "track", delay=2):
+        try:
+            sr = audio.info(path).sr
+            lengths[path] = sum(y.shape[-1] for y in audio.blocks(path, mono=False)) / sr
+        except AudioError as error:
+            broken.append((path, error.advice))
+    return lengths, pd.DataFrame(broken, columns=["path", "reason"])
+
+
+def _plan(legs: list[dict], rhythms: Rhythms, sr: int, beats: int) -> pd.DataFrame:
+    """Place the tracks of a route in the mix, one after the other."""
+    legs[-1]["exit_s"] = legs[-1]["end_s"]
+    rows = [_row(legs[0], {"start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "note": ""}, sr)]
+    for leg, then in pairwise(legs):
+        free_s = float(_source(rows[-1], _free_s(rows[-1])))
+        fade = _fade(leg, then, rhythms, free_s, beats)
+        start_s = float(_mixed(rows[-1], fade.pop("out_s")))
+        rows.append(_row(then, fade | {"start_s": start_s}, sr))
+        rows[-2]["end_s"] = rows[-1]["start_s"] + rows[-1]["fade_s"]
+    rows[-1]["end_s"] = float(_mixed(rows[-1], legs[-1]["end_s"]))
+    tracks, level = pd.DataFrame(rows), pd.Series([leg["loudness_db"] for leg in legs], dtype=float)
+    gain = (level.median() - level).clip(-TURN_DB, TURN_DB).fillna(0.0)
+    return tracks.assign(matched=tracks["beats"] > 0, gain_db=gain)
+
+
+def _row(leg: dict, fade: dict, sr: int) -> dict:
+    """Return a row of a mix, its times in whole samples."""
+    row = {"track": leg["track"], "path": leg["path"], "rate": 1.0, "glide_s": 0.0}
+    row |= {"beats": 0} | fade
+    row |= {name: round(row[name] * sr) / sr for name in ("start_s", "fade_s", "glide_s")}
+    # Whole samples are heard after the glide too, so that nothing needs to be interpolated there.
+    own = sr * float(_source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
+    return row | {"from_s": row["from_s"] + (round(own) - own) / sr, "end_s": np.nan}
+
+
+def _fade(leg: dict, then: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+    """Choose where one track goes over into the next, not before `free_s` of the first."""
+    try:
+        return _matched(leg, then, rhythms, free_s, beats)
+    except _UnmatchedError as reason:
+        latest_s = leg["end_s"] - min(PLAIN_S, (leg["end_s"] - free_s) / 2)
+        out_s = max(free_s, min(leg["exit_s"], latest_s))
+        room_s = min(leg["end_s"] - out_s, (then["exit_s"] - then["entry_s"]) / 2)
+        fade_s = max(0.0, min(PLAIN_S, room_s))
+        found = {"out_s": out_s, "from_s": then["entry_s"], "fade_s": fade_s}
+        return found | {"note": f"plain crossfade: {reason}"}
+
+
+def _matched(leg: dict, then: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+    """Choose where and how fast the next track comes in, so that its beats lie on the first's."""
+    a, b = (_steady(one, rhythms) for one in (leg, then))
+    fold = 2.0 ** np.clip(np.round(np.log2(b.tempo / a.tempo)), -1, 1)
+    until_s = then["exit_s"] - BAR * 60 / b.tempo
+    n, i, j = 2 * beats, None, None
+    while i is None or j is None:
+        n //= 2
+        if n < BAR:
+            raise _UnmatchedError("no room for a bar of both")
+        i = _downbeat(a, n, leg["exit_s"], free_s, leg["end_s"])
+        j = _downbeat(b, round(n * fold), then["entry_s"], 0.0, until_s)
+    beat_a, out_s = _line(leg, a.beats_s[i : i + n + 1])
+    beat_b, from_s = _line(then, b.beats_s[j : j + round(n * fold) + 1])
+    rate, fade_s = float(fold * beat_b / beat_a), n * beat_a
+    if abs(np.log2(rate)) > np.log2(1 + REACH):
+        tempi = f"tempi of {60 / beat_a:.1f} and {60 / beat_b:.1f}"
+        raise _UnmatchedError(f"{tempi} are more than {REACH:.0%} apart")
+    room_s = then["exit_s"] - from_s - rate * fade_s
+    found = {"out_s": out_s, "from_s": from_s, "fade_s": fade_s, "rate": rate, "beats": n}
+    glide_s = float(np.clip(room_s, BAR * beat_a, GLIDE * BAR * beat_a))
+    return found | {"glide_s": glide_s, "note": ""}
+
+
+def _steady(leg: dict, rhythms: Rhythms) -> Rhythm:
+    """Return the rhythm of a track that has one."""
+    rhythm = rhythms.get(leg["path"])
+    if rhythm is None or not rhythm.steady >= STEADY or not rhythm.tempo > 0:
+        raise _UnmatchedError(f"{leg['track']} has no steady beat")
+    return rhythm
+
+
+def _downbeat(rhythm: Rhythm, n: int, near_s: float, low_s: float, high_s: float) -> int | None:
+    """Find the downbeat nearest to a moment from which n beats lie between two others."""
+    at = np.asarray(rhythm.beats_s)
+    i = np.arange(rhythm.downbeat, len(at) - n, BAR)
+    i = i[(at[i] >= low_s) & (at[i + n] <= high_s)]
+    return int(i[np.abs(at[i] - near_s).argmin()]) if len(i) else None
+
+
+def _line(leg: dict, beats_s: np.ndarray) -> tuple[float, float]:
+    """Fit a line to beats; return the seconds of a beat, and where the first one lies."""
+    k = np.arange(len(beats_s))
+    beat_s, first_s = np.polyfit(k, beats_s, 1)
+    wander_s = float(np.sqrt(np.mean((beats_s - first_s - beat_s * k) ** 2)))
+    if wander_s > WANDER_S:
+        raise _UnmatchedError(f"the beats of {leg['track']} wander by {1000 * wander_s:.0f} ms")
+    return float(beat_s), float(first_s)
+
+
+class _Deck:
+    """One track, read and played sample by sample of the mix from its first on."""
+
+    def __init__(self, row: dict, sr: int) -> None:
+        self.row, self.sr, self.gain = row, sr, np.float32(10 ** (row["gain_db"] / 20))
+        times = row["start_s"], row["end_s"], _free_s(row)
+        self.at, self.end, self.free = (round(t * sr) for t in times)
+        start_s = max(0, int(row["from_s"]) - 1)  # whole seconds are whole samples at every rate
+        self.blocks = audio.blocks(row["path"], sr, mono=False, block_s=5.0, start_s=start_s)
+        self.held, self.offset = np.zeros((2, 0), np.float32), start_s * sr
+
+    def take(self, n: int) -> np.ndarray:
+        """Return the next n samples (2, n)."""
+        y = [self._next(min(_BLOCK, n - k)) for k in range(0, n, _BLOCK)]
+        return self.gain * np.concatenate(y, axis=1)
+
+    def _next(self, n: int) -> np.ndarray:
+        """Return the next n samples as they are in the file, or between them."""
+        start, self.at = self.at, self.at + n
+        if start >= self.free:
+            first = round(_source(self.row, start / self.sr) * self.sr)
+            return self._samples(first, first + n)
+        at = _source(self.row, np.arange(start, self.at) / self.sr) * self.sr
+        first = int(at[0]) - _MARGIN
+        y = self._samples(first, int(at[-1]) + _MARGIN)
+        # Played faster, what lies above 20.8 kHz folds back to above 20 kHz: no filter needed.
+        y = soxr.resample(y.T, self.sr, _OVER * self.sr, quality="HQ").T
+        return _interpolated(y, _OVER * (at - first))
+
+    def _samples(self, first: int, end: int) -> np.ndarray:
+        """Return samples of the track, zeros beyond its ends; those before `first` are dropped."""
+        held, end_held = [self.held], self.offset + self.held.shape[1]
+        while end_held < end:
+            y = next(self.blocks, None)
+            held.append(np.zeros((2, end - end_held), np.float32) if y is None else _stereo(y))
+            end_held += held[-1].shape[1]
+        self.held = np.concatenate(held, axis=1)[:, max(0, first - self.offset) :]
+        self.offset = max(first, self.offset)
+        y = self.held[:, : end - self.offset]
+        return np.pad(y, ((0, 0), (end - first - y.shape[1], 0)))
+
+
+def _stereo(y: np.ndarray) -> np.ndarray:
+    """Return two channels of (C, N)."""
+    return y if len(y) == 2 else np.repeat(y.mean(axis=0, keepdims=True), 2, axis=0)
+
+
+def _interpolated(y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the values of y (C, N) at places between its samples: Lagrange's cubic."""
+    i = np.floor(at).astype(np.int64)
+    t = (at - i).astype(np.float32)
+    a, b, c, d = (np.take(y, i + k, axis=1) for k in (-1, 0, 1, 2))
+    cubic = (d - a) / 6 + (b - c) / 2
+    return b + t * (c - a / 3 - b / 2 - d / 6 + t * ((a + c) / 2 - b + t * cubic))
+
+
+def _sound(tracks: pd.DataFrame, sr: int, label: str) -> Iterator[np.ndarray]:
+    """Play a plan; yield blocks (2, N)."""
+    rows = tracks.to_dict("records")
+    playing = _Deck(rows[0], sr)
+    for then in progress([*rows[1:], None], label, "track", delay=2):
+        coming = _Deck(then, sr) if then else None
+        end = coming.at if coming else playing.end
+        while playing.at < end:
+            yield playing.take(min(_BLOCK, end - playing.at))
+        if coming and (n := round(then["fade_s"] * sr)):
+            w = np.pi / 2 * (np.arange(n, dtype=np.float32) + 0.5) / n
+            yield playing.take(n) * np.cos(w) + coming.take(n) * np.sin(w)
+        playing = coming
+
+
+def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
+    """Write the cue sheet of a mix.
+
+    Parameters
+    ----------
+    mix
+        A rendered mix.
+    path
+        The cue sheet to make, ``.cue``; it names the mix without folder, so keep both together.
+
+    Returns
+    -------
+    Path
+        The cue sheet.
+
+    Notes
+    -----
+    A track begins where it begins to be heard, at 1/75 s. The format knows no escape: double
+    quotes become single ones, line breaks and other control characters spaces. It ends at track
+    99; the table of the mix does not.
+    """
+    path = Path(path)
+    lines = [f'FILE "{_quotable(mix.path.name)}" WAVE']  # as players expect it for flac too
+    for number, row in enumerate(mix.tracks[:_CUE].to_dict("records"), 1):
+        frames = int(row["start_s"] * 75)
+        index = f"{frames // 4500:02}:{frames // 75 % 60:02}:{frames % 75:02}"
+        lines += [f"  TRACK {number:02} AUDIO", f'    TITLE "{_quotable(row["track"])}"']
+        lines += [f'    REM COMMENT "{_quotable(row["note"])}"'] if row["note"] else []
+        lines += [f"    INDEX 01 {index}"]
+    if (more := len(mix.tracks) - _CUE) > 0:
+        lines += [f"REM {more} more tracks: a cue sheet holds {_CUE}"]
+    return write_file(path, "\n".join(lines) + "\n")
+
+
+def beat_alignment(mix: Mix, beats: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Measure how far the beats of two tracks lie apart where they are matched.
+
+    Parameters
+    ----------
+    mix
+        A rendered mix.
+    beats
+        Known times of the beats in seconds of the track, by its path.
+
+    Returns
+    -------
+    DataFrame
+        One row a matched crossfade between tracks with known beats: after, track, beats (how many
+        were compared), median_ms and worst_ms, of the distance from each beat of the slower track
+        to the nearest of the other; infinite where one of them has no beat there.
+    """
+    rows = []
+    for a, b in pairwise(mix.tracks.to_dict("records")):
+        if b["matched"] and a["path"] in beats and b["path"] in beats:
+            span = b["start_s"], b["start_s"] + b["fade_s"]
+            known = [mix.position(row["path"], beats[row["path"]]) for row in (a, b)]
+            apart = 1000 * _apart(*known, *span)
+            row = {"after": a["track"], "track": b["track"], "beats": len(apart)}
+            rows.append(row | {"median_ms": np.median(apart), "worst_ms": apart.max()})
+    return pd.DataFrame(rows, columns=["after", "track", "beats", "median_ms", "worst_ms"])
+
+
+def _apart(a: np.ndarray, b: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
+    """Return the distances of the sparser beats within a span from the nearest of the others."""
+    inside = [t[(t >= start_s) & (t < end_s)] for t in (a, b)]
+    few, many = (inside[1], a) if len(inside[1]) <= 1.4 * len(inside[0]) else (inside[0], b)
+    if not len(few) or not len(many):
+        return np.array([np.inf])
+    return np.abs(few[:, None] - many).min(axis=1)
+
+
+def _quotable(text: str) -> str:
+    """Return text that may stand between double quotes in a cue sheet."""
+    text = "".join(c if c.isprintable() else " " for c in str(text))
+    return " ".join(text.replace('"', "'").split())

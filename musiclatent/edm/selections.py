@@ -1,0 +1,257 @@
+"""Which sections to list: central, at a border, unlike all others, or near one.
+
+`sections` are one row per section: item_id (the track), path, start_s and end_s in seconds.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+
+from musiclatent.analysis import projection
+from musiclatent.analysis.projection import UNUSUAL
+from musiclatent.features.descriptors import COLUMNS as ATTRIBUTES
+
+MEASURED = {*ATTRIBUTES, "tempo", "steady", "key_strength", "loudness_db"}  # what may be unusual
+FAINT_DB = 30.0  # below the median loudness: a pause, or the end of a fade
+CLIPPED = 0.01  # share of samples at full scale from which clipping is named
+
+
+def cluster(sections: pd.DataFrame, labels: np.ndarray, k: int) -> pd.DataFrame:
+    """Choose all sections of a cluster, in their order.
+
+    Parameters
+    ----------
+    sections
+        B rows.
+    labels
+        Cluster of each row (B,), int; -1 for none.
+    k
+        The cluster.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `sections` with a column `why`.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or no section is of cluster k.
+    """
+    labels = _clusters(labels, sections)
+    if k not in labels:
+        known = ", ".join(map(str, np.unique(labels[labels >= 0])))
+        raise ValueError(f"no section is of cluster {k}; choose one of {known}")
+    return sections[labels == k].assign(why=f"of cluster {k}")
+
+
+def central(
+    z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, k: int, n: int
+) -> pd.DataFrame:
+    """Choose the sections nearest to the mean of a cluster, the nearest first.
+
+    Parameters
+    ----------
+    z
+        One row a section (B, D).
+    sections, labels, k
+        As in `cluster`.
+    n
+        How many; all where the cluster has fewer.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `sections` with a column `why`.
+
+    Raises
+    ------
+    ValueError
+        As `cluster`, or if z has another length or holds NaN.
+    """
+    z, of = _checked(z, sections), cluster(sections, labels, k)
+    z = z[np.asarray(labels) == k]
+    distance = np.linalg.norm(z - z.mean(axis=0), axis=1)
+    middle = np.median(distance)
+    why = [
+        f"{d:.3g} from the centre of cluster {k}, half lie within {middle:.3g}" for d in distance
+    ]
+    return of.assign(why=why).iloc[np.argsort(distance, kind="stable")[:n]]
+
+
+def border(z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, n: int) -> pd.DataFrame:
+    """Choose the sections that lie almost as near to the mean of a second cluster as to the first.
+
+    Parameters
+    ----------
+    z
+        One row a section (B, D).
+    sections, labels
+        As in `cluster`; sections of no cluster are left out.
+    n
+        How many; all where there are fewer.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `sections` with a column `why`, the smallest difference between the distances to
+        the two nearest means first.
+
+    Raises
+    ------
+    ValueError
+        As `central`, or if there are fewer than two clusters.
+    """
+    z, labels = _checked(z, sections), _clusters(labels, sections)
+    ks = np.unique(labels[labels >= 0])
+    if len(ks) < 2:
+        raise ValueError(f"{len(ks)} clusters have no border; give sections of two or more")
+    rows = np.flatnonzero(labels >= 0)
+    distance = np.stack([np.linalg.norm(z[rows] - z[labels == k].mean(axis=0), axis=1) for k in ks])
+    a, b = np.argsort(distance, axis=0, kind="stable")[:2]
+    near, second = np.sort(distance, axis=0)[:2]
+    why = [
+        f"between clusters {ks[i]} and {ks[j]}: {d:.3g} from one centre, {e:.3g} from the other"
+        for i, j, d, e in zip(a, b, near, second, strict=True)
+    ]
+    order = np.argsort(second - near, kind="stable")[:n]
+    return sections.iloc[rows].assign(why=why).iloc[order]
+
+
+def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Choose the sections that are silent, clipped, cut short or unlike all others, and say why.
+
+    Parameters
+    ----------
+    z
+        One row a section (B, D), at least three.
+    sections
+        B rows. Read where there are such columns: `silent` (bool), `rms_mean` (of samples in
+        [-1, 1]), `clipped` (share of samples at full scale) and the attributes of
+        `descriptors.COLUMNS`.
+    n
+        How many at most.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `sections` with a column `why`: those with the most reasons first, and of equals
+        the farthest from its nearest section. A section is unlike all others when that distance
+        lies 2.5 robust standard deviations above the median; its two most unusual attributes are
+        named (see `projection.outliers`). It is cut when it is shorter than the longest, provided
+        that most have that length.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, z holds NaN, or there are fewer than three sections.
+    """
+    z = _checked(z, sections)
+    if len(z) < 3:
+        raise ValueError(f"{len(z)} sections are too few to call one unusual; give three or more")
+    distance = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()[0][:, 0]
+    reasons: list[list[str]] = [[] for _ in z]
+    for found in (_silence(sections), _clipping(sections), _cuts(sections)):
+        for row, reason in found:
+            reasons[row].append(reason)
+    for row, reason in _strangers(z, sections, distance):
+        reasons[row].append(reason)
+    count = np.array([len(found) for found in reasons])
+    order = np.lexsort([-distance, -count])[: min(n, np.count_nonzero(count))]
+    return sections.iloc[order].assign(why=["; ".join(reasons[row]) for row in order])
+
+
+def neighbours(z: np.ndarray, sections: pd.DataFrame, i: int, n: int) -> pd.DataFrame:
+    """Choose the sections nearest to one of them: first those of other tracks, then its own.
+
+    Parameters
+    ----------
+    z
+        One row a section (B, D).
+    sections
+        B rows; a track is an item_id.
+    i
+        Row number of the section that is asked about; it is not among the answers.
+    n
+        How many; all where there are fewer.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `sections` with a column `why`, each part the nearest first.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, z holds NaN, or there is no row i.
+    """
+    z = _checked(z, sections)
+    if not 0 <= i < len(z):
+        raise ValueError(f"there is no section {i}; choose one of 0 to {len(z) - 1}")
+    distance = np.linalg.norm(z - z[i], axis=1)
+    own = (sections["item_id"] == sections["item_id"].iloc[i]).to_numpy()
+    order = np.lexsort([distance, own])
+    order = order[order != i][:n]
+    whose = np.where(own, "away, of the same track", "away")
+    why = [f"{distance[row]:.3g} {whose[row]}" for row in order]
+    return sections.iloc[order].assign(why=why)
+
+
+def _silence(sections: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """Name the sections that cannot be heard."""
+    silent = sections.get("silent", pd.Series(False, sections.index)).to_numpy(bool)
+    rms = sections.get("rms_mean", pd.Series(1.0, sections.index)).to_numpy(float)
+    below = 20 * np.log10(np.median(rms[~silent]) / rms.clip(1e-9)) if (~silent).any() else rms
+    for row in range(len(sections)):
+        if silent[row]:
+            yield row, "silence"
+        elif below[row] > FAINT_DB:
+            yield row, f"almost silence, {below[row]:.0f} dB below the median"
+
+
+def _clipping(sections: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """Name the sections that are cut off at full scale."""
+    for row, share in enumerate(sections.get("clipped", ())):
+        if share >= CLIPPED:
+            yield row, f"clipping, {share:.1%} of the samples at full scale"
+
+
+def _cuts(sections: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """Name the sections that the end of their file cuts short, on a grid of one length."""
+    length = (sections["end_s"] - sections["start_s"]).to_numpy(float)
+    whole, short = length.max(), length < length.max() - 0.1
+    for row in np.flatnonzero(short if short.mean() < 0.5 else []):
+        yield int(row), f"cut at the end of the file, {length[row]:.1f} of {whole:.1f} s are sound"
+
+
+def _strangers(
+    z: np.ndarray, sections: pd.DataFrame, distance: np.ndarray
+) -> Iterator[tuple[int, str]]:
+    """Name the sections far from any other, and what is most unusual about them."""
+    middle = np.median(distance)
+    far = np.flatnonzero(distance > middle + UNUSUAL * 1.4826 * np.median(abs(distance - middle)))
+    rows = sections[["start_s"]].assign(item_id=np.arange(len(z)))
+    factors = sections[[name for name in sections if name in MEASURED]]
+    found = projection.outliers(z, rows, factors, len(z)).set_index("item_id")["why"]
+    for row in far:
+        yield int(row), f"unlike all others: {found[row]}"
+
+
+def _checked(z: np.ndarray, sections: pd.DataFrame) -> np.ndarray:
+    """Vectors of the sections, in double precision."""
+    z = np.asarray(z, float)
+    if z.ndim != 2 or len(z) != len(sections):
+        raise ValueError(f"vectors of shape {z.shape} do not fit {len(sections)} sections")
+    if not np.isfinite(z).all():
+        raise ValueError("vectors hold NaN or infinity; leave those rows out")
+    return z
+
+
+def _clusters(labels: np.ndarray, sections: pd.DataFrame) -> np.ndarray:
+    """Cluster of each section."""
+    labels = np.asarray(labels)
+    if labels.shape != (len(sections),):
+        raise ValueError(f"there are {len(sections)} sections but {labels.size} labels")
+    return labels

@@ -1,0 +1,1 @@
+"""How good a latent is: held out, beside baselines, with intervals."""

@@ -1,0 +1,265 @@
+"""Send held-out spectrograms through a model and measure what comes back, as picture and as sound.
+
+A spectrogram has no phase: the original goes through the same inversion, and is the bound that no
+model can pass.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+
+from musiclatent import audio
+from musiclatent.audio.windows import Grid, Transform, windows
+from musiclatent.config import SEED
+from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.features.phase import griffin_lim, spectral_convergence
+from musiclatent.features.stft import (
+    ITERATIONS,
+    SpectrogramBatch,
+    log_spectral_distance,
+    magnitudes,
+)
+from musiclatent.latents.decode import OVERLAP_S, crossfade, rebuild, window_starts
+from musiclatent.latents.encode import BATCH, corpus_items, load_model
+from musiclatent.models.base import LitModule, mrstft, sisdr
+from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.run_folder import Run
+
+
+@torch.no_grad()
+def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
+    """Send cached windows through a trained autoencoder, and back to sound.
+
+    Parameters
+    ----------
+    run
+        What was trained.
+    x
+        Cached windows: waveforms (B, N) in [-1, 1], or spectrograms (B, M, T) in dB.
+    transform
+        What made them.
+
+    Returns
+    -------
+    ndarray
+        Sounds (B, N) in [-1, 1].
+    """
+    model = load_checkpoint(run.checkpoint, run.experiment)
+    x_hat = model(torch.from_numpy(transform.model_input(x))[:, None]).x_hat[:, 0].numpy()
+    return transform.sound(x_hat, *transform.pair(x))
+
+
+FLOOR = 1e-10  # mean squared error that 16 bits leave
+
+
+def seam_error_db(model: LitModule, transform: Transform) -> float:
+    """Compare the error where windows fade into each other with the error elsewhere.
+
+    The sound is a sine of 440 Hz over ten windows; both ends of the sound are left out.
+
+    Parameters
+    ----------
+    model, transform
+        As in `rebuild`.
+
+    Returns
+    -------
+    float
+        Mean squared error at the nine seams against that elsewhere, in dB; 0 where there is no
+        error that 16 bits could hold.
+    """
+    n, hop = window_starts(model, transform, OVERLAP_S)
+    fade = crossfade(n - hop)
+    y = 0.5 * np.sin(2 * np.pi * 440 * np.arange(9 * hop + n) / transform.sr, dtype=np.float64)
+    y = y.astype(np.float32)
+    error = np.square(np.concatenate(list(rebuild(model, [y], transform))) - y)
+    inner = error[hop : 10 * hop].reshape(9, hop)  # each row begins with what two windows share
+    seams = np.zeros(hop, bool)
+    seams[: len(fade)] = (fade > 0) & (fade < 1)
+    at_seams, elsewhere = inner[:, seams].mean(), inner[:, ~seams].mean()
+    return float(10 * np.log10((at_seams + FLOOR) / (elsewhere + FLOOR)))
+
+
+@torch.no_grad()
+def measure(
+    original: str | Path, rebuilt: str | Path, sr: int, window_s: float
+) -> dict[str, float]:
+    """Measure a rebuilt file against its original, window by window.
+
+    Parameters
+    ----------
+    original, rebuilt
+        Audio files of the same length.
+    sr
+        Sample rate of the comparison in Hz.
+    window_s
+        Length of a window in seconds; less than half a window at the end is left out.
+
+    Returns
+    -------
+    dict
+        ``mse`` of the samples; ``sisdr`` in dB and ``mrstft``, means over the audible windows, NaN
+        where there is none.
+    """
+    error, sisdrs, mrstfts = 0.0, [], []
+    pairs = zip(windows(original, sr, window_s), windows(rebuilt, sr, window_s), strict=True)
+    for (_, y), (_, y_hat) in pairs:
+        x, x_hat = torch.from_numpy(y)[None, None], torch.from_numpy(y_hat)[None, None]
+        error += float((x_hat - x).square().sum())
+        sisdrs.append(sisdr(x, x_hat)), mrstfts.append(mrstft(x, x_hat))
+    span_s = Grid(sr, window_s).span_s(len(sisdrs))
+    seconds = min(span_s, audio.info(original).seconds)  # without the padding
+    means = {"sisdr": float(torch.cat(sisdrs).mean()), "mrstft": float(torch.cat(mrstfts).mean())}
+    return {"mse": error / (seconds * sr)} | means
+
+
+def take(data: CorpusDataModule, split: str, at_most: int | None = None) -> SpectrogramBatch:
+    """Take the audible spectrograms of a split.
+
+    Parameters
+    ----------
+    data
+        Windows of a corpus.
+    split
+        ``train``, ``validation`` or ``test``.
+    at_most
+        How many are enough, spread over the split; None takes all.
+    """
+    data.setup()
+    rows = data.rows(split, audible=True)
+    if at_most and len(rows) > at_most:
+        rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+    x = np.array(data.cached.x[rows])
+    items = corpus_items(data).iloc[rows].reset_index(drop=True)
+    return SpectrogramBatch(
+        data.transform.model_input(x), *data.transform.pair(x), items, data.transform
+    )
+
+
+@torch.no_grad()
+def reconstruct_by_model(run: Run, x: np.ndarray) -> np.ndarray:
+    """Return what a model makes of spectrograms `x` ``(B, F, T)`` in [0, 1], by its mean latent."""
+    model = load_model(run)
+    parts = torch.from_numpy(x)[:, None].split(BATCH)  # B x 1 x F x T
+    x_hats = [model(part.to(model.device)).x_hat.cpu() for part in parts]
+    return torch.cat(x_hats)[:, 0].numpy()
+
+
+def reconstruct_by_pca(
+    train: np.ndarray, x: np.ndarray, n: int, blocks: int = 1, seed: int = SEED
+) -> np.ndarray:
+    """Return what principal components make of spectrograms: the best linear map to `n` numbers.
+
+    Parameters
+    ----------
+    train
+        Spectrograms ``(B', F, T)`` in [0, 1] that the components are fitted to.
+    x
+        Spectrograms ``(B, F, T)`` in [0, 1].
+    n
+        Numbers kept; as many as there are training spectrograms at most.
+    blocks
+        Parts of equal length that each spectrogram is cut into along time; all share one map to
+        n / blocks numbers.
+    seed
+        Of the randomised decomposition.
+    """
+    rows, others = (_cut(part, blocks) for part in (train, x))
+    kept = min(n // blocks, *rows.shape)
+    # As many more as are wanted: then the search finds what an exact one would.
+    fitted = PCA(kept, svd_solver="randomized", n_oversamples=kept, random_state=seed).fit(rows)
+    found = fitted.inverse_transform(fitted.transform(others))
+    found = found.reshape(len(x), blocks, x.shape[1], -1).transpose(0, 2, 1, 3)  # B x F x b x T/b
+    return found.reshape(x.shape).clip(0, 1).astype(np.float32)
+
+
+def _cut(x: np.ndarray, blocks: int) -> np.ndarray:
+    """Cut spectrograms (B, F, T) into blocks along time, one a row (B blocks, F T / blocks)."""
+    parts = x.reshape(*x.shape[:2], blocks, -1).transpose(0, 2, 1, 3)
+    return parts.reshape(len(x) * blocks, -1)
+
+
+def spectrogram_errors(
+    original: SpectrogramBatch, x_hat: np.ndarray, inside: np.ndarray | None = None
+) -> dict[str, float]:
+    """Measure spectrograms against their originals.
+
+    Parameters
+    ----------
+    original
+        The originals.
+    x_hat
+        What came back, ``(B, F, T)`` in [0, 1].
+    inside
+        Cells that can hold sound ``(B, F, T)``, see `LogSTFT.inside`; None leaves that apart.
+
+    Returns
+    -------
+    dict
+        ``mse``, ``log_spectral_distance`` in dB; with `inside` also ``mse_inside``,
+        ``mse_outside``, ``inside_share`` of all cells and ``outside_share_of_error``.
+    """
+    error = np.square(x_hat - original.x)
+    distance = log_spectral_distance(original.db(), original.db(x_hat))
+    found = {"mse": float(error.mean()), "log_spectral_distance": float(distance.mean())}
+    if inside is None:
+        return found
+    share, outside = float(inside.mean()), float((error * ~inside).mean())
+    found |= {"mse_inside": (found["mse"] - outside) / max(share, 1e-9), "inside_share": share}
+    found |= {"mse_outside": outside / max(1 - share, 1e-9)}
+    return found | {"outside_share_of_error": outside / max(found["mse"], 1e-12)}
+
+
+def phase_convergence(original: SpectrogramBatch, start: str) -> float:
+    """Measure how well phases are found: mean spectral convergence, 0 is perfect.
+
+    Parameters
+    ----------
+    original
+        Spectrograms of recordings.
+    start
+        First phases of Griffin-Lim, ``random`` or ``gradient``.
+    """
+    way, found = original.transform, []
+    for x_db in original.db():
+        frames, magnitude = (way.n_fft, way.hop_length), magnitudes(x_db)
+        y = griffin_lim(magnitude, *frames, ITERATIONS, start, length=way.length)
+        found.append(spectral_convergence(magnitude, y, *frames))
+    return float(np.mean(found))
+
+
+def write_sounds(sounds: np.ndarray, sr: int, names: Sequence[str], folder: Path) -> list[Path]:
+    """Write each sound (N,) of `sounds` as a wav file of that name; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.wav" for name in names]
+    for path, y in zip(paths, sounds, strict=True):
+        audio.write(path, y, sr)
+    return paths
+
+
+def read_recordings(original: SpectrogramBatch) -> np.ndarray:
+    """Read the sound (B, N) that spectrograms were made of, padded at the end."""
+    grid = Grid(original.transform.sr, original.transform.window_s)
+    starts = original.items[["path", "start_s"]].itertuples(index=False)
+    return np.stack([grid.read(path, start_s) for path, start_s in starts])
+
+
+@torch.no_grad()
+def audio_errors(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
+    """Measure sounds against their originals.
+
+    Parameters
+    ----------
+    y, y_hat
+        Originals and what came back, (B, N) in [-1, 1].
+
+    Returns
+    -------
+    dict
+        ``sisdr`` in dB and ``mrstft``, means over the audible ones.
+    """
+    x, x_hat = (torch.from_numpy(np.ascontiguousarray(part))[:, None] for part in (y, y_hat))
+    return {"sisdr": float(sisdr(x, x_hat).mean()), "mrstft": float(mrstft(x, x_hat).mean())}

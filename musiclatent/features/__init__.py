@@ -1,0 +1,1 @@
+"""Numbers from sound, and back; knows no corpus and no torch."""

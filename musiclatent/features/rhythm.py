@@ -1,0 +1,421 @@
+"""Tempo, beats and bars of tracks, with key and loudness section by section.
+
+A track is read once, block by block: of its sound we keep the onset strength of three bands every
+5.8 ms, the pitch classes every 93 ms, and the power. Dance music keeps one tempo: a grid of beats
+is fitted to all onsets of a track at once, so that it goes on through breaks and silence. Where no
+grid fits, beats are tracked one by one.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import tee
+from pathlib import Path
+
+import joblib
+import librosa
+import numpy as np
+import pandas as pd
+from scipy.fft import fft, next_fast_len, rfft
+from scipy.ndimage import maximum_filter1d
+from scipy.signal.windows import hann
+
+from musiclatent import audio, numba_cache
+from musiclatent.audio import windows
+from musiclatent.config import SR
+from musiclatent.errors import AudioError
+from musiclatent.features import tonal
+from musiclatent.files import progress, sha256_of, write_file
+
+VERSION = 1  # raise by hand when the numbers change: tracks are then computed anew
+N_FFT, HOP = 512, 128  # 23 and 5.8 ms
+CHROMA_HOP = 16 * HOP
+BANDS, LOW, HIGH = 24, 2, 16  # mel bands; those below LOW hold the bass drum, from HIGH cymbals
+LEVEL = 1e4  # a band is loud, to the logarithm, above the power 1 / LEVEL
+LATE_S = 0.003  # noise bursts that set in at once are found so much early: frames reach ahead
+TEMPI = (85.0, 175.0)  # beats a minute, a little more than an octave
+USUAL = 125.0  # between equally good tempi the one nearer to it is taken
+STEADY = 0.85  # below it, beats are tracked one by one
+LOCAL_S = 24.0  # over which the tempo of any music holds
+EDGE_S = 0.012  # so much before the file a beat may lie; it is set to 0
+TIGHT = 100.0  # what a beat off the tempo costs: as in librosa
+LEAST_S = 8.0  # shorter tracks have no rhythm
+FLOOR_DB = -120.0  # loudness of silence
+# How much speaks for a bar to begin: bass drum there, on all its beats, snare, change of harmony.
+WEIGHTS = (1.0, 1.0, 0.5, 2.0)
+RATE = SR / HOP  # frames a second
+_COARSE = 4  # frames joined for tracking
+_BLOCK = 43  # frames, a quarter of a second
+_STEPS = np.linspace(-1, 1, 21)
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Tempo and beats of a track.
+
+    Parameters
+    ----------
+    tempo
+        Beats a minute; NaN where there is no rhythm, as in silence.
+    beats_s
+        (n,) times of the beats in seconds, rising, from the first to the last of the track.
+    downbeat
+        Index (0 to 3) of the first beat that begins a bar of four.
+    steady
+        From 0 to 1: how well one tempo explains the onsets; below `STEADY` beats were tracked one
+        by one.
+    """
+
+    tempo: float
+    beats_s: np.ndarray
+    downbeat: int
+    steady: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is kept of a track.
+
+    Parameters
+    ----------
+    rhythm
+        Its tempo and beats.
+    chroma
+        (12, S) strength of the pitch classes in each second.
+    power
+        (S,) mean square of the samples in each second.
+    """
+
+    rhythm: Rhythm
+    chroma: np.ndarray
+    power: np.ndarray
+
+    def key(self, start_s: float = 0.0, end_s: float = math.inf) -> tonal.Key:
+        """Find the key of a part, given in seconds."""
+        return tonal.estimate_key(self.chroma @ self._shares(start_s, end_s))
+
+    def loudness_db(self, start_s: float = 0.0, end_s: float = math.inf) -> float:
+        """Measure the RMS of a part, given in seconds, in dB below full scale."""
+        shares = self._shares(start_s, end_s)
+        mean = self.power @ shares / max(shares.sum(), 1e-9)
+        return 10 * math.log10(max(mean, 10 ** (FLOOR_DB / 10)))
+
+    def part(self, start_s: float, end_s: float) -> dict:
+        """List what the table says of a part, given in seconds."""
+        key, loudness_db = self.key(start_s, end_s), self.loudness_db(start_s, end_s)
+        row = {"tempo": self.rhythm.tempo, "steady": self.rhythm.steady, **vars(key)}
+        row |= {"key": key.name, "camelot": key.camelot, "key_strength": row.pop("strength")}
+        return row | {"loudness_db": loudness_db}
+
+    def _shares(self, start_s: float, end_s: float) -> np.ndarray:
+        """Share of each second that lies in the part."""
+        second = np.arange(len(self.power))
+        return np.clip(np.minimum(end_s, second + 1) - np.maximum(start_s, second), 0, 1)
+
+
+def rhythm_table(
+    sections: pd.DataFrame, folder: Path, n_jobs: int = 2
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add tempo, key and loudness to sections of tracks.
+
+    Parameters
+    ----------
+    sections
+        Columns path, start_s and end_s (seconds), and others, kept but for those named below.
+    folder
+        Where tracks are kept, as in `tracks`.
+    n_jobs
+        Processes.
+
+    Returns
+    -------
+    sections
+        The sections of readable files, with tempo and steady of their track (as in `Rhythm`);
+        tonic, mode, key, camelot, key_strength and loudness_db of the section; track_key.
+    quarantine
+        Files set aside: path, reason.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or as in `tracks`.
+    """
+    missing = [name for name in ("path", "start_s", "end_s") if name not in sections]
+    if missing:
+        raise ValueError(f"sections lack {', '.join(missing)}; cut the tracks into sections first")
+    found, quarantine = analyse_tracks(list(sections["path"].unique()), folder, n_jobs=n_jobs)
+    kept = sections[sections["path"].isin(found.keys())].reset_index(drop=True)
+    names = {path: track.key().name for path, track in found.items()}
+    parts = kept[["path", "start_s", "end_s"]].itertuples(index=False)
+    columns = pd.DataFrame([found[path].part(*span_s) for path, *span_s in parts])
+    return kept.assign(**columns, track_key=kept["path"].map(names)), quarantine
+
+
+def analyse_tracks(
+    paths: Sequence[str | Path], folder: Path, *, n_jobs: int = 2
+) -> tuple[dict[str, Track], pd.DataFrame]:
+    """Analyse files, or read what an earlier run kept of them.
+
+    Parameters
+    ----------
+    paths
+        Audio files.
+    folder
+        One json file a track goes there, named by the hash of the file, as soon as it is done: a
+        run that was killed goes on.
+    n_jobs
+        Processes.
+
+    Returns
+    -------
+    tracks
+        Path -> its track, in the order given.
+    quarantine
+        Files set aside: path, reason.
+
+    Raises
+    ------
+    ValueError
+        If there is no path, or none of the files can be read.
+    """
+    if not len(paths):
+        raise ValueError("there are no tracks to analyse; check the folder they were read from")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    numba_cache.compile_librosa()
+    tasks = (joblib.delayed(_kept)(str(path), Path(folder)) for path in paths)
+    done = joblib.Parallel(n_jobs, return_as="generator")(tasks)
+    bar = progress(done, "rhythm", "file", total=len(paths))
+    found = dict(zip(map(str, paths), bar, strict=True))
+    bad = [(path, reason) for path, reason in found.items() if isinstance(reason, str)]
+    if len(bad) == len(found):
+        path, reason = bad[0]
+        raise ValueError(f"none of the {len(bad)} files can be used; the first, {path!r}: {reason}")
+    good = {path: track for path, track in found.items() if isinstance(track, Track)}
+    return good, pd.DataFrame(bad, columns=["path", "reason"])
+
+
+def _kept(path: str, folder: Path) -> Track | str:
+    """Read a track that was kept, or analyse and keep it; the reason where it is bad."""
+    try:
+        target = folder / f"{sha256_of(path)}-{VERSION}.json"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror}); check the path and its permissions"
+    if target.exists():
+        return _load(target.read_text())
+    try:
+        found = analyse_track(path)
+    except AudioError as error:
+        return error.advice
+    _save(target, found)
+    return found
+
+
+def _save(target: Path, found: Track) -> None:
+    """Write a track, whole or not at all."""
+    about = vars(found.rhythm) | {"beats_s": np.round(found.rhythm.beats_s, 6).tolist()}
+    about |= {"tempo": None if math.isnan(about["tempo"]) else about["tempo"]}
+    about |= {"chroma": np.round(found.chroma, 5).tolist(), "power": found.power.tolist()}
+    write_file(target, json.dumps(about))
+
+
+def _load(text: str) -> Track:
+    """Read what `_save` wrote."""
+    about = json.loads(text)
+    beats_s, tempo = np.array(about["beats_s"]), about["tempo"] or math.nan
+    rhythm = Rhythm(tempo, beats_s, about["downbeat"], about["steady"])
+    return Track(rhythm, np.array(about["chroma"]), np.array(about["power"]))
+
+
+def analyse_track(path: str | Path) -> Track:
+    """Find rhythm, pitch classes and power of a file of any length, block by block.
+
+    Parameters
+    ----------
+    path
+        An audio file.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read.
+    """
+    before, found = np.zeros((1, BANDS), np.float32), []
+    sizes = ((N_FFT, HOP), (tonal.N_FFT, CHROMA_HOP), (HOP, HOP))
+    copies = zip(tee(audio.blocks(path, SR), 3), sizes, strict=True)
+    streams = [windows.frames(y, *size, centre=True) for y, size in copies]
+    for fine, wide, plain in zip(*streams, strict=True):
+        bands = np.concatenate([before, _bands(fine)])
+        power = np.square(plain).mean(axis=1, keepdims=True)
+        rises = np.add.reduceat(np.maximum(0, np.diff(bands, axis=0)), [0, LOW, HIGH], axis=1)
+        found.append((rises, tonal.peak_chroma(wide, SR), power))
+        before = bands[-1:]
+    onsets, classes, power = map(np.concatenate, zip(*found, strict=True))
+    del found  # half of the memory that a long file takes
+    chroma, seconds = tonal.tuned(classes), max(1, math.ceil((len(power) - 1) / RATE))
+    each = tonal.each_second(chroma.T, SR / CHROMA_HOP, seconds).T
+    return Track(track_beats(onsets, chroma), each, tonal.each_second(power, RATE, seconds)[:, 0])
+
+
+def _bands(frames: np.ndarray) -> np.ndarray:
+    """Loudness (T, BANDS) of frames (T, N_FFT), logarithmic."""
+    window = hann(N_FFT, sym=False).astype(np.float32) / N_FFT
+    filters = librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=BANDS, norm=None).T
+    power = np.empty((len(frames), BANDS), np.float32)
+    for i in range(0, len(frames), 256):  # parts that stay in the processor's cache
+        power[i : i + 256] = np.abs(rfft(frames[i : i + 256] * window, axis=1)) ** 2 @ filters
+    return np.log1p(LEVEL * power)
+
+
+def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
+    """Find tempo, beats and bars.
+
+    Parameters
+    ----------
+    onsets
+        (T, 3) onset strength of low, middle and high bands, `HOP` samples at `SR` apart, 0 or more.
+    chroma
+        (12, T') pitch classes, `CHROMA_HOP` samples apart.
+
+    Returns
+    -------
+    Rhythm
+        Without beats, and of tempo NaN, where nothing sounds or less than `LEAST_S` is given.
+
+    Raises
+    ------
+    ValueError
+        If a shape is another, or a value is negative or not finite.
+
+    Notes
+    -----
+    The tempo is where the spectrum of the onset strength has most at it, its double and its
+    fourfold; then the grid of eighths on which most onsets lie is taken. One in eight of them
+    begins a bar: see `WEIGHTS`. The tracker is that of D. P. W. Ellis, Beat tracking by dynamic
+    programming, J. New Music Research 36, 2007; librosa's compiles for half a minute, and two
+    processes that do so at once leave compiled code on which it crashes.
+    """
+    onsets, chroma = np.asarray(onsets, np.float32), np.asarray(chroma, np.float32)
+    shaped = onsets.ndim == 2 == chroma.ndim and (onsets.shape[1], len(chroma)) == (3, 12)
+    if not shaped or not all((np.isfinite(x) & (x >= 0)).all() for x in (onsets, chroma)):
+        raise ValueError(
+            f"onsets {onsets.shape} and chroma {chroma.shape} have another shape than (T, 3) and "
+            "(12, T), or values that are negative or not finite; take them as `track` does"
+        )
+    if len(onsets) < LEAST_S * RATE or not onsets.any():
+        return Rhythm(math.nan, np.zeros(0), 0, 0.0)
+    strength = onsets.sum(axis=1) / onsets.sum(axis=1).mean()
+    hz, offset_s = _grid(strength)
+    steady = _steadiness(strength, hz)
+    if steady < STEADY:
+        beats_s = LATE_S + _tracked(strength, hz)
+        eighths = np.interp(np.arange(2 * len(beats_s) - 1) / 2, np.arange(len(beats_s)), beats_s)
+        bar = int(np.argmax(_bars(onsets, chroma, eighths)[::2]))
+        return Rhythm(float(60 / np.diff(beats_s).mean()), np.maximum(0, beats_s), bar, steady)
+    length_s, offset_s = len(onsets) / RATE, offset_s + LATE_S
+    first = math.ceil(-2 * hz * (offset_s + EDGE_S))
+    eighths = offset_s + np.arange(first, 2 * hz * length_s + 1) / (2 * hz)
+    eighths = np.maximum(0, eighths[eighths < length_s])
+    bar = int(np.argmax(_bars(onsets, chroma, eighths)))
+    return Rhythm(60 * hz, eighths[bar % 2 :: 2], bar // 2, steady)
+
+
+def _tempo_hz(strength: np.ndarray) -> float:
+    """Beats a second, roughly, from spectra of `LOCAL_S` at a time, in which tempo may drift."""
+    size = min(len(strength), round(LOCAL_S * RATE))
+    starts = np.linspace(0, len(strength) - size, math.ceil(2 * len(strength) / size)).astype(int)
+    window, n = hann(size), next_fast_len(8 * size)
+    parts = (strength[start : start + size] for start in starts)
+    spectrum = sum(np.abs(rfft((part - part.mean()) * window, n)) for part in parts)
+    hz = np.arange(TEMPI[0] / 60, TEMPI[1] / 60, RATE / n / 4)
+    score = sum(_at(spectrum, k * hz * n / RATE) for k in (1, 2, 4))
+    return float(hz[np.argmax(score * np.exp(-0.5 * np.log2(60 * hz / USUAL) ** 2))])
+
+
+def _grid(strength: np.ndarray) -> tuple[float, float]:
+    """Beats a second, and time in seconds of one eighth, of the grid on which most onsets lie."""
+    near, middle_s = _tempo_hz(strength), len(strength) / RATE / 2
+    step, reach = RATE / len(strength) / 4, 0.5 / min(LOCAL_S, 2 * middle_s)
+    off_hz = np.arange(-reach, reach, step / 8)
+    score = sum(_near(strength, k * near, k * off_hz) for k in (1, 2, 4))
+    hz = near + off_hz[np.argmax(score)]
+    phasor = _phasors(strength, 2 * hz).sum() * np.exp(4j * np.pi * hz * middle_s)
+    start_s = middle_s - np.angle(phasor) / (4 * np.pi * hz)
+    reach = math.ceil(len(strength) / RATE * hz)
+    places = np.arange(-reach, reach)
+    for share in (1.0, 0.1):  # coarse, then fine
+        options = [
+            (_at(strength, (late_s + places / (2 * rate)) * RATE + 0.5).sum(), rate, late_s)
+            for rate in hz + share * step / 2 * _STEPS
+            for late_s in start_s + share * 0.03 * _STEPS
+        ]
+        _, hz, start_s = max(options)
+    return float(hz), float(start_s)
+
+
+def _phasors(strength: np.ndarray, hz: float, size: int = _BLOCK) -> np.ndarray:
+    """Sum the strength on a wheel of `hz` turns a second, `size` frames at a time."""
+    times_s = (np.arange(len(strength)) - 0.5) / RATE  # a rise lies between two frames
+    wheel = strength * np.exp(-2j * np.pi * hz * times_s)
+    return np.add.reduceat(wheel, np.arange(0, len(wheel), size))
+
+
+def _near(strength: np.ndarray, hz: float, off_hz: np.ndarray) -> np.ndarray:
+    """Magnitude of the spectrum of the strength a little off `hz`."""
+    parts = _phasors(strength, hz)
+    n = next_fast_len(4 * len(parts))
+    return _at(np.abs(np.roll(fft(parts, n), n // 2)), n // 2 + off_hz * n * _BLOCK / RATE)
+
+
+def _at(x: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Interpolate x (n,) at some places; 0 outside."""
+    return np.interp(places, np.arange(len(x)), x, 0, 0)
+
+
+def _tracked(strength: np.ndarray, hz: float) -> np.ndarray:
+    """Return times of beats, about `hz` a second, each of them free to come early or late."""
+    strength = np.maximum.reduceat(strength, np.arange(0, len(strength), _COARSE))
+    strength = strength / max(strength.std(), 1e-9)
+    period = RATE / _COARSE / hz
+    back = np.arange(round(period / 2), round(2 * period) + 1)
+    cost = TIGHT * np.log(back / period) ** 2
+    total, before = strength.copy(), np.full(len(strength), -1)
+    for i in range(back[0], len(strength)):
+        reached = back[: i - back[0] + 1]
+        gains = total[i - reached] - cost[: len(reached)]
+        best = int(np.argmax(gains))
+        total[i], before[i] = strength[i] + gains[best], i - reached[best]
+    found = [len(total) - back[-1] + int(np.argmax(total[-back[-1] :]))]
+    while before[found[-1]] >= 0:
+        found.append(before[found[-1]])
+    return (np.array(found[::-1]) * _COARSE + (_COARSE - 1) / 2 - 0.5) / RATE
+
+
+def _steadiness(strength: np.ndarray, hz: float) -> float:
+    """How well the phases agree along the track, 0 to 1, of its eighths or of its sixteenths."""
+    size = int(RATE * min(4.0, len(strength) / RATE / 8))
+    agreement = []
+    for k in (2, 4):  # off-beats against beats cancel in one of them, not in the other
+        parts = _phasors(strength, k * hz, size)
+        parts = parts[:-1] + parts[1:]
+        agreement.append(np.abs(parts.sum()) / max(np.abs(parts).sum(), 1e-9))
+    return float(max(agreement))
+
+
+def _bars(onsets: np.ndarray, chroma: np.ndarray, eighths: np.ndarray) -> np.ndarray:
+    """How much speaks for each of the first eight eighths (n,) to begin a bar."""
+    frame = np.clip(np.round((eighths - LATE_S) * RATE + 0.5).astype(int), 0, len(onsets) - 1)
+    accents = maximum_filter1d(onsets, 9, axis=0)[frame]  # within 23 ms
+    harmony = tonal.changes(chroma, eighths, 8 * np.median(np.diff(eighths)), SR / CHROMA_HOP)
+    later = (np.arange(8)[:, None] + np.arange(8)) % 8  # row k: k eighths later
+    low, high, harmony = (_by_place(x)[later] for x in (*accents[:, [0, 2]].T, harmony))
+    snare = (high[[2, 6]] - high[[0, 4]]).mean(axis=0)
+    change = harmony[:2].mean(axis=0)  # it is heard once the notes have begun
+    terms = (low[0], low[::2].mean(axis=0), snare, change)
+    return sum(weight * term for weight, term in zip(WEIGHTS, terms, strict=True))
+
+
+def _by_place(x: np.ndarray) -> np.ndarray:
+    """Mean of x (n,) at each of the eight eighths of a bar, relative to the mean of all."""
+    means = np.array([x[place::8].mean() for place in range(8)])
+    return means / max(means.mean(), 0.01)  # less is rounding

@@ -1,0 +1,310 @@
+"""The tonal content of music: pitch classes over time, and the key they speak for.
+
+Pitch classes are counted from 0 for C; chroma (12, T) holds the strength of each over time. Two
+ways lead to them: peaks of an STFT (`peak_chroma`), which find keys, and a constant-Q transform
+(`cqt_chroma`), whose movement recognises a tune whatever plays it.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import librosa
+import numpy as np
+from scipy.fft import rfft
+
+from musiclatent.config import SR
+
+NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+MODES = ("major", "minor")
+N_FFT = 8192  # 372 ms at 22,050 Hz
+RANGE_HZ = (60.0, 1000.0)
+STEPS = 3  # bins of a semitone, from which the tuning is read
+_QUIET = 0.01  # of a spectral peak: about 106 dB below full scale
+PROFILES = {
+    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}  # of Krumhansl and Kessler, 1982
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and how well it fits.
+
+    Parameters
+    ----------
+    tonic
+        Pitch class of the tonic, 0 to 11; C is 0.
+    mode
+        ``major`` or ``minor``.
+    strength
+        Correlation of the chroma with the profile of the key, in [-1, 1]; 0 for silence.
+    """
+
+    tonic: int
+    mode: str
+    strength: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name such as ``A# minor``."""
+        return f"{NAMES[self.tonic]} {self.mode}"
+
+    @property
+    def fifths(self) -> int:
+        """Place on the circle of fifths, 0 to 11, that relative keys share; C major is 0."""
+        return 7 * (self.tonic + 3 * (self.mode == "minor")) % 12
+
+    @property
+    def camelot(self) -> str:
+        """Name on the wheel that DJs use, such as ``3A``; C major is 8B, A minor 8A."""
+        return f"{(self.fifths + 7) % 12 + 1}{'A' if self.mode == 'minor' else 'B'}"
+
+
+def estimate_key(chroma: np.ndarray) -> Key:
+    """Find the key whose profile correlates best with the chroma.
+
+    Parameters
+    ----------
+    chroma
+        (12,) or (12, T), not negative; frames are added up.
+
+    Returns
+    -------
+    Key
+        C major of strength 0 where all pitch classes are equal, as in silence.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a value is negative or not finite.
+
+    Notes
+    -----
+    C. L. Krumhansl and E. J. Kessler, Tracing the dynamic changes in perceived tonal organization,
+    Psychological Review 89, 1982; C. L. Krumhansl, Cognitive foundations of musical pitch, 1990.
+    """
+    chroma = np.asarray(chroma, float)
+    if chroma.ndim not in (1, 2) or len(chroma) != 12:
+        raise ValueError(f"chroma has shape {chroma.shape}; give (12,) or (12, T)")
+    if not (np.isfinite(chroma) & (chroma >= 0)).all():
+        raise ValueError("chroma holds values that are negative or not finite; give strengths")
+    total = chroma.reshape(12, -1).sum(axis=1)
+    if np.ptp(total) <= 1e-9 * total.max():
+        return Key(0, "major", 0.0)
+    fits = {
+        (tonic, mode): _fit(np.roll(total, -tonic), mode) for mode in MODES for tonic in range(12)
+    }
+    best = max(fits, key=fits.get)
+    return Key(*best, fits[best])
+
+
+def _fit(chroma: np.ndarray, mode: str) -> float:
+    """Correlation of chroma that begins at the tonic with a profile."""
+    return float(np.corrcoef(chroma, PROFILES[mode])[0, 1])
+
+
+def key_distance(a: Key, b: Key) -> int:
+    """Count the steps between two keys for mixing.
+
+    Parameters
+    ----------
+    a, b
+        Two keys.
+
+    Returns
+    -------
+    int
+        Steps on the circle of fifths between the major keys that have the same notes, 0 to 6, and
+        one more where the modes differ and the keys are not relative: 0 for the same key and for
+        relative ones, 1 for a fifth, 4 for C major and C minor; at most 7.
+    """
+    steps = (a.fifths - b.fifths) % 12
+    steps = min(steps, 12 - steps)
+    return steps + (a.mode != b.mode and steps > 0)
+
+
+def each_second(x: np.ndarray, rate: float, seconds: int) -> np.ndarray:
+    """Average frames second by second.
+
+    Parameters
+    ----------
+    x
+        (T, D).
+    rate
+        Frames in a second.
+    seconds
+        How many seconds there are; what comes later is counted to the last.
+
+    Returns
+    -------
+    array (S, D)
+        Means.
+    """
+    starts = np.minimum(np.ceil(np.arange(seconds) * rate).astype(int), len(x) - 1)
+    counts = np.maximum(1, np.diff(starts, append=len(x)))
+    return np.add.reduceat(x.astype(float), starts, axis=0) / counts[:, None]
+
+
+def peak_chroma(frames: np.ndarray, sr: int) -> np.ndarray:
+    """Add up the spectral peaks of each frame by their place in the octave.
+
+    Parameters
+    ----------
+    frames
+        Samples (T, N_FFT).
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    array (T, 12 * STEPS), float32
+        Square roots of the amplitudes of the peaks between 60 and 1,000 Hz, in thirds of a
+        semitone; bin 0 is C of 440 Hz tuning.
+    """
+    parts = [_peaks(frames[i : i + 32], sr) for i in range(0, max(1, len(frames)), 32)]
+    return np.concatenate(parts)  # in parts that stay in the processor's cache
+
+
+def _peaks(frames: np.ndarray, sr: int) -> np.ndarray:
+    """Pitch classes (T, 12 * STEPS) of a few frames."""
+    bins = STEPS * 12
+    low, high = (round(hz * N_FFT / sr) for hz in RANGE_HZ)
+    S = np.abs(rfft(frames * np.hanning(N_FFT).astype(np.float32), axis=1))[:, low - 1 : high + 1]
+    before, here, after = S[:, :-2], S[:, 1:-1], S[:, 2:]
+    frame, k = np.nonzero((here > before) & (here >= after) & (here > _QUIET))
+    before, here, after = (np.log(part[frame, k] + 1e-9) for part in (before, here, after))
+    shift = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-9)
+    hz = (k + low + shift) * sr / N_FFT
+    place = np.rint(bins * np.log2(hz / 440.0) + 9 * STEPS).astype(int) % bins
+    found = np.bincount(frame * bins + place, np.exp(0.5 * here), len(frames) * bins)
+    return found.reshape(-1, bins).astype(np.float32)
+
+
+def tuned(classes: np.ndarray) -> np.ndarray:
+    """Join thirds of a semitone to pitch classes, in the tuning that the music has.
+
+    Parameters
+    ----------
+    classes
+        (T, 12 * STEPS), as `pitch_classes` gives; all frames share one tuning.
+
+    Returns
+    -------
+    array (12, T), float32
+        Chroma.
+    """
+    total = classes.sum(axis=0, dtype=float)
+    angle = np.angle(np.sum(total * np.exp(2j * np.pi * np.arange(total.size) / STEPS)))
+    shift = round(angle / (2 * np.pi) * STEPS) - 1  # the bin below the centre of C
+    return np.roll(classes, -shift, axis=1).reshape(-1, 12, STEPS).sum(axis=2).T
+
+
+def changes(chroma: np.ndarray, times_s: np.ndarray, span_s: float, rate: float) -> np.ndarray:
+    """Measure how the harmony changes at some times.
+
+    Parameters
+    ----------
+    chroma
+        (12, T).
+    times_s
+        (n,) in seconds.
+    span_s
+        How much before and after is compared, in seconds.
+    rate
+        Frames of the chroma in a second.
+
+    Returns
+    -------
+    array (n,)
+        Cosine distance of the chroma summed over both spans, 0 to 1; 0 beside silence.
+    """
+    total = np.pad(np.cumsum(chroma, axis=1, dtype=float), ((0, 0), (1, 0)))
+    edges = (times_s + span_s * np.array([[-1], [0], [1]])) * rate + 0.5
+    at = np.stack([np.interp(edges, np.arange(total.shape[1]), row) for row in total])
+    before, after = np.diff(at, axis=1).transpose(1, 0, 2)  # 12 x n each
+    size = np.linalg.norm(before, axis=0) * np.linalg.norm(after, axis=0)
+    same = (before * after).sum(axis=0) / np.maximum(size, 1e-9)
+    return np.where(size > 1e-9, 1 - same, 0.0)
+
+
+HOP = 1024
+OCTAVES = 7  # from C1, 33 Hz
+POOL = 8  # frames of the transform that become one: 0.37 s at 22,050 Hz
+SOFT = 100.0  # a tone 40 dB below the loudest still counts for a seventh of it
+
+
+@dataclass(frozen=True)
+class Harmony:
+    """Turn a section into its pitch classes over time, for the cache.
+
+    Parameters
+    ----------
+    sr
+        Sampling rate in Hz.
+    window_s
+        Length of a section in seconds.
+    """
+
+    kind: ClassVar[str] = "harmony"
+    version: ClassVar[int] = 1
+    first_only: ClassVar[bool] = False
+
+    sr: int = SR
+    window_s: float = 15.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one output: ``(12, T)``."""
+        return (12, int(self.window_s * self.sr / HOP) // POOL)
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Return the pitch classes (12, T) of samples ``(N,)``."""
+        return cqt_chroma(y, self.sr)[:, : self.shape[1]]
+
+
+def cqt_chroma(y: np.ndarray, sr: int) -> np.ndarray:
+    """Measure how strongly each pitch class sounds, over time.
+
+    Parameters
+    ----------
+    y
+        Samples (N,) in [-1, 1], at least a second.
+    sr
+        Sampling rate in Hz, above 8,400 so that the highest octave is heard.
+
+    Returns
+    -------
+    ndarray
+        (12, T) float32 from C to B, 0.37 s a frame at 22,050 Hz; the mean of each frame is 0, so
+        that its level does not count.
+
+    Raises
+    ------
+    ValueError
+        If the section is too short or not finite, or `sr` too low.
+
+    Notes
+    -----
+    Constant-Q transform as in librosa (Schoerkhuber and Klapuri 2010); its magnitudes, as shares of
+    the largest, become logarithms before the octaves are added up.
+    """
+    y = np.asarray(y, np.float32)
+    if sr <= 8_400 or len(y) < sr:
+        raise ValueError(
+            f"{len(y)} samples at {sr} Hz: harmony needs a second of sound above 8,400 Hz"
+        )
+    if not np.isfinite(y).all():
+        raise ValueError("the section holds NaN or infinity; repair its samples first")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "n_fft=")  # the deepest tones of a short section
+        S = np.abs(
+            librosa.cqt(
+                y, sr=sr, hop_length=HOP, fmin=librosa.note_to_hz("C1"), n_bins=12 * OCTAVES
+            )
+        )
+    S = np.log1p(SOFT * S / max(float(S.max()), 1e-6))
+    chroma = S.reshape(OCTAVES, 12, -1).sum(axis=0)  # 12 x frames
+    frames = chroma.shape[1] // POOL
+    chroma = chroma[:, : frames * POOL].reshape(12, frames, POOL).mean(axis=2)  # 12 x T
+    return (chroma - chroma.mean(axis=0, keepdims=True)).astype(np.float32)

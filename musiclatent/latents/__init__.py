@@ -1,0 +1,1 @@
+"""From sound to latents and back: encode, store, decode, generate."""

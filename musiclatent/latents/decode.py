@@ -1,0 +1,182 @@
+"""From latents back to sound of any length, in constant memory.
+
+Windows start at multiples of the model's stride, so that neighbours cut what they share into the
+same frames. Of what two windows share, the outer thirds, where one of them feels its edge, are
+taken from the other; in the middle third the first fades into the second.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from musiclatent import audio
+from musiclatent.audio.windows import Grid, Transform, frames
+from musiclatent.errors import LatentsError
+from musiclatent.latents.encode import BATCH
+from musiclatent.models.base import LitModule
+from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.run_folder import Run
+
+
+@torch.no_grad()
+def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
+    """Decode latents to what a model takes, a few at a time.
+
+    Parameters
+    ----------
+    run
+        A trained experiment.
+    z
+        Latents (B, D) or (B, K, T).
+    latent_shape
+        (K, T), as in the provenance.
+
+    Returns
+    -------
+    array (B, N) or (B, M, T), float32
+        Waveforms in [-1, 1] at the study's rate, or spectrograms in [0, 1]; a whole number
+        of latent frames, so that they may be a little longer than the window that was encoded.
+
+    Raises
+    ------
+    LatentsError
+        If `z` does not have that shape.
+    """
+    z, width = np.asarray(z, np.float32), int(np.prod(latent_shape))
+    if z.ndim not in (2, 3) or not len(z) or z[0].size != width:
+        raise LatentsError(f"latents have shape {z.shape}; give (B, {width}), one row or more")
+    model = load_checkpoint(run.checkpoint, run.experiment)
+    z = z.reshape(len(z), *latent_shape)
+    parts = [z[i : i + BATCH].copy() for i in range(0, len(z), BATCH)]
+    return np.concatenate([model.decode(torch.from_numpy(part))[:, 0].numpy() for part in parts])
+
+
+OVERLAP_S = 0.25
+AT_ONCE = 4  # windows rebuilt at once
+
+
+def rebuild(
+    model: LitModule,
+    source: str | Path | Iterable[np.ndarray],
+    transform: Transform,
+    overlap_s: float = OVERLAP_S,
+) -> Iterator[np.ndarray]:
+    """Send sound of any length through a model.
+
+    Parameters
+    ----------
+    model
+        A trained autoencoder.
+    source
+        An audio file of any format, rate and length; or blocks of samples ``(N,)`` at the model's
+        rate.
+    transform
+        What the model takes: rate and length of a window, and the way there and back.
+    overlap_s
+        Least time that neighbouring windows share, in seconds; more where a model is worse at the
+        edges of its windows.
+
+    Returns
+    -------
+    Iterator of ndarray
+        Blocks ``(N,)`` float32 in [-1, 1] at the model's rate; joined, as long as the source.
+
+    Raises
+    ------
+    ValueError
+        If two windows cannot share that much.
+    AudioError
+        While iterating, if the file cannot be read.
+    """
+    n, hop = window_starts(model, transform, overlap_s)
+    blocks = audio.blocks(source, transform.sr) if isinstance(source, str | Path) else source
+    return _crossfaded(_outputs(model, transform, _cut(blocks, n, hop)), hop, crossfade(n - hop))
+
+
+def window_starts(model: LitModule, transform: Transform, overlap_s: float) -> tuple[int, int]:
+    """Return the samples of a window, and those from one window to the next: whole frames."""
+    sr, window_s = transform.sr, transform.window_s
+    stride = model.stride * transform.hop_length
+    n = Grid(sr, window_s).n
+    shared = max(round(overlap_s * sr), 3 * model.edge)  # the outer thirds are not heard
+    hop = (n - shared) // stride * stride
+    if overlap_s < 0 or 2 * hop < n:
+        raise ValueError(
+            f"windows of {window_s:g} s in frames of {stride} samples at {sr} Hz cannot share "
+            f"{overlap_s:g} s; choose an overlap from 0 to {max(0, n / 2 - stride) / sr:.3g} s"
+        )
+    return n, hop
+
+
+def crossfade(n: int) -> np.ndarray:
+    """Weights (n,) of the second of two windows: 0, a raised cosine in the middle third, 1."""
+    position = (np.arange(n) + 0.5) / max(n, 1)
+    return (0.5 - 0.5 * np.cos(np.pi * np.clip(3 * position - 1, 0, 1))).astype(np.float32)
+
+
+def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield windows (n,) of joined blocks, the last padded, and how much of each is sound."""
+    shared = 0
+    for part in frames(blocks, n, hop, rest=True):
+        length = part.shape[1]
+        for y in part:
+            if length > shared:  # else the window before holds all of it
+                yield np.pad(y, (0, n - length)), length
+            shared = n - hop
+
+
+@torch.no_grad()
+def _outputs(
+    model: LitModule, transform: Transform, cuts: Iterator[tuple[np.ndarray, int]]
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Rebuild each window."""
+    while batch := list(islice(cuts, AT_ONCE)):
+        found = np.stack([transform(y) for y, _ in batch])
+        x = torch.from_numpy(transform.model_input(found))[:, None]  # B x 1 x ...
+        sounds = transform.sound(model(x).x_hat[:, 0].numpy(), *transform.pair(found))  # B x N'
+        for y_hat, (y, real) in zip(sounds, batch, strict=True):
+            yield np.pad(y_hat, (0, len(y) - len(y_hat))), real
+
+
+def _crossfaded(
+    outputs: Iterator[tuple[np.ndarray, int]], hop: int, fade: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Join rebuilt windows."""
+    tail, left = np.empty(0, np.float32), 0
+    for y, real in outputs:
+        if len(tail):
+            y[: len(fade)] = tail + fade * (y[: len(fade)] - tail)
+        yield y[: min(hop, real)]
+        tail, left = y[hop:], real - hop
+    if left > 0:
+        yield tail[:left]
+
+
+@torch.no_grad()
+def interpolate(
+    run: Run, z_a: np.ndarray, z_b: np.ndarray, positions: Sequence[float]
+) -> np.ndarray | None:
+    """Return latents on a model's own way between two, where the straight one would mix up places.
+
+    Parameters
+    ----------
+    run
+        A trained experiment.
+    z_a, z_b
+        Latents (K, T).
+    positions
+        P numbers: 0 is A and 1 is B.
+
+    Returns
+    -------
+    ndarray or None
+        Latents (P, K, T); None where the model's own path is the straight one.
+    """
+    model = load_checkpoint(run.checkpoint, run.experiment)
+    if not model.own_path:
+        return None
+    a, b = (torch.from_numpy(np.array(z, np.float32))[None] for z in (z_a, z_b))
+    return torch.cat([model.between(a, b, float(p)) for p in positions]).numpy()

@@ -1,0 +1,215 @@
+"""Latents on disk with their provenance: read, select, join, export.
+
+A folder holds ``z.npy`` (B, D), ``items.parquet`` and ``provenance.json``. What lies there is used
+only if the same checkpoint and the same data made it.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from musiclatent.errors import LatentsError, first_line
+from musiclatent.files import sha256_of, write_file
+from musiclatent.training.run_folder import Run
+
+NAMES = ("z.npy", "items.parquet", "provenance.json")
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Latents of windows, and what they came from.
+
+    Parameters
+    ----------
+    z
+        (B, D) float32, one row a window; memory-mapped.
+    items
+        One row a window: item_id, path, label, group, split, start_s, end_s; of a corpus also
+        silent, and what else the corpus knows.
+    provenance
+        study, experiment, options, hashes of the checkpoint and of the data (empty for loose
+        files), latent_shape (K, T), sr, window_s, versions; of sparse codes their hops.
+    """
+
+    z: np.ndarray
+    items: pd.DataFrame
+    provenance: dict
+
+    def shaped(self) -> np.ndarray:
+        """Return the latents as (B, K, T)."""
+        return self.z.reshape(len(self.z), *self.provenance["latent_shape"])
+
+
+def read_latents(folder: Path, *, run: Run | None = None, data_hash: str = "") -> Latents:
+    """Read a folder of latents, and check what made them.
+
+    Parameters
+    ----------
+    folder
+        A folder that `encode_corpus` or `encode_files` filled.
+    run
+        The experiment that must have made them; None asks for none.
+    data_hash
+        Hash of the data that they must be made of, see `CorpusDataModule.data_hash`; empty asks
+        for none.
+
+    Raises
+    ------
+    LatentsError
+        If the folder holds no latents, broken ones, or those of another checkpoint or other data;
+        the message names the command that makes them anew.
+    """
+    folder = Path(folder)
+    missing = [name for name in NAMES if not (folder / name).exists()]
+    if missing:
+        raise LatentsError(
+            f"{folder} holds no latents ({', '.join(missing)} missing); make them with: "
+            f"{_command(run, data_hash)}"
+        )
+    try:
+        provenance = json.loads((folder / "provenance.json").read_text())
+        z = np.load(folder / "z.npy", mmap_mode="r", allow_pickle=False)
+        items = pd.read_parquet(folder / "items.parquet")
+        if z.shape != (len(items), int(np.prod(provenance["latent_shape"]))):
+            raise ValueError(f"{len(z)} latents but {len(items)} items")
+    except (ValueError, OSError, EOFError, KeyError, TypeError) as error:
+        raise LatentsError(
+            f"{folder} holds broken latents ({first_line(error)}); delete it and make them with: "
+            f"{_command(run, data_hash)}"
+        ) from None
+    _check(folder, provenance, run, data_hash)
+    return Latents(z, items, provenance)
+
+
+def _check(folder: Path, found: dict, run: Run | None, data_hash: str) -> None:
+    """Refuse latents that another checkpoint or other data made."""
+    remedy = f"make them anew with: {_command(run, data_hash)}"
+    if run is not None and found.get("checkpoint") != (wanted := sha256_of(run.checkpoint)):
+        raise LatentsError(
+            f"{folder} holds latents of the checkpoint {str(found.get('checkpoint'))[:12]} of "
+            f"{found.get('experiment')}, not of {wanted[:12]} of {run.experiment.name}; {remedy}"
+        )
+    if data_hash and found.get("data") != data_hash:
+        made_of = f"the data {found['data'][:12]}" if found.get("data") else "loose files"
+        raise LatentsError(
+            f"{folder} holds latents of {made_of}, not of the data {data_hash[:12]}; {remedy}"
+        )
+
+
+def _command(run: Run | None, data_hash: str) -> str:
+    """Name the command that makes latents."""
+    if run is None or not data_hash:
+        row = run.experiment if run else None
+        named = f" --study {row.study} --experiment {row.name}" if row else ""
+        return f"musiclatent encode FILES{named}"
+    return f"make reproduce STUDY={run.experiment.study} EXPERIMENT={run.experiment.name}"
+
+
+def select(latents: Latents, keep: np.ndarray) -> Latents:
+    """Keep some of the windows.
+
+    Parameters
+    ----------
+    latents
+        Latents of B windows.
+    keep
+        (B,) bool, or rows in the order wanted.
+
+    Raises
+    ------
+    LatentsError
+        If `keep` has another length, or names rows that are not there.
+    """
+    rows, n = np.asarray(keep), len(latents.z)
+    if rows.dtype == bool:
+        if rows.shape != (n,):
+            raise LatentsError(f"keep has shape {rows.shape}; there are {n} windows")
+        rows = np.flatnonzero(rows)
+    elif rows.size and (rows.min() < 0 or rows.max() >= n):
+        raise LatentsError(f"keep names rows up to {rows.max()}; there are {n} windows")
+    rows = rows.astype(int)
+    return replace(
+        latents, z=latents.z[rows], items=latents.items.iloc[rows].reset_index(drop=True)
+    )
+
+
+def join(latents: Latents, table: pd.DataFrame, on: str = "item_id") -> Latents:
+    """Add the columns of a table to the items.
+
+    Parameters
+    ----------
+    latents
+        Latents whose items have the column `on`.
+    table
+        One row for each value of `on`; columns that the items have already are left out.
+    on
+        Column that both have.
+
+    Raises
+    ------
+    LatentsError
+        If one of them lacks the column, or the table has a value twice.
+    """
+    for name, columns in (("items", latents.items.columns), ("table", table.columns)):
+        if on not in columns:
+            raise LatentsError(f"the {name} lack the column {on!r}; join on a column of both")
+    twice = table.loc[table[on].duplicated(), on]
+    if len(twice):
+        raise LatentsError(f"the table has {twice.iloc[0]!r} twice; give one row for each {on}")
+    new = table[[on, *table.columns.difference(latents.items.columns, sort=False)]]
+    return replace(latents, items=latents.items.merge(new, "left", on))
+
+
+_CONFIG = """embeddings {
+  tensor_name: "%s"
+  tensor_path: "vectors.tsv"
+  metadata_path: "metadata.tsv"
+}
+"""
+
+
+def export_projector(folder: Path, z: np.ndarray, items: pd.DataFrame, title: str) -> Path:
+    """Write ``vectors.tsv``, ``metadata.tsv`` and ``projector_config.pbtxt``.
+
+    Open them with ``tensorboard --logdir FOLDER``, or load both tables at projector.tensorflow.org.
+
+    Parameters
+    ----------
+    folder
+        Where they go; it is made.
+    z
+        Vectors (B, D).
+    items
+        B rows; every column becomes one of the metadata.
+    title
+        Name of the vectors.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or there is nothing to write.
+    """
+    if len(z) != len(items) or not len(z) or not len(items.columns):
+        raise ValueError(
+            f"there are {len(z)} vectors and {len(items)} rows; give as many, not none"
+        )
+    folder = Path(folder)
+    rows = ("\t".join(f"{value:.6g}" for value in row) for row in z)
+    write_file(folder / "vectors.tsv", "\n".join(rows) + "\n")
+    lines = [items.columns, *items.itertuples(index=False)]
+    if len(items.columns) == 1:  # the projector takes a single column without its name
+        lines = lines[1:]
+    rows = ("\t".join(map(_cell, line)) for line in lines)
+    write_file(folder / "metadata.tsv", "\n".join(rows) + "\n")
+    name = "".join(c for c in title if c.isalnum())
+    write_file(folder / "projector_config.pbtxt", _CONFIG % name)
+    return folder
+
+
+def _cell(value: object) -> str:
+    """Write a value without what ends a cell or a line."""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return " ".join(text.split())

@@ -1,0 +1,365 @@
+"""Past the paper, dense: a lapped transform that listens first, with deep networks on both sides.
+
+The best fixed choice of numbers in a frame is the linear transform, and A1 reaches it. More is
+gained by choosing anew, every four frames, which bands of frequencies the numbers are spent on. A
+part of the latent, the envelope, says how loud each band is. The encoder and the decoder both read
+from it which bands are the loudest, and only their coefficients fill the rest of the latent: it
+holds no positions. So phase is kept where most of the sound is. Elsewhere the decoder puts a
+learned noise, the carrier, at the loudness that the envelope tells; two residual networks correct
+the envelope on the way in and the noise on the way out.
+
+Five seconds at 22,050 Hz give a latent of 128 maps by 108 frames: 13,824 numbers, of which 16 maps
+are envelope.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from musiclatent.models.base import Autoencoder, mrstft
+from musiclatent.models.mdct import Lapped, crops
+
+HOP = 1024
+SEGMENT = 4  # frames that share an envelope
+WIDE = 8  # bins of each of the bands that may be chosen
+CANDIDATES = 48
+KEPT = 14  # bands whose coefficients the latent holds
+EDGES = [
+    *range(0, WIDE * CANDIDATES, WIDE),  # up to 4.1 kHz
+    *(384, 416, 448, 484, 524, 564, 608, 652, 700, 748, 800, 852, 904, 950, 984, 1004, HOP),
+]
+BANDS = len(EDGES) - 1
+ENVELOPE = BANDS // SEGMENT  # maps
+MAPS = ENVELOPE + KEPT * WIDE
+NODES = 256  # frequencies at which the decoder says how loud its noise is
+FINE = 128  # frequencies at which the encoder listens
+LOUDEST = 3.0  # natural logarithm of the most that the noise may exceed its envelope
+UNIT = 0.0024  # mean squared error of waveform-64 on its validation windows
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # those of the STFT distance
+
+
+class Snake(nn.Module):
+    """The activation ``x + sin(a x) ** 2 / a``, which can hold a period; `a` > 0 is learned.
+
+    Parameters
+    ----------
+    channels
+        C, each with an `a` of its own.
+
+    Notes
+    -----
+    Ziyin, Hartwig and Ueda (2020), Neural networks fail to learn periodic functions.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log_a = nn.Parameter(torch.zeros(channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activate `x` (B, C, T)."""
+        a = self.log_a.exp()
+        return x + (a * x).sin().square() / a
+
+
+class Residual(nn.Module):
+    """Two convolutions, snake before each, added to their input; nothing at the start.
+
+    Parameters
+    ----------
+    channels
+        C, in and out.
+    dilation
+        Frames between the three that the first convolution sees.
+    """
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        wide = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.net = nn.Sequential(Snake(channels), wide, Snake(channels), _last(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add to `x` (B, C, T)."""
+        return x + self.net(x)
+
+
+def _last(left: int, right: int) -> nn.Conv1d:
+    """Make a layer that gives zero until it learns."""
+    layer = nn.Conv1d(left, right, 1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class DeepAutoencoder(Autoencoder):
+    """Adaptive lapped transform with deep residual networks in its encoder and decoder.
+
+    Parameters
+    ----------
+    width
+        Channels of the residual networks.
+    depth
+        Residual blocks of the decoder.
+    tile
+        Frames of the carrier, after which it repeats.
+    weight
+        Weight of the multi-resolution STFT distance beside the MSE, which is counted in units of
+        A1's.
+    crop
+        Strides (4,096 samples) of the part of each window that a training step takes.
+    learning_rate, total_steps
+        Training, see `Autoencoder`.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive.
+    """
+
+    stride = edge = HOP * SEGMENT
+    given = ENVELOPE
+    own_path = True
+
+    def __init__(
+        self,
+        width: int = 192,
+        depth: int = 6,
+        tile: int = 36,
+        weight: float = 1.3,
+        crop: int = 12,
+        learning_rate: float = 1e-3,
+        total_steps: int = 1,
+    ) -> None:
+        super().__init__(learning_rate, total_steps)
+        sizes = {"width": width, "depth": depth, "tile": tile, "crop": crop}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} is {size}; give 1 or more")
+        self.save_hyperparameters()
+        self.weight, self.crop = weight, crop
+        self.lapped = Lapped(HOP)
+        spread = torch.zeros(BANDS, HOP)
+        for band, (low, high) in enumerate(pairwise(EDGES)):
+            spread[band, low:high] = 1
+        self.register_buffer("spread", spread)  # bands x bins
+        self.listen = nn.Sequential(  # levels of frames -> corrections of the envelope
+            nn.Conv1d(FINE, width, 3, padding=1),
+            Residual(width, 1),
+            Residual(width, 3),
+            nn.Conv1d(width, width, SEGMENT, SEGMENT),
+            Residual(width, 1),
+            Residual(width, 2),
+            Snake(width),
+            _last(width, BANDS),
+        )
+        self.shape = nn.Sequential(  # envelope and levels of what is kept -> levels of the noise
+            nn.Conv1d(2 * BANDS, width, 3, padding=1),
+            *(Residual(width, 3 ** (i % 3)) for i in range(depth)),
+            Snake(width),
+            _last(width, NODES),
+        )
+        nn.init.constant_(self.shape[-1].bias, -0.5)
+        self.carrier = nn.Parameter(_signs(tile))
+
+    def encode(self, x: Tensor, envelope: Tensor | None = None) -> Tensor:
+        """Return the latent of waveforms.
+
+        Parameters
+        ----------
+        x
+            Waveforms (B, 1, N) of any length, padded to whole strides.
+        envelope
+            Maps (B, 16, T) to hold in place of its own, such as rounded ones: what is kept of the
+            waveforms then stands where a decoder looks for it.
+
+        Returns
+        -------
+        Tensor
+            Latents (B, 128, T), T = 4 ceil(N / 4096): first 16 maps of envelope, in which four
+            neighbouring bands share a map, a frame each; then 112 maps of coefficients.
+        """
+        c = self.lapped(self.pad(x)[:, 0])  # B x T x H
+        heard = self._listened(c) if envelope is None else _bands(envelope.transpose(1, 2))
+        kept = c.gather(-1, _places(heard))  # B x T x kept
+        return torch.cat([_maps(heard), kept], -1).transpose(1, 2)
+
+    def _listened(self, c: Tensor) -> Tensor:
+        """Envelope (B, G, bands) of coefficients (B, T, H)."""
+        power = c.square() + 1e-12
+        segments = power.unflatten(1, (-1, SEGMENT)).mean(2)  # B x G x H
+        loudness = (segments @ self.spread.T / self.spread.sum(1)).sqrt()  # B x G x bands
+        fine = power.unflatten(-1, (FINE, -1)).mean(-1)  # B x T x fine
+        change = self.listen(_level(fine).transpose(1, 2)).transpose(1, 2)
+        # The root of the amplitude: nearer to what is heard, and kinder to distances.
+        return (loudness * (0.5 * torch.tanh(change)).exp()).sqrt()
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return waveforms (B, 1, 1024 T) of latents `z` (B, 128, T).
+
+        Raises
+        ------
+        ValueError
+            If the latents are not 128 maps of whole segments of four frames.
+        """
+        envelope, kept = _opened(z)
+        gaps = 1 - torch.zeros_like(kept).scatter(-1, _places(envelope), 1.0)
+        loudness = envelope.square().repeat_interleave(SEGMENT, 1)  # B x T x bands
+        return self.lapped.inverse(kept + gaps * self._noise(loudness, kept))[:, None]
+
+    def between(self, z_a: Tensor, z_b: Tensor, position: float) -> Tensor:
+        """Mix two sounds where their coefficients stand, and keep what is loud in the mixture.
+
+        The straight way between latents adds numbers that may belong to different bands.
+
+        Parameters
+        ----------
+        z_a, z_b
+            Latents (B, 128, T).
+        position
+            0 is A and 1 is B.
+
+        Returns
+        -------
+        Tensor
+            Latents (B, 128, T).
+
+        Raises
+        ------
+        ValueError
+            As `decode`.
+        """
+        (left, a), (right, b) = _opened(z_a), _opened(z_b)
+        envelope = torch.lerp(left, right, position)
+        kept = torch.lerp(a, b, position).gather(-1, _places(envelope))
+        return torch.cat([_maps(envelope), kept], -1).transpose(1, 2)
+
+    def _noise(self, loudness: Tensor, kept: Tensor) -> Tensor:
+        """Make the noise (B, T, H) of bands (B, T, bands) in which coefficients are kept."""
+        seen = [_level(loudness.square()), _level(kept.square() @ self.spread.T)]
+        gain = self.shape(torch.cat(seen, -1).transpose(1, 2)).transpose(1, 2)  # B x T x nodes
+        gain = nn.functional.interpolate(gain.clamp(max=LOUDEST), HOP, mode="linear").exp()
+        times = torch.arange(gain.shape[1], device=gain.device) % len(self.carrier)
+        return gain * self.carrier[times] * (loudness @ self.spread)
+
+    def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
+        """Log the distances; in training return their sum, of a part of each window."""
+        if stage != "train":
+            return super()._step(batch, stage, index)
+        x = crops(batch[0], self.crop * self.stride, self.step_generator(index))
+        x_hat = self(x).x_hat
+        mse = nn.functional.mse_loss(x_hat, x)
+        far = mrstft(x, x_hat).sum() / len(x)  # silent parts have none
+        for name, value in {"train_mse": mse, "train_mrstft": far}.items():
+            self.log(name, value, on_step=False, on_epoch=True, batch_size=len(x))
+        return mse / UNIT + self.weight * far
+
+    def on_train_epoch_start(self) -> None:
+        """Start from a noise whose spectrum is even; it takes seconds, so only where one trains."""
+        if self.trainer.global_step == 0:
+            steps = min(500, self.total_steps // 3)
+            self.carrier.data.copy_(even_noise(len(self.carrier), steps))
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any
+    ) -> None:
+        """Shorten long gradients; leave out one that is not finite, and not the whole training."""
+        if not torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0).isfinite():
+            optimizer.zero_grad()
+
+    def _rates(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Learn the carrier faster: each of its numbers is heard in few frames."""
+        others = [value for name, value in self.named_parameters() if name != "carrier"]
+        return [(others, 1.0), ([self.carrier], 3.0)]
+
+
+def _opened(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Envelope (B, G, bands) and coefficients (B, T, H), in their places, of latents."""
+    if z.ndim != 3 or z.shape[1] != MAPS or z.shape[2] % SEGMENT or not z.shape[2]:
+        raise ValueError(
+            f"latents have shape {tuple(z.shape)}; give (B, {MAPS}, T), T a multiple of {SEGMENT}"
+        )
+    maps, values = z.transpose(1, 2).split([ENVELOPE, MAPS - ENVELOPE], -1)
+    envelope = _bands(maps).clamp_min(0)
+    c = z.new_zeros(len(z), z.shape[2], HOP)
+    return envelope, c.scatter(-1, _places(envelope), values)
+
+
+def _bands(maps: Tensor) -> Tensor:
+    """Envelope (B, G, bands) from its maps (B, T, 16): each holds four neighbouring bands."""
+    return maps.unflatten(1, (-1, SEGMENT)).transpose(2, 3).flatten(2)
+
+
+def _maps(envelope: Tensor) -> Tensor:
+    """Return the maps (B, T, 16) of an envelope (B, G, bands)."""
+    return envelope.unflatten(-1, (-1, SEGMENT)).transpose(2, 3).flatten(1, 2)
+
+
+def _level(power: Tensor) -> Tensor:
+    """Bring powers to a logarithmic scale near -2 to 1."""
+    return (power + 1e-10).log() / 8 + 1
+
+
+def _places(envelope: Tensor) -> Tensor:
+    """Bins (B, T, kept) of the loudest bands of an envelope (B, G, bands).
+
+    Of these a band below `KEPT` keeps the place of its number, so that places mean the same in most
+    sounds; higher ones take, in order, the places left free.
+    """
+    loudest = envelope.detach()[..., :CANDIDATES]
+    band = loudest.topk(KEPT, -1).indices.sort(-1).values  # B x G x bands kept
+    low = torch.zeros_like(loudest).scatter(-1, band, 1.0)[..., :KEPT] > 0
+    turn = (~low).cumsum(-1) - 1 + low.sum(-1, keepdim=True)  # whose turn it is at a free place
+    own = torch.arange(KEPT, device=band.device).expand_as(band)
+    band = torch.where(low, own, band.gather(-1, turn.clamp(0, KEPT - 1)))
+    bins = band[..., None] * WIDE + torch.arange(WIDE, device=band.device)
+    return bins.flatten(2).repeat_interleave(SEGMENT, 1)  # B x T x kept
+
+
+def _signs(tile: int) -> Tensor:
+    """Coefficients (tile, H) of noise: random signs, the same each time."""
+    return torch.randn(tile, HOP, generator=torch.Generator().manual_seed(0)).sign()
+
+
+def even_noise(tile: int, steps: int) -> Tensor:
+    """Make noise that is near to any other noise in the multi-resolution STFT distance.
+
+    Two random noises differ much in that distance, as each has gaps of its own. This one is
+    moved, by `steps` steps of Adam, towards the middle of all: its spectrum has few gaps.
+
+    Parameters
+    ----------
+    tile
+        Frames of the noise.
+    steps
+        Steps; each draws another white noise to compare with. 500 take about 20 s.
+
+    Returns
+    -------
+    Tensor
+        Coefficients (tile, 1024) of the lapped transform, the same for the same arguments.
+    """
+    lapped, generator = Lapped(HOP), torch.Generator().manual_seed(1)
+    noise = nn.Parameter(_signs(tile))
+    optimizer = torch.optim.Adam([noise], 0.03)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    for _ in range(steps):
+        with torch.no_grad():
+            others = _spectra(lapped.inverse(torch.randn(1, tile, HOP, generator=generator)))
+        pairs = zip(_spectra(lapped.inverse(noise[None])), others, strict=True)
+        loss = sum((ours - other).abs().mean() for ours, other in pairs) / len(others)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return noise.detach()
+
+
+def _spectra(y: Tensor) -> list[Tensor]:
+    """Logarithms of the magnitudes of waveforms (B, N), at each resolution of the distance."""
+    found = []
+    for n_fft, hop_length, win_length in RESOLUTIONS:
+        window = torch.hann_window(win_length)
+        s = torch.stft(y, n_fft, hop_length, win_length, window, return_complex=True)
+        found.append(0.5 * torch.view_as_real(s).square().sum(-1).clamp_min(1e-8).log())
+    return found

@@ -1,0 +1,1 @@
+"""Train an experiment, keep what it left, and measure it."""

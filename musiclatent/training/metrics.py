@@ -1,0 +1,84 @@
+"""Measure trained models, and set their figures side by side and beside the paper's."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+import torch
+
+from musiclatent.models import base
+from musiclatent.training.run_folder import Run
+
+
+def metrics_table(runs: list[Run]) -> pd.DataFrame:
+    """Return one row a run: experiment, family, status and its metrics."""
+    return pd.DataFrame(
+        [
+            {"experiment": run.experiment.name, "family": run.experiment.family}
+            | {"status": run.status}
+            | run.metrics
+            for run in runs
+        ]
+    )
+
+
+def beside_paper(runs: list[Run], name: str) -> pd.DataFrame:
+    """Set one figure of every run beside the paper's.
+
+    Parameters
+    ----------
+    runs
+        Trained experiments; those without the figure in the paper are left out.
+    name
+        Name of the figure, such as ``test_knn``.
+
+    Returns
+    -------
+    DataFrame
+        experiment, family, name (what it is, in short), paper, ours, and `low` and `high`, the
+        95 % interval of ours; missing where we have none.
+    """
+    rows = []
+    for run in runs:
+        row, get = run.experiment, run.metrics.get
+        if name in row.paper:
+            ours = {"ours": get(name), "low": get(f"{name}_low"), "high": get(f"{name}_high")}
+            about = {"name": f"{row.name}: {row.about.partition(';')[0]}", "paper": row.paper[name]}
+            rows.append({"experiment": row.name, "family": row.family} | about | ours)
+    columns = ["experiment", "family", "name", "paper", "ours", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
+
+
+def flatten(runs: list[Run]) -> dict[str, float]:
+    """Return the metrics of all runs by name and the experiment's key, such as ``test_mse_64``."""
+    return {
+        f"{name}_{run.experiment.key}": value for run in runs for name, value in run.metrics.items()
+    }
+
+
+@torch.no_grad()
+def evaluate(
+    model: base.LitModule, batches: Iterable[Sequence[torch.Tensor]], every: int = 1
+) -> dict[str, float]:
+    """Measure reconstructions.
+
+    Parameters
+    ----------
+    model
+        A trained autoencoder.
+    batches
+        Tuples of model inputs (B, 1, ...) and anything.
+    every
+        What costs most, such as the STFT distance, is taken of every so many batches.
+
+    Returns
+    -------
+    dict
+        Means of what the model's ``measure`` gives, over all windows that it gives something for;
+        nothing where there is no batch.
+    """
+    model.eval()
+    parts: dict[str, list] = {}
+    for index, (x, *_) in enumerate(batches):
+        for name, values in model.measure(x, model(x).x_hat, index % every == 0).items():
+            parts.setdefault(name, []).append(values)
+    return {name: float(torch.cat(values).mean()) for name, values in parts.items()}

@@ -1,0 +1,270 @@
+"""One's own music through a trained model: sounds, figures, neighbours, and a ranked list."""
+
+import re
+import shutil
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from musiclatent import audio, models
+from musiclatent.analysis import pooling
+from musiclatent.apps import new_music
+from musiclatent.audio import decoders
+from musiclatent.config import Experiment, Study
+from musiclatent.errors import AudioError, CheckpointError
+from musiclatent.latents import encode
+from musiclatent.latents.encode import encode_files
+from musiclatent.latents.store import read_latents
+from musiclatent.models.mel import MelAutoencoder
+from musiclatent.models.waveform import WaveformAutoencoder
+from musiclatent.studies import study
+from musiclatent.training.run_folder import Run, read_run
+
+SR = 8000
+EXPERIMENT = Experiment(
+    name="waveform-small",
+    study="waveform",
+    key="small",
+    model="WaveformAutoencoder",
+    options={"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"},
+    about="a small one for tests",
+)
+STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=1.0, sr=SR)
+
+
+def untrained(folder: Path, experiment: Experiment) -> Run:
+    """A run whose weights are random; what is tested here does not ask for better ones."""
+    torch.manual_seed(0)
+    model = WaveformAutoencoder(**experiment.options)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, folder / "best.ckpt")
+    return Run(experiment, folder / "best.ckpt", {}, pd.DataFrame(), "trained")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    return untrained(tmp_path_factory.mktemp("run"), EXPERIMENT)
+
+
+def tone(hz: float, seconds: float = 3.3, sr: int = SR, seed: int = 0) -> np.ndarray:
+    n = round(seconds * sr)
+    y = 0.3 * np.sin(2 * np.pi * hz * np.arange(n) / sr)
+    return y + 0.01 * np.random.default_rng(seed).standard_normal(n)
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> Path:
+    """Tones that rise, in two folders, in several formats, with one file that is no sound."""
+    folder = tmp_path_factory.mktemp("my music")
+    (folder / "b").mkdir()
+    for i, name in enumerate(["b/0.wav", "1.flac", "2.wav", "b/3.mp3", "4.wav", "5 <&>.wav"]):
+        sr = 16_000 if i % 2 else SR
+        audio.write(folder / name, tone(220 * 2 ** (i / 2), sr=sr, seed=i), sr)
+    (folder / "broken.wav").write_bytes(b"RIFF, or not")
+    return folder
+
+
+# ---------------------------------------------------------------------------- encode
+
+
+def test_every_file_comes_back_beside_its_original(run, music, tmp_path):
+    files = [music / "1.flac", music / "b/3.mp3", music / "broken.wav", music / "2.wav"]
+    table, quarantine = new_music.encode_own_files(run, STUDY, files, tmp_path / "out")
+    assert table["name"].tolist() == ["1", "3", "2"]
+    assert quarantine["path"].tolist() == [str(music / "broken.wav")]
+    assert quarantine["reason"].str.len().gt(10).all()
+    for row, path in zip(table.itertuples(), [files[0], files[1], files[3]], strict=True):
+        y, sr = audio.read(path, SR)
+        for kind in ("original", "reconstruction"):
+            made = audio.info(tmp_path / "out" / f"{row.name}_{kind}.wav")
+            assert (made.sr, made.channels, round(made.seconds * sr)) == (SR, 1, len(y))
+        assert row.seconds == len(y) / sr
+        x, _ = audio.read(tmp_path / "out" / f"{row.name}_original.wav")
+        x_hat, _ = audio.read(tmp_path / "out" / f"{row.name}_reconstruction.wav")
+        assert row.mse == pytest.approx(np.mean((x - x_hat)[: 3 * SR] ** 2), rel=1e-3)
+        assert np.isfinite([row.sisdr, row.mrstft]).all()
+        picture = (tmp_path / "out" / f"{row.name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+    assert "nearest" not in table
+    assert (
+        pd.read_csv(tmp_path / "out" / "files.csv")["seconds"].tolist() == table["seconds"].tolist()
+    )
+    assert len(read_latents(tmp_path / "out").z) == 9
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_files_of_one_name_do_not_overwrite_each_other_nor_what_lies_there(run, tmp_path):
+    (tmp_path / "a").mkdir()
+    files = [tmp_path / "x.wav", tmp_path / "a" / "x.wav", tmp_path / "x_original.wav"]
+    for hz, file in zip((200, 300, 400), files, strict=True):
+        audio.write(file, tone(hz, 1.0), SR)
+    before = [file.read_bytes() for file in files]
+    table, _ = new_music.encode_own_files(run, STUDY, [*files, files[0]], tmp_path)
+    assert table["name"].tolist() == ["x-2", "x-3", "x_original"]
+    assert [file.read_bytes() for file in files] == before
+    assert len(list(tmp_path.glob("*_reconstruction.wav"))) == 3
+
+
+def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
+    options = {"hops": [64, 1024], "numbers": 27_500, "iterations": 2, "refits": 0, "crop": 2}
+    row = Experiment(
+        name="waveform-sparse",
+        study="waveform",
+        key="sparse",
+        model="SparseAutoencoder",
+        options=options,
+        about="",
+    )
+    model = models.MODELS["SparseAutoencoder"](**options)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, tmp_path / "best.ckpt")
+    run = Run(row, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    (tmp_path / "music").mkdir()
+    for name, hz in {"asked": 300, "far": 2500, "near": 310, "between": 900}.items():
+        audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
+    asked, out = tmp_path / "music" / "asked.wav", tmp_path / "out"
+    tracks, _ = new_music.similar(run, STUDY, asked, tmp_path / "music", out)
+    assert [Path(p).stem for p in tracks["path"]][-3] == "near"  # after itself, before two others
+    vectors = [np.load(path) for path in (out / "vectors").rglob("*.npy")]
+    assert len(vectors) == 4 and all(v.shape == (pooling.BANDS,) for v in vectors)
+
+
+def test_neighbours_come_from_the_training_recordings(run, music, tmp_path):
+    corpus, _ = encode_files(
+        run, STUDY, [music / name for name in ("b/0.wav", "2.wav", "4.wav", "5 <&>.wav")], tmp_path
+    )
+    items = corpus.items.assign(silent=False)
+    items["split"] = np.where(items["item_id"] == "4.wav", "test", "train")
+    corpus = replace(corpus, items=items)
+    copy = shutil.copy(music / "2.wav", tmp_path / "copy.wav")
+    files = [Path(copy), music / "4.wav"]
+    table, _ = new_music.encode_own_files(run, STUDY, files, tmp_path / "out", corpus)
+    assert table["nearest"][0].startswith("2.wav (0") and table["nearest_distance"][0] < 1e-4
+    assert not re.search(r"4\.wav|nan", table["nearest"][1])  # known, but not from training
+    assert table["nearest_distance"][1] > 0.1
+    assert table["nearest"][1].count("(") == 3
+    assert table["percentile"].between(0, 100).all() and table["percentile"][0] < 50
+    assert table["note"].map(type).eq(str).all()
+
+
+def test_nothing_to_encode_is_said(run, music, tmp_path):
+    with pytest.raises(ValueError, match="no file to encode"):
+        new_music.encode_own_files(run, STUDY, [], tmp_path)
+    with pytest.raises(ValueError, match="none of the 1 files can be read"):
+        new_music.encode_own_files(run, STUDY, [music / "broken.wav"], tmp_path / "out")
+    with pytest.raises(CheckpointError, match=r"train it with: make reproduce STUDY=waveform EXP"):
+        read_run(EXPERIMENT, tmp_path)
+
+
+# ---------------------------------------------------------------------------- similar
+
+
+def test_a_folder_is_ranked_from_near_to_far(run, music, tmp_path):
+    tracks, quarantine = new_music.similar(run, STUDY, music / "2.wav", music, tmp_path)
+    assert tracks["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert tracks["title"][0] == "2.wav" and tracks["distance"][0] == pytest.approx(0, abs=1e-5)
+    assert tracks["distance"].is_monotonic_increasing
+    assert set(tracks["title"]) == {"b/0.wav", "1.flac", "2.wav", "b/3.mp3", "4.wav", "5 <&>.wav"}
+    assert quarantine["path"].tolist() == [str(music / "broken.wav")]
+    page = (tmp_path / "similar.html").read_text()
+    assert page.count("<audio") == 7 and page.count("data:audio/mpeg") == 7
+    assert "5 &lt;&amp;&gt;.wav" in page and "<&>" not in page
+    order = [page.index(f'href="{Path(path).as_uri()}"') for path in tracks["path"]]
+    assert order == sorted(order)
+
+
+def test_a_second_call_decodes_nothing_and_writes_the_same(run, music, tmp_path, monkeypatch):
+    first, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    pages = [(tmp_path / "similar.html").read_bytes()]
+    monkeypatch.setattr(encode, "encode", lambda *_: pytest.fail("it was encoded before"))
+    again, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    pages.append((tmp_path / "similar.html").read_bytes())
+    pd.testing.assert_frame_equal(first, again)
+    assert pages[0] == pages[1]
+
+
+def test_a_torn_vector_and_another_checkpoint_are_no_trouble(run, music, tmp_path):
+    first, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    stored = list((tmp_path / "vectors").rglob("*.npy"))
+    assert len(stored) == 6
+    stored[0].write_bytes(stored[0].read_bytes()[:50])
+    again, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    pd.testing.assert_frame_equal(first, again)
+    other = run.checkpoint.with_name("other.ckpt")
+    content = torch.load(run.checkpoint, weights_only=True)
+    content["state_dict"]["analysis.weight"] *= 2
+    torch.save(content, other)
+    changed, _ = new_music.similar(
+        replace(run, checkpoint=other), STUDY, music / "1.flac", music, tmp_path
+    )
+    assert not np.allclose(changed["distance"][1:], first["distance"][1:])
+
+
+def test_what_cannot_be_ranked_is_said(run, music, tmp_path):
+    with pytest.raises(AudioError, match="No such file"):
+        new_music.similar(run, STUDY, music / "missing.wav", music, tmp_path)
+    with pytest.raises(ValueError, match="no such folder"):
+        new_music.similar(run, STUDY, music / "1.flac", music / "missing", tmp_path)
+    shutil.copy(music / "broken.wav", tmp_path / "only.wav")
+    with pytest.raises(ValueError, match="none of its 1 files can be read"):
+        new_music.similar(run, STUDY, music / "1.flac", tmp_path, tmp_path / "out")
+
+
+# ---------------------------------------------------------------------------- real files
+
+
+@pytest.mark.real
+def test_all_new_music_comes_back_as_sound(data_root, tmp_path):
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+    plan = study("waveform")
+    real = untrained(tmp_path, plan.experiment("waveform-64"))
+    files = sorted(f for f in (data_root / "new_music").iterdir() if f.suffix in decoders.SUFFIXES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table, quarantine = new_music.encode_own_files(real, plan, files, tmp_path / "out")
+    assert len(table) == 5 and quarantine.empty  # new_music_files
+    for row in table.itertuples():
+        y, sr = audio.read(tmp_path / "out" / f"{row.name}_reconstruction.wav")
+        assert len(y) / sr == pytest.approx(audio.info(row.path).seconds, abs=0.01)
+        assert np.sqrt(np.mean(y**2)) > 1e-3
+    assert not re.search("nan", str(table[["mse", "sisdr", "mrstft"]]))
+
+
+@pytest.fixture
+def mel_run(tmp_path) -> Run:
+    options = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4]}
+    experiment = Experiment(
+        name="mel-small",
+        study="mel",
+        key="small",
+        model="MelAutoencoder",
+        options=options,
+        about="",
+    )
+    torch.manual_seed(0)
+    model = MelAutoencoder(**options)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, tmp_path / "best.ckpt")
+    return Run(experiment, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+
+
+def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
+    plan = replace(STUDY, input="logmel")
+    (tmp_path / "music").mkdir()
+    for name, hz in {"low": 200, "low2": 210, "high": 2500}.items():
+        audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
+    files = sorted((tmp_path / "music").glob("*.wav"))
+    table, quarantine = new_music.encode_own_files(mel_run, plan, files, tmp_path / "out")
+    assert len(table) == 3 and quarantine.empty and np.isfinite(table["mrstft"]).all()
+    for name in table["name"]:
+        y, sr = audio.read(tmp_path / "out" / f"{name}_reconstruction.wav")
+        assert sr == SR and len(y) == len(tone(1))
+    query = tmp_path / "music" / "low.wav"
+    tracks, _ = new_music.similar(mel_run, plan, query, tmp_path / "music", tmp_path / "like")
+    assert tracks["title"].tolist() == ["low.wav", "low2.wav", "high.wav"]

@@ -1,0 +1,221 @@
+"""A notebook with many sliders comes to its end."""
+
+import asyncio
+import json
+from dataclasses import replace
+from queue import Empty
+
+import joblib
+import nbformat
+import papermill
+import pytest
+import zmq.asyncio
+from jupyter_client.session import Session
+
+from musiclatent import config
+from musiclatent.apps import notebooks
+from musiclatent.apps import notebooks as apps_notebooks
+from musiclatent.apps.notebooks import reproduce
+from musiclatent.config import Workspace
+from musiclatent.errors import CorpusError, ReproduceError
+from musiclatent.studies import SHARED, STUDIES
+
+SLIDERS = 25  # without asking again, nbclient waited for ever at one of the first 30 or so
+
+
+def test_a_notebook_with_sliders_does_not_wait_for_an_answer_that_is_there(tmp_path):
+    cells = [
+        "from ipywidgets import interact",
+        *["interact(lambda a: print(a), a=(0, 3));"] * SLIDERS,
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    source, done = tmp_path / "sliders.ipynb", tmp_path / "done.ipynb"
+    nbformat.write(notebook, source)
+    papermill.execute_notebook(
+        source, done, cwd=tmp_path, progress_bar=False, config=notebooks.options(),
+        execution_timeout=60,
+    )  # fmt: skip
+    found = [cell.metadata.papermill for cell in nbformat.read(done, 4).cells]
+    assert [cell.status for cell in found] == ["completed"] * (SLIDERS + 1)
+    assert max(cell.duration for cell in found) < 30  # an answer that is missed takes 60
+
+
+@pytest.mark.parametrize("timeout", [0.01, 1.2])
+def test_a_channel_without_a_message_says_so_in_time(timeout):
+    async def wait():
+        context = zmq.asyncio.Context()
+        ends = [context.socket(zmq.PAIR) for _ in range(2)]
+        ends[0].bind("inproc://quiet"), ends[1].connect("inproc://quiet")
+        try:
+            await notebooks.AskingChannel(ends[1], Session()).get_msg(timeout)
+        finally:
+            context.destroy(linger=0)
+
+    with pytest.raises(Empty):
+        asyncio.run(asyncio.wait_for(wait(), 5))
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+    """Notebooks that only leave a note of their parameters."""
+    calls = []
+
+    def execute(source, space, parameters):
+        calls.append((source.stem, parameters))
+        return ""
+
+    monkeypatch.setattr(apps_notebooks, "execute", execute)
+    return calls
+
+
+def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
+    page = reproduce(profile="tiny", results=str(tmp_path))
+    assert page == tmp_path / "tiny" / "index.html" and page.exists()
+    assert [(p["study"], name) for name, p in ran] == _all()
+
+
+def _all() -> list[tuple[str, str]]:
+    """Each study with its notebooks, in their order."""
+    return [(study.name, name) for study in STUDIES.values() for name in study.notebooks()]
+
+
+def test_studies_side_by_side_run_the_same_notebooks(ran, tmp_path, monkeypatch):
+    assert config.profile("demo").at_once == 2 and config.profile("real").at_once == 1
+    monkeypatch.setitem(config.PROFILES, "tiny", replace(config.profile("tiny"), at_once=2))
+    with joblib.parallel_config("threading"):  # which sees what the fixture put in place
+        reproduce(profile="tiny", results=str(tmp_path))
+    done = [(p["study"], name) for name, p in ran]
+    assert sorted(done) == sorted(_all())
+    for study in STUDIES:  # each keeps its order
+        assert [pair for pair in done if pair[0] == study] == [p for p in _all() if p[0] == study]
+
+
+def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tmp_path):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "one.wav").touch()
+    reproduce("mel", profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
+    assert [name for name, _ in ran] == list(SHARED)
+
+
+def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):
+    notebooks = len(STUDIES["waveform"].notebooks())
+    for _ in range(2):
+        reproduce("waveform", profile="tiny", results=str(tmp_path))
+    assert len(ran) == notebooks
+    assert capsys.readouterr().out.count("reused, nothing changed") == notebooks
+    reproduce("waveform", experiment="waveform-64", profile="tiny", results=str(tmp_path))
+    assert len(ran) == 2 * notebooks
+
+
+def test_one_notebook_runs_alone_in_each_study_that_has_it(ran, tmp_path, capsys):
+    reproduce(notebook="21_mel_evaluation", profile="tiny", results=str(tmp_path))
+    reproduce("genre", notebook="01_preprocess", profile="tiny", results=str(tmp_path))
+    assert [(p["study"], name) for name, p in ran] == [
+        ("mel", "21_mel_evaluation"),
+        ("genre", "01_preprocess"),
+    ]
+    ran.clear()
+    reproduce(notebook="03_latent_clustering", profile="tiny", results=str(tmp_path))
+    assert [p["study"] for _, p in ran] == ["waveform", "mel", "digits", "jazz"]
+    capsys.readouterr()
+    reproduce("mel", profile="tiny", results=str(tmp_path))  # does not run it again
+    assert capsys.readouterr().out.count("reused, nothing changed") == 2
+
+
+def test_a_row_needs_no_study_where_one_study_alone_has_the_notebook(ran, tmp_path):
+    asked = {"experiment": "mel-cae-1", "profile": "tiny", "results": str(tmp_path)}
+    reproduce(notebook="21_mel_evaluation", **asked)
+    assert [p["experiment"] for _, p in ran] == ["mel-cae-1"]
+    with pytest.raises(ValueError, match="name the study of the experiment 'mel-cae-1' too"):
+        reproduce(notebook="03_latent_clustering", **asked)
+
+
+def test_an_unknown_notebook_is_told_which_there_are(ran, tmp_path):
+    asked = {"profile": "tiny", "results": str(tmp_path)}
+    with pytest.raises(ValueError, match="no notebook named '21'; choose one of: 01_pre.*54_genre"):
+        reproduce(notebook="21", **asked)
+    with pytest.raises(ValueError, match="no notebook named ''"):
+        reproduce(notebook="", **asked)
+    with pytest.raises(ValueError, match="no notebook named '21_mel_evaluation'; choose one of"):
+        reproduce("edm", notebook="21_mel_evaluation", **asked)
+    (tmp_path / "one.wav").touch()
+    with pytest.raises(ValueError, match="no notebook of a folder without labels named '21_mel"):
+        reproduce(notebook="21_mel_evaluation", corpus=str(tmp_path), **asked)
+    assert not ran
+
+
+def test_one_notebook_that_runs_says_nothing_of_another_that_failed(ran, tmp_path, monkeypatch):
+    note = tmp_path / "tiny" / "mel" / "failed.json"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"reason": "failed in cell 3"}')
+    reproduce(notebook="21_mel_evaluation", profile="tiny", results=str(tmp_path))
+    assert note.exists()
+    reproduce("mel", profile="tiny", results=str(tmp_path))
+    assert not note.exists()
+
+
+def test_the_scheduler_goes_to_the_notebook_that_fills_the_cache(ran, tmp_path):
+    reproduce("edm", profile="tiny", results=str(tmp_path), scheduler="tcp://here:1")
+    assert [name for name, p in ran if p.get("scheduler") == "tcp://here:1"] == ["01_preprocess"]
+
+
+def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path))
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "one.wav").touch()
+    (tmp_path / "notebooks").mkdir()
+    for name in SHARED:
+        (tmp_path / "notebooks" / f"{name}.ipynb").touch()
+    reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
+    _, parameters = ran[-1]
+    assert parameters["corpus"] == str(tmp_path / "songs")
+    assert parameters["results"] == str(tmp_path / "results")
+    assert parameters["experiment"] == "waveform-64" and "scheduler" not in parameters
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_without_music_is_refused_before_anything_runs(ran, tmp_path, there):
+    if there:
+        (tmp_path / "songs").mkdir()
+    with pytest.raises(CorpusError, match="songs"):
+        reproduce(profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
+    assert not ran and not (tmp_path / "r").exists()
+
+
+def test_a_missing_dataset_skips_its_studies_and_says_how_to_get_it(ran, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_DATA", str(tmp_path / "none"))
+    page = reproduce(profile="real", results=str(tmp_path))
+    assert not ran
+    text = page.read_text()
+    assert text.count("Not complete: skipped") == 6
+    assert "musiclatent data fetch gtzan" in text and "musiclatent data fetch fsdd" in text
+
+
+def test_a_missing_dataset_fails_the_study_that_was_asked_for(ran, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_DATA", str(tmp_path / "none"))
+    with pytest.raises(ReproduceError, match="waveform skipped: .*musiclatent data fetch gtzan"):
+        reproduce("waveform", profile="real", results=str(tmp_path))
+    assert (tmp_path / "real" / "index.html").exists()
+
+
+def test_a_failing_notebook_stops_its_study_only(tmp_path, monkeypatch):
+    def execute(source, space, parameters):
+        return "failed in cell 3" if space.study == "mel" else ""
+
+    monkeypatch.setattr(apps_notebooks, "execute", execute)
+    with pytest.raises(ReproduceError, match="^mel failed in cell 3$"):
+        reproduce(profile="tiny", results=str(tmp_path))
+    note = json.loads((tmp_path / "tiny" / "mel" / "failed.json").read_text())
+    assert note == {"reason": "failed in cell 3"}
+    monkeypatch.setattr(apps_notebooks, "execute", lambda *_: "")
+    reproduce(profile="tiny", results=str(tmp_path))
+    assert not (Workspace("tiny", "mel", results=str(tmp_path)).path() / "failed.json").exists()
+
+
+def test_ready_spectrograms_are_needed_and_watched_where_a_study_trains_on_them(tmp_path):
+    plan = STUDIES["mel"]
+    assert notebooks._corpora(plan, Workspace("real", "mel")) == ["gtzan", "gtzan_excerpts"]
+    assert notebooks._corpora(plan, Workspace("paper", "mel")) == ["gtzan"]
+    watched = [path.name for path in notebooks._data(plan, Workspace("real", "mel"))]
+    assert watched == ["gtzan", "gtzan_excerpts", "new_music"]

@@ -1,0 +1,102 @@
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from musiclatent import audio
+from musiclatent.apps import report
+from musiclatent.studies import STUDIES
+
+METRICS = {
+    "test_mse_64": 0.00169,
+    "validation_mse_64": 0.00328,
+    "test_sisdr_64": 9.5,
+    "test_mse_linear_64": 0.0018,
+    "split": "group",
+    "corpora": "demo-music",
+    "seed": 0,
+    "train_windows": 10,
+    "validation_windows": 2,
+    "test_windows": 2,
+}
+
+
+@pytest.fixture
+def base(tmp_path):
+    folder = tmp_path / "waveform"
+    for name in ("metrics", "figures", "audio"):
+        (folder / name).mkdir(parents=True)
+    (folder / "metrics" / "02_train_autoencoders.json").write_text(json.dumps(METRICS))
+    figure, _ = plt.subplots(figsize=(1, 1))
+    figure.savefig(folder / "figures" / "02_<b>curves.png")
+    plt.close(figure)
+    audio.write(folder / "audio" / "02_a.wav", 0.1 * np.ones(22_050), 22_050)
+    return tmp_path
+
+
+def test_the_papers_figure_stands_beside_ours_with_the_difference():
+    rows = report.rows(STUDIES["waveform"], METRICS)
+    assert [row["name"] for row in rows] == ["waveform-64", "waveform-linear-64"]
+    value = rows[0]["values"]["test_mse"]
+    assert value == {"ours": 0.00169, "paper": 0.00338, "difference": pytest.approx(-50.0)}
+    assert rows[0]["values"]["validation_mse"]["difference"] == 0
+    assert rows[1]["values"]["test_mse"]["paper"] is None
+
+
+def test_the_page_needs_nothing_beside_it(base):
+    page = report.write(base, "demo").read_text()
+    assert "data:image/png;base64," in page and "data:audio/mpeg;base64," in page
+    for word in ("<link", "<script", 'src="http', "@import"):
+        assert word not in page
+    assert 'name="viewport"' in page and "0.00169" in page and "0.00338" in page
+    assert "&lt;b&gt;curves" in page and "<b>curves" not in page
+    assert "Corpora: demo-music. Split: group; seed 0" in page and "rendered by us" in page
+    assert "rendered by us" not in report.write(base, "real").read_text()
+    assert [path.name for path in base.iterdir() if path.is_file()] == ["index.html"]
+
+
+def test_every_notebook_has_its_first_players(base):
+    for number in ("02", "05"):
+        for i in range(report.SOUNDS + 2):
+            audio.write(base / "waveform" / "audio" / f"{number}_x{i:02}.wav", np.zeros(99), 22_050)
+    page = report.write(base, "demo").read_text()
+    assert page.count("<audio") == 2 * report.SOUNDS
+
+
+def test_a_skipped_study_has_its_line(base):
+    (base / "mel").mkdir()
+    (base / "mel" / report.FAILED).write_text(json.dumps({"reason": "skipped: get <it>"}))
+    page = report.write(base, "real").read_text()
+    assert "Not complete: skipped: get &lt;it&gt;" in page and "Mel-spectrogram" in page
+
+
+def test_an_unknown_profile_is_refused(base):
+    with pytest.raises(ValueError, match="no profile named 'x'"):
+        report.write(base, "x")
+
+
+def test_only_figures_that_a_study_has_are_columns(base):
+    metrics = {"test_mse_crnn_6": 0.01, "test_knn_crnn_6": 0.6}
+    rows = report.rows(STUDIES["mel"], metrics)
+    assert list(rows[0]["values"]) == ["test_mse", "test_knn"]
+    assert rows[0]["values"]["test_knn"]["paper"] == 0.81
+    page = report.write(base, "demo").read_text()
+    assert "<th>test SI-SDR (dB)</th>" in page and "neighbours</th>" not in page
+
+
+def test_a_study_without_experiments_has_its_figures_beside_the_papers(tmp_path):
+    found = report.compared(STUDIES["edm"], {"silhouette_classical": 0.356, "other": 1.0})
+    assert list(found) == ["silhouette_classical"]
+    assert found["silhouette_classical"] == {"ours": 0.356, "paper": 0.178, "difference": 100.0}
+    folder = tmp_path / "demo" / "edm" / "metrics"
+    folder.mkdir(parents=True)
+    (folder / "06.json").write_text('{"silhouette_classical": 0.356}')
+    page = report.write(tmp_path / "demo", "demo").read_text()
+    assert "silhouette_classical" in page and "paper 0.178" in page and "not built" not in page
+
+
+def test_the_map_that_plays_is_linked_where_there_is_one(base):
+    assert "map.html" not in report.write(base, "demo").read_text()
+    (base / "waveform" / "map.html").touch()
+    assert '<a href="waveform/map.html">' in report.write(base, "demo").read_text()

@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from matplotlib.figure import Figure
+
+from musiclatent import config
+from musiclatent.apps.session import open_study
+
+
+@pytest.fixture
+def session(tmp_path):
+    return open_study("02_train_autoencoders", "waveform", "all", "tiny", "", str(tmp_path))
+
+
+def test_a_session_has_the_study_with_the_sizes_of_the_profile(session):
+    assert session.plan.name == "waveform" and session.profile == config.profile("tiny")
+    assert session.data.names == session.plan.demo and session.data is session.data
+    assert session.space.base.name == "tiny"
+
+
+def test_all_that_a_notebook_leaves_is_named_after_it(session):
+    figure = session.save_figure(Figure(), "curves")
+    assert isinstance(figure, Figure)
+    assert (session.space.path("figures") / "02_curves.png").stat().st_size > 100
+    path = session.save_metrics({"b": 1.0, "a": "x"})
+    assert path == session.space.path("metrics") / "02_train_autoencoders.json"
+    assert json.loads(path.read_text()) == {"a": "x", "b": 1.0}
+    assert session.label("voice") == "02_voice"
+
+
+def test_the_run_is_that_of_the_row_that_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "musiclatent.training.ensure", lambda row, data, space: (row.name, data.names, space.study)
+    )
+    results = str(tmp_path)
+    session = open_study("05_x", "waveform", "waveform-32", "tiny", results=results)
+    assert session.run == ("waveform-32", ("demo-music",), "waveform")
+    chosen = open_study("05_x", "waveform", "all", "tiny", results=results)
+    assert chosen.run[0] == "waveform-64"
+    assert chosen.train(chosen.plan.experiment("waveform-128"))[0] == "waveform-128"
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("wave", "all", "tiny"), "no study named 'wave'"),
+        (("waveform", "waveform-3", "tiny"), "no experiment of the study waveform named"),
+        (("waveform", "all", "small"), "no profile named 'small'"),
+    ],
+)
+def test_names_that_do_not_exist_are_refused_before_anything_is_made(tmp_path, names, reason):
+    with pytest.raises(ValueError, match=reason):
+        open_study("02_train_autoencoders", *names, results=str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_opening_a_study_imports_no_torch():
+    # the dashboard's notebook begins with it, and each visitor has a kernel
+    code = (
+        "import sys; from musiclatent.session import open_study; "
+        "open_study('66_edm_dashboard', 'edm', 'all', 'tiny'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from musiclatent import audio
+from musiclatent.audio.windows import Waveform
+from musiclatent.display.player import Listener
+
+SR = 8000
+
+
+@pytest.fixture
+def listener(monkeypatch):
+    """A decoder that lays the frames of a latent end to end."""
+
+    def decode(run, z, shape):
+        return z.reshape(len(z), *shape).transpose(0, 2, 1).reshape(len(z), -1)
+
+    monkeypatch.setattr(decode, "decode", decode)
+    monkeypatch.setattr(decode, "interpolate", lambda *_: None)
+    return Listener(None, Waveform(SR, 0.5))
+
+
+def _latent(level: float) -> np.ndarray:
+    return np.full((4, 1000), level, np.float32)
+
+
+def test_present_writes_sounds_and_a_picture(listener, tmp_path):
+    shown = listener.present({"a loud one": _latent(0.5), "b": _latent(0.1)}, tmp_path, "05_x")
+    y, sr = audio.read(tmp_path / "audio" / "05_x_a_loud_one.wav")
+    assert sr == SR and len(y) == 4000 and y.mean() == pytest.approx(0.5, abs=1e-3)
+    assert (tmp_path / "figures" / "05_x.png").stat().st_size > 1000
+    assert shown.data.count("<audio") == 2 and "a loud one" in shown.data
+
+
+def test_sliders_play_what_they_say(listener, monkeypatch):
+    played = []
+    monkeypatch.setattr(Listener, "play", lambda self, z, title: played.append((z.mean(), title)))
+    listener.between(0.25, _latent(0.0), _latent(1.0), "linear")
+    listener.edited(
+        2, -1.5, np.tile(np.array([0.0, 1.0], np.float32), (4, 500)), np.ones((4, 1), np.float32)
+    )
+    assert played[0] == (0.25, "linear, 0.25 of the way from A to B")
+    assert played[1][1] == "component 2, -1.5 standard deviations" and played[1][0] < 0.5

@@ -1,0 +1,320 @@
+"""A collection of dance tracks: cut once, asked in every way, mixed beat on beat."""
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from musiclatent import audio, studies
+from musiclatent.analysis import clustering
+from musiclatent.config import Workspace
+from musiclatent.data import cache
+from musiclatent.edm import collection, mixdown, second_embeddings, section_views
+from musiclatent.features import rhythm
+from musiclatent.features.descriptors import Clipping, Descriptors
+from musiclatent.features.tonal import Harmony
+
+STUDY = studies.study("edm", "tiny")
+TRACKS = [f"tune0{tune}.version{version}" for tune in range(3) for version in range(2)]
+SR = 22_050
+TRACK = "{http://xspf.org/ns/0/}track"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here():
+    """Work over files without processes of its own, which import torch anew each."""
+    build, tracks = cache.build, rhythm.analyse_tracks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "build", lambda *args, **more: build(*args, **more | {"n_jobs": 1}))
+        patch.setattr(
+            rhythm, "analyse_tracks", lambda paths, folder, **_: tracks(paths, folder, n_jobs=1)
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def space(here, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUSICLATENT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield Workspace("tiny", "edm")
+
+
+@pytest.fixture(scope="module")
+def found(space) -> collection.Collection:
+    return collection.collect(STUDY, space)
+
+
+@pytest.fixture(scope="module")
+def mixed(found, space):
+    path = space.base / "mix.flac"
+    return *collection.mix(found, "classical", path), path
+
+
+@pytest.fixture(scope="module")
+def own(here, space):
+    """A folder with a pause, a copy, silence, half a second, and a file that is no sound."""
+    folder = space.base / "own"
+    rng = np.random.default_rng(0)
+    heard = 0.3 * rng.uniform(-1, 1, round(15 * SR)) * np.repeat([1, 0.2, 0.6], 5 * SR)
+    paused = np.concatenate([heard, np.zeros(15 * SR), heard[: SR // 2]])
+    loud = np.clip(8 * heard, -1, 1)
+    folder.mkdir(parents=True)
+    sounds = {"a": paused, "copy of a": paused, "loud": loud, "silence": np.zeros(16 * SR)}
+    sounds["short"] = heard[: SR // 2]
+    for name, y in sounds.items():
+        audio.write(folder / f"{name}.flac", y, SR)
+    (folder / "broken.flac").write_bytes(b"no sound")
+    return collection.collect(STUDY, Workspace("tiny", "edm", str(folder)))
+
+
+def _stamps(space: Workspace) -> dict[Path, int]:
+    """When the numbers of each cache were last written; their lists are written at every call."""
+    files = [*space.path("cache").rglob("x.npy"), *space.path("rhythm").glob("*.json")]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+# What is cut
+
+
+def test_no_tune_is_lost(found):
+    assert list(found.items["item_id"]) == TRACKS
+    assert list(found.sections["item_id"].unique()) == TRACKS
+    assert found.sections["group"].nunique() == 3 and found.kept.all()
+    assert found.copies == {} and found.quarantine.empty
+    for _, rows in found.sections.groupby("item_id"):
+        assert rows["start_s"].tolist() == [0, 15, 30]
+        assert rows["end_s"].tolist() == [15, 30, 40]
+    assert found.places.tolist() == [0, 1, 2] * 6
+    assert (found.sections["clipped"] == 0).all()
+
+
+def test_clipped_samples_are_counted(own, found):
+    clipped = own.sections.set_index("item_id")["clipped"]
+    assert clipped["a.flac"] == 0 and clipped["loud.flac"] > 0.1
+    y = np.array([0.0, 1.0, -1.0, 0.998], np.float32)
+    take = Clipping()
+    assert take(y).tolist() == [0.5] and take(y).shape == take.shape
+    assert take(0 * y).tolist() == [0]
+
+
+def test_a_folder_of_silence_is_refused(space):
+    folder = space.base / "still"
+    folder.mkdir(parents=True)
+    audio.write(folder / "still.flac", np.zeros(2 * SR), SR)
+    with pytest.raises(ValueError, match="all tracks are silent; name a folder with sound"):
+        collection.collect(STUDY, Workspace("tiny", "edm", str(folder)))
+
+
+def test_quiet_sections_are_not_loud(found):
+    rows = found.loud
+    assert (rows["role"] != "quiet").all() and 0 < len(rows) <= len(found.sections)
+    same = found.sections.iloc[rows["row"]]
+    for column in ("item_id", "start_s"):
+        assert rows[column].tolist() == same[column].tolist()
+    assert set(rows["item_id"]) == set(TRACKS)
+
+
+# What is known of the sections
+
+
+def test_classical_numbers_are_standardised(found):
+    z = found.vectors("classical")
+    assert z.shape == (18, len(section_views.SEVENTEEN)) and z.dtype == np.float32
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-5)
+    assert np.isin(z.std(axis=0).round(4), (0, 1)).all()
+
+
+def test_numbers_that_do_not_exist_are_refused(found):
+    with pytest.raises(ValueError, match="'tea'"):
+        found.vectors("tea")
+
+
+def test_labels_are_clusters_and_the_same_again(found):
+    labels = found.labels("classical", 3)
+    assert labels.shape == (18,) and set(labels) - {-1} == {0, 1, 2}
+    np.testing.assert_array_equal(labels, found.labels("classical", 3))
+    quiet = np.setdiff1d(np.arange(18), found.loud["row"])
+    np.testing.assert_array_equal(np.flatnonzero(labels == -1), quiet)
+
+
+def test_labels_are_those_of_the_view_of_the_loud_sections(found):
+    view, labels = section_views.classical_view(found.loud), found.labels("classical", 3)
+    rows = found.loud["row"].to_numpy()[view.rows]
+    np.testing.assert_allclose(found.vectors("classical")[rows], view.z, atol=1e-5)
+    assert clustering.agreement(labels[rows], clustering.kmeans(view.z, 3))["adjusted_rand"] == 1
+
+
+def test_versions_of_a_tune_agree_most(found):
+    aligned = found.aligned()
+    assert aligned.shape == (18, 18) and np.isfinite(aligned).all()
+    group, name = (found.sections[column].to_numpy() for column in ("group", "item_id"))
+    other = name[:, None] != name
+    tune = group[:, None] == group
+    assert aligned[tune & other].mean() < aligned[~tune].mean() - 0.2  # distances
+
+
+def test_tempo_and_beats_are_those_that_were_composed(found):
+    table, beats, known = found.rhythm(), found.rhythms(), collection.known_beats(found)
+    assert len(table) == len(found.sections) and set(beats) == set(known)
+    tempo = found.items.set_index("item_id")["tempo"]
+    apart = table.groupby("item_id")["tempo"].first() / tempo - 1
+    assert apart.abs().max() < 0.005
+    for path, times in known.items():
+        inside = beats[path].beats_s[(beats[path].beats_s > 1) & (beats[path].beats_s < 38)]
+        assert np.abs(inside[:, None] - times).min(axis=1).max() <= 0.025
+
+
+def test_tracks_are_cut_where_they_change(found):
+    parts = found.parts()
+    assert list(parts["item_id"].unique()) == TRACKS
+    for name, rows in parts.groupby("item_id"):
+        assert rows["start_s"].iloc[0] == 0 and rows["start_s"].is_monotonic_increasing
+        assert rows["path"].nunique() == 1 and name in rows["path"].iloc[0]
+    score = collection.hits(found, parts)
+    assert score["precision"] > 0.6 and score["recall"] > 0.25
+
+
+def test_the_known_cut_scores_one_and_none_scores_nothing(found, own):
+    known = found.items.set_index("item_id")["sections"].map(json.loads)
+    exact = pd.DataFrame(
+        [{"item_id": name, "start_s": s["start_s"]} for name, cut in known.items() for s in cut]
+    )
+    assert collection.hits(found, exact) == {"precision": 1, "recall": 1, "f": 1}
+    moved = exact.assign(start_s=exact["start_s"] + 0.3)
+    assert collection.hits(found, moved, window_s=0.2)["f"] < 0.1
+    assert collection.hits(own, exact) == {} and collection.known_beats(own) == {}
+
+
+# Playlists
+
+
+def _places(path: Path) -> list[tuple[str, float]]:
+    """Name and beginning of each entry of a playlist."""
+    if path.suffix == ".m3u8":
+        lines = path.read_text(encoding="utf-8").splitlines()
+        starts = [float(line.split("=")[1]) for line in lines if "start-time" in line]
+        names = [line for line in lines if not line.startswith("#")]
+        return list(zip((Path(name).stem for name in names), starts, strict=True))
+    found = []
+    for track in ElementTree.parse(path).iter(TRACK):
+        where = unquote(urlsplit(track.findtext("{*}location")).path)
+        option = next(e.text for e in track.iter() if (e.text or "").startswith("start-time="))
+        found.append((Path(where).stem, float(option.split("=")[1])))
+        assert os.access(where, os.R_OK)
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".xspf", ".m3u8"])
+@pytest.mark.parametrize("what", ["central", "cluster", "border", "anomalies", "neighbours"])
+def test_every_kind_of_playlist_reads_back(found, tmp_path, what, suffix):
+    path = tmp_path / f"list{suffix}"
+    choice = {"k": 3, "cluster": 1, "track": TRACKS[0], "at_s": 16.0}
+    rows = collection.playlist(found, "classical", path, what, n=4, **choice)
+    assert 0 < len(rows) <= 4 and rows["why"].astype(bool).all()
+    assert _places(path) == list(zip(rows["item_id"], rows["start_s"], strict=True))
+
+
+def test_a_playlist_of_a_cluster_holds_that_cluster(found, tmp_path):
+    labels = found.labels("classical", 3)
+    for what in ("central", "cluster"):
+        rows = collection.playlist(
+            found, "classical", tmp_path / "x.xspf", what, 18, k=3, cluster=2
+        )
+        assert sorted(rows.index) == np.flatnonzero(labels == 2).tolist()
+
+
+def test_neighbours_leave_out_the_section_itself(found, tmp_path):
+    choice = {"track": TRACKS[2], "at_s": 15.0}
+    rows = collection.playlist(found, "classical", tmp_path / "x.xspf", "neighbours", 99, **choice)
+    assert len(rows) == 17 and sorted(set(range(18)) - set(rows.index)) == [7]
+    assert rows["item_id"].tolist()[-2:] == [TRACKS[2]] * 2
+
+
+@pytest.mark.parametrize(
+    ("what", "choice", "words"),
+    [
+        ("best", {}, "no kind of playlist named 'best'"),
+        ("cluster", {"cluster": 9}, "cluster 9"),
+        ("neighbours", {}, "there is no track ''"),
+        ("neighbours", {"track": "tune9"}, "there is no track 'tune9' with sound"),
+        ("neighbours", {"track": TRACKS[0], "at_s": 40.0}, "no section with sound at 40 s"),
+        ("neighbours", {"track": TRACKS[0], "at_s": -1.0}, "no section with sound at -1 s"),
+    ],
+)
+def test_playlists_of_what_does_not_exist_are_refused(found, tmp_path, what, choice, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        collection.playlist(found, "classical", tmp_path / "x.xspf", what, **choice)
+    assert not any(tmp_path.iterdir())
+
+
+# The mix
+
+
+def test_a_mix_plays_every_track_once(mixed):
+    route, made, path = mixed
+    assert sorted(made.tracks["track"]) == TRACKS and made.quarantine.empty
+    assert list(route.tracks["path"]) == list(made.tracks["path"])
+    assert made.path == path and audio.info(path).seconds == pytest.approx(made.seconds, abs=0.01)
+    sheet = path.with_suffix(".cue").read_text(encoding="utf-8")
+    assert sheet.startswith('FILE "mix.flac" WAVE')
+    assert re.findall(r'TITLE "(.*)"', sheet) == list(made.tracks["track"])
+
+
+def test_known_beats_lie_on_each_other_in_matched_fades(found, mixed):
+    _, made, _ = mixed
+    apart = mixdown.beat_alignment(made, collection.known_beats(found))
+    assert len(apart) == made.tracks["matched"].sum() >= 3
+    assert apart["worst_ms"].max() <= 25
+
+
+def test_a_mix_with_other_beats_is_refused(found, tmp_path):
+    with pytest.raises(ValueError, match="a fade of 5 beats"):
+        collection.mix(found, "classical", tmp_path / "mix.flac", beats=5)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_second_call_computes_nothing(found, mixed, space, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("worked again")
+
+    found.aligned()
+    for kind in (Descriptors, Clipping, Harmony):
+        monkeypatch.setattr(kind, "__call__", refuse)
+    before = _stamps(space)
+    again = collection.collect(STUDY, space)
+    pd.testing.assert_frame_equal(again.everything, found.everything)
+    pd.testing.assert_frame_equal(again.rhythm(), found.rhythm())
+    np.testing.assert_array_equal(again.harmony(), found.harmony())
+    assert _stamps(space) == before and len(before) == 6 + 3
+
+
+# Which numbers
+
+
+@pytest.mark.parametrize(
+    ("weights", "trained", "name"),
+    [(True, True, "vggish"), (False, True, "mel-crnn"), (False, False, "classical")],
+)
+def test_the_usual_numbers_are_the_best_that_are_there(monkeypatch, space, weights, trained, name):
+    from musiclatent.latents import pretrained
+
+    monkeypatch.setattr(pretrained, "available", lambda root: weights)
+    monkeypatch.setattr(second_embeddings, "is_trained", lambda name, space: trained)
+    assert collection.default_vectors(space) == name
+
+
+def test_few_sections_bear_few_clusters(found, caplog):
+    most = len(found.loud) // 2
+    assert found.clusters(4) == 4 and found.clusters(99) == most
+    assert f"bear {most} clusters" in caplog.text
+    assert len(set(found.labels("classical", 99)) - {-1}) == most
+    few = dataclasses.replace(found, everything=found.everything.head(3))
+    with pytest.raises(ValueError, match="3 sections of 15 s are too few to cluster; give tracks"):
+        few.clusters(2)

@@ -1,0 +1,346 @@
+"""Judging on data that the encoder never saw, on a tiny copy of the ready spectrograms."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from musiclatent.analysis import neighbours, projection
+from musiclatent.config import Experiment, Training, Workspace
+from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.data.gtzan import GENRES
+from musiclatent.evaluation import cross_validation, linear_probes
+from musiclatent.latents.store import Latents
+from musiclatent.studies import STUDIES
+from musiclatent.training import fit as training_fit
+from musiclatent.training.checkpoints import load_checkpoint
+
+LABELS = np.array(GENRES)[[0, 1, 5]]  # blues, classical and jazz
+ONE = Experiment(
+    name="mel-tiny-1",
+    study="mel",
+    key="tiny_1",
+    model="MelAutoencoder",
+    options={
+        "latent": 4,
+        "channels": [4],
+        "band_strides": [32],
+        "time_strides": [16],
+        "triplet_weight": 1.0,
+    },
+    about="Tiny; for tests.",
+    training=Training(
+        learning_rate=1e-2, batch_size=12, epoch_factor=1e-9, select="last", balanced=True
+    ),
+)
+TWO = replace(ONE, name="mel-tiny-2", key="tiny_2", options=ONE.options | {"triplet_weight": 0.0})
+STUDY = replace(STUDIES["mel"], experiments={"mel-tiny-1": ONE, "mel-tiny-2": TWO})
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Spectrograms of three labels, each loud in bands of its own; pairs of one recording."""
+    root = tmp_path_factory.mktemp("datasets")
+    (root / "gtzan_excerpts").mkdir()
+    rng, label = np.random.default_rng(0), np.repeat(LABELS, 20)
+    mel = rng.normal(-60, 2, (60, 128, 130))
+    for i, name in enumerate(LABELS):
+        mel[label == name, 40 * i : 40 * (i + 1)] += 60
+    np.savez(
+        root / "gtzan_excerpts" / "mel3s.npz",
+        mel=mel.astype(np.float16),
+        label=label,
+        clip=np.full(60, ""),
+        group=np.arange(60) // 2,
+        repeated_pairs=np.array([[0, 1]]),
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory) -> Workspace:
+    return Workspace("real", "mel", results=str(tmp_path_factory.mktemp("results")))
+
+
+@pytest.fixture(autouse=True)
+def _quick(root, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_DATA", str(root))
+
+
+def _encoded(n=12, spread=0.01, **columns) -> Latents:
+    """Latents (B, 3, 4) in which each of three labels lies alone; half of them for the test."""
+    code = np.arange(n) % 3
+    still = np.random.default_rng(0).normal(0, spread, (n, 3, 1)) + np.eye(3)[code][:, :, None]
+    z = still.repeat(4, axis=2)  # the same in each frame: nothing but the label varies
+    items = pd.DataFrame({"label": LABELS[code], "silent": False})
+    items["split"] = np.where(np.arange(n) < n / 2, "train", "test")
+    about = {"latent_shape": [3, 4], "input": "logmel"}
+    return Latents(z.reshape(n, -1).astype(np.float32), items.assign(**columns), about)
+
+
+def _with(encoded: Latents, rows, **columns) -> Latents:
+    """The same with other values in some rows."""
+    items = encoded.items.copy()
+    for name, value in columns.items():
+        items.loc[rows, name] = value
+    return replace(encoded, items=items)
+
+
+def test_perfect_embeddings_are_judged_perfect():
+    found = cross_validation.score_embeddings(_encoded(72))
+    for name in ("accuracy", "recall_at_1", "mean_average_precision", "v_measure"):
+        assert found[name] == pytest.approx(1.0)
+    assert found["silhouette"] > 0.9 and found["n"] == 36
+    assert found["low"] == pytest.approx(neighbours.interval(1.0, 36)[0]) and found["high"] == 1
+    said = cross_validation.neighbour_predictions(_encoded(72))
+    assert len(said) == 36 and (said["label"] == said["predicted"]).all()
+
+
+def test_embeddings_of_chance_are_judged_so():
+    z = np.random.default_rng(1).normal(size=(300, 12)).astype(np.float32)
+    found = cross_validation.score_embeddings(replace(_encoded(300), z=z))
+    assert 0.2 < found["accuracy"] < 0.47 and abs(found["silhouette"]) < 0.3
+    assert found["v_measure"] < 0.1
+
+
+def test_labels_that_the_encoder_was_not_given_do_not_vote():
+    encoded = _encoded(216, known=True)
+    train = encoded.items["split"].eq("train")
+    hidden = train & (np.arange(216) >= 36)
+    wrong = _with(encoded, hidden, label=LABELS[0])
+    assert (
+        cross_validation.score_embeddings(wrong)["accuracy"] < 0.5
+    )  # were they known, they would mislead
+    unknown = _with(wrong, hidden, known=False)
+    assert cross_validation.score_embeddings(unknown)["accuracy"] == 1
+    for label in (LABELS[1], ""):
+        assert cross_validation.score_embeddings(
+            _with(unknown, hidden, label=label)
+        ) == cross_validation.score_embeddings(unknown)
+
+
+def test_neighbours_and_their_scale_come_from_known_training_rows_only():
+    encoded = _with(_encoded(72, known=True), [30, 31, 32], known=False)
+    far = replace(encoded, z=encoded.z.copy())
+    far.z[30:33] = np.random.default_rng(0).normal(size=(3, 12))
+    for part in (encoded, far):
+        z, _, fitted, test = cross_validation._parts(part)
+        assert fitted.sum() == 33 and test.sum() == 36 and not (fitted & test).any()
+        np.testing.assert_allclose(z[fitted].mean(0), 0, atol=1e-6)
+        np.testing.assert_allclose(z[fitted].std(0)[:3], 1, atol=1e-4)  # the means vary
+        assert not z[fitted][:, 3:].any()  # deviations and steps do not
+    assert cross_validation.score_embeddings(far) == cross_validation.score_embeddings(encoded)
+
+
+def test_windows_without_sound_or_label_are_not_judged():
+    encoded = _encoded(72)
+    some = _with(_with(encoded, [40, 41], silent=True), [42], label="")
+    assert (
+        cross_validation.score_embeddings(some)["n"]
+        == len(cross_validation.neighbour_predictions(some))
+        == 33
+    )
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_part_without_labels_cannot_be_judged(part):
+    encoded = _encoded(24)
+    with pytest.raises(ValueError):
+        cross_validation.score_embeddings(_with(encoded, encoded.items["split"].eq(part), label=""))
+
+
+@pytest.fixture(scope="module")
+def trained(root, space, monkeypatch_module):
+    monkeypatch_module.setenv("MUSICLATENT_DATA", str(root))
+    return {
+        split: cross_validation.train_on_split(ONE, STUDY, space, split)
+        for split in ("outer-0", "outer-1")
+    }
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_latents_of_a_fold_come_from_the_encoder_of_that_fold(trained, root, space):
+    for split, (run, encoded) in trained.items():
+        assert split in str(run.checkpoint) and len(encoded.z) == 60
+        sha256 = hashlib.sha256(run.checkpoint.read_bytes()).hexdigest()
+        assert encoded.provenance["checkpoint"] == sha256
+        data = CorpusDataModule.of_study(STUDY, space, split=split)
+        data.setup()
+        x = torch.from_numpy(data.transform.model_input(np.array(data.cached.x)))[:, None]
+        with torch.no_grad():
+            z = load_checkpoint(run.checkpoint, ONE).encode(x).flatten(1).numpy()
+        np.testing.assert_allclose(encoded.z, z, atol=1e-5)
+    (_, first), (_, second) = trained.values()
+    assert first.provenance["checkpoint"] != second.provenance["checkpoint"]
+    assert first.items["item_id"].equals(second.items["item_id"])
+    assert not np.allclose(first.z, second.z)
+
+
+def test_a_fold_is_held_out_whole_and_its_number_is_the_seed(trained):
+    for k, (run, encoded) in enumerate(trained.values()):
+        items = encoded.items
+        assert (items["split"].eq("test") == items["fold"].eq(k)).all()
+        assert items.groupby("group")["split"].nunique().max() == 1
+        assert set(items["split"]) == {"train", "test"} and items["known"].all()
+        identity = json.loads((run.checkpoint.parent / "run.json").read_text())
+        assert identity["seed"] == k and identity["epochs"] == 1
+        assert identity["experiment"]["training"]["labelled"] == 1
+
+
+def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeypatch):
+    again = []
+    fit = training_fit.fit
+    monkeypatch.setattr(
+        cross_validation, "fit", lambda *a, **k: again.append(fit(*a, **k)) or again[-1]
+    )
+    table, said = cross_validation.evaluate_splits([ONE, TWO], STUDY, space, ["outer-0", "outer-1"])
+    assert [run.status for run in again] == ["reused", "reused", "trained", "trained"]
+    about = table[["experiment", "split"]].agg(" ".join, axis=1).tolist()
+    assert about == [f"mel-tiny-{i} outer-{k}" for i in (1, 2) for k in (0, 1)]
+    assert (table["labelled"] == 1).all() and table["n"].tolist() == [12] * 4
+    assert (table["accuracy"] == 1).all()  # each label is loud in its own bands
+    for split, (_, encoded) in trained.items():
+        row = table[(table["experiment"] == "mel-tiny-1") & (table["split"] == split)].iloc[0]
+        assert row["silhouette"] == pytest.approx(
+            cross_validation.score_embeddings(encoded)["silhouette"]
+        )
+    assert {name: len(rows) for name, rows in said.items()} == {"mel-tiny-1": 24, "mel-tiny-2": 24}
+
+
+def test_fewer_labels_hide_recordings_from_encoder_and_neighbours(trained, space):
+    run, encoded = cross_validation.train_on_split(ONE, STUDY, space, "outer-0", labelled=0.25)
+    assert "outer-0-25%" in str(run.checkpoint)
+    items = encoded.items
+    train = items["split"].eq("train")
+    assert items.loc[~train, "known"].all()
+    assert items[train].groupby("group")["known"].nunique().max() == 1
+    known = items[train & items["known"]].groupby("label")["group"].nunique()
+    assert known.to_dict() == dict.fromkeys(LABELS, 2)  # a quarter of eight recordings
+    assert cross_validation._parts(encoded)[2].sum() == 12
+    assert trained["outer-0"][1].items["known"].all()  # what has all labels stays as it was
+
+
+def test_a_summary_takes_means_over_splits_and_all_windows_together():
+    judged = pd.DataFrame(
+        {
+            "experiment": ["b", "b", "a", "a"],
+            "split": ["outer-0", "outer-1"] * 2,
+            "n": [30, 10, 30, 10],
+            "accuracy": [0.4, 0.6, 1.0, 1.0],
+            "recall_at_1": [0.2, 0.4, 1.0, 1.0],
+        }
+    )
+    more = {"mean_average_precision": 0.3, "v_measure": 0.2, "silhouette": -0.1}
+    found = cross_validation.summarise_splits(judged.assign(**more))
+    assert found.index.tolist() == ["b", "a"]  # as they came
+    assert list(found)[:4] == ["accuracy", "sd", "low", "high"]
+    b = found.loc["b"]
+    assert b["accuracy"] == pytest.approx(0.5) and b["sd"] == pytest.approx(0.1 * 2**0.5)
+    assert b["recall_at_1"] == pytest.approx(0.3) and b["silhouette"] == pytest.approx(-0.1)
+    assert (b["low"], b["high"]) == pytest.approx(neighbours.interval(0.5, 40))
+    assert found.loc["a", "sd"] == 0 and found.loc["a", "high"] == 1
+
+
+def test_shares_of_labels_are_averaged_over_splits(monkeypatch, space):
+    def table(experiments, study, space, splits, share):
+        rows = [{"experiment": e.name, "split": s} for e in experiments for s in splits]
+        return pd.DataFrame(rows).assign(accuracy=[share, share / 2]), {}
+
+    monkeypatch.setattr(cross_validation, "evaluate_splits", table)
+    found = cross_validation.fewer_labels(ONE, STUDY, space, ["outer-0", "outer-1"])
+    assert found.to_dict() == pytest.approx({0.1: 0.075, 0.5: 0.375, 1.0: 0.75})
+
+
+def test_a_leak_shows_as_the_gap_between_two_protocols(monkeypatch, space):
+    asked = []
+
+    def train(experiment, study, space, split, labelled):
+        asked.append(split)
+        encoded = _encoded(72)
+        if split.startswith("outer"):  # of the test part a half, or none, is told wrong
+            encoded.z[36:72:2] = encoded.z[0 if split == "outer-0" else slice(36, 72, 2)]
+        return None, encoded
+
+    monkeypatch.setattr(cross_validation, "train_on_split", train)
+    table = cross_validation.leakage([ONE], STUDY, space, [0, 1]).set_index("protocol")
+    assert asked == ["outer-0", "outer-1", "shuffled-0", "shuffled-1"]
+    group, random = table.loc[f"{ONE.name} by_group"], table.loc[f"{ONE.name} random"]
+    accuracy = (24 / 36 + 1) / 2  # a third of those moved lands where it belongs
+    assert group["accuracy"] == pytest.approx(accuracy)
+    assert group["sd"] == pytest.approx((1 - accuracy) * 2**0.5) and random["sd"] == 0
+    assert random["accuracy"] == 1 and group["low"] < accuracy < group["high"] < 1
+    assert (table["n_test"] == 72).all() and (table["seeds"] == 2).all()
+
+
+def test_a_random_split_tears_recordings_apart_and_one_by_group_does_not(space):
+    shuffled = CorpusDataModule.of_study(STUDY, space, split="shuffled-0").index().items
+    assert shuffled.groupby("group")["split"].nunique().max() == 2
+    grouped = CorpusDataModule.of_study(STUDY, space, split="outer-0").index().items
+    assert grouped.groupby("group")["split"].nunique().max() == 1
+
+
+def test_maps_are_fitted_without_the_held_out_part(trained, space, monkeypatch):
+    fitted = []
+
+    def umap(z, fit_on=None):  # the true one takes seconds to import
+        fitted.append(fit_on)
+        return projection.pca(z, fit_on=fit_on)
+
+    monkeypatch.setattr(projection, "umap", umap)
+    panels, labels, found = cross_validation.held_out_maps([ONE, TWO], STUDY, space, "outer-0")
+    items = trained["outer-0"][1].items
+    held = items["split"].eq("test")
+    assert all((rows == ~held).all() for rows in fitted) and len(fitted) == 2
+    assert list(panels) == ["mel-tiny-1, held out", "mel-tiny-2, held out"]
+    assert all(points.shape == (12, 2) for points in panels.values())
+    assert labels.tolist() == items.loc[held, "label"].tolist()
+    assert set(found) == {
+        f"{name}_{key}"
+        for name in ("trustworthiness", "classical_jazz_distance")
+        for key in ("tiny_1", "tiny_2")
+    }
+    assert all(0 <= found[f"trustworthiness_{key}"] <= 1 for key in ("tiny_1", "tiny_2"))
+
+
+def test_a_map_without_classical_and_jazz_has_no_distance(monkeypatch, space):
+    encoded = _encoded(24, label="blues")
+    monkeypatch.setattr(cross_validation, "train_on_split", lambda *_: (None, encoded))
+    monkeypatch.setattr(projection, "umap", lambda z, fit_on: projection.pca(z, fit_on=fit_on))
+    assert list(cross_validation.held_out_maps([ONE], STUDY, space, "outer-0")[2]) == [
+        "trustworthiness_tiny_1"
+    ]
+
+
+def test_known_factors_are_probed_in_the_latents_of_the_fold(trained, space, monkeypatch):
+    known = replace(space, results=space.results + "-known")
+    original = CorpusDataModule.index
+
+    def index(data):
+        """The corpus of known factors: as the study's own, with what it was rendered with."""
+        first, corpus = data.corpus is None, original(data)
+        if first and "-known" in str(data.folder):
+            code = corpus.items["label"].map(dict(zip(LABELS, range(3), strict=True)))
+            noise = np.random.default_rng(0).normal(size=len(code))
+            corpus.items["tempo"], corpus.items["brightness"] = noise, code.astype(float)
+            corpus.items["style"] = corpus.items["key"] = corpus.items["label"]
+            corpus.items["mode"] = "major"
+        return corpus
+
+    monkeypatch.setattr(CorpusDataModule, "index", index)
+    table = cross_validation.probe_factors([ONE, TWO], STUDY, space, "outer-0", known)
+    assert list(table) == ["mel-tiny-1", "mel-tiny-2", "chance"]
+    assert table.index.tolist() == list(linear_probes.FACTORS)
+    for name in ("mel-tiny-1", "mel-tiny-2"):
+        assert table.loc["style", name] == 1 and table.loc["brightness", name] > 0.9
+        assert table.loc["tempo", name] < 0.5 and np.isnan(table.loc["mode", name])
+    assert table.loc["style", "chance"] == pytest.approx(1 / 3, abs=0.1)

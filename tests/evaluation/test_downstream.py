@@ -1,0 +1,153 @@
+import numpy as np
+import pandas as pd
+import pytest
+from test_fair import A1, SPARSE, untrained
+
+from musiclatent import audio
+from musiclatent.audio.windows import Waveform
+from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.evaluation import downstream, rate_distortion
+
+
+def test_smoothness_is_one_for_equal_steps_and_large_for_a_jump():
+    even = np.linspace(0, 1, 5)[:, None] * np.ones((1, 10))
+    jump = np.array([0, 0, 0, 1, 1])[:, None] * np.ones((1, 10))
+    assert downstream.smoothness(even) == pytest.approx(1.0)
+    assert downstream.smoothness(jump) == pytest.approx(4.0)
+    assert np.isnan(downstream.smoothness(np.ones((3, 10))))
+
+
+SR, N = 8000, 8192
+WAVEFORM = Waveform(SR, N / SR)
+
+
+@pytest.fixture
+def a1(tmp_path) -> rate_distortion.ModelCodec:
+    return rate_distortion.ModelCodec(untrained(tmp_path, "WaveformAutoencoder", A1), N)
+
+
+@pytest.fixture
+def sparse(tmp_path) -> rate_distortion.ModelCodec:
+    return rate_distortion.ModelCodec(untrained(tmp_path, "SparseAutoencoder", SPARSE), N)
+
+
+def clips(n: int, windows: int) -> pd.DataFrame:
+    name = np.repeat([f"c{i:02d}" for i in range(n)], windows)
+    label = np.repeat(["jazz", "rock"] * (n // 2), windows)
+    return pd.DataFrame({"item_id": name, "group": name, "label": label})
+
+
+def test_genre_is_told_by_other_clips_only(rng):
+    items = clips(12, 4)
+    told = np.where(items["label"].eq("jazz"), 5.0, -5.0)[:, None] + rng.normal(size=(48, 8))
+    assert downstream.genre_accuracy(told, items, 5) == {
+        "accuracy": 1.0,
+        "excerpts": 1.0,
+        "clips": 12,
+    }
+    # each clip has a place of its own: a copy of its own excerpts would name it, others do not
+    alone = np.repeat(rng.normal(size=(12, 8)), 4, axis=0)
+    assert downstream.genre_accuracy(alone, items, 3)["excerpts"] < 0.9
+    one = downstream.genre_accuracy(alone[:4], items[:4])
+    assert np.isnan(one["accuracy"]) and one["clips"] == 1
+
+
+def test_few_other_windows_vote_once_each_and_none_of_the_own(rng):
+    items = clips(2, 5)  # one clip of each label: the only other clip is always wrong
+    assert downstream.genre_accuracy(rng.normal(size=(10, 3)), items)["accuracy"] == 0
+
+
+def test_a_sample_takes_copies_first_and_is_in_order():
+    items = pd.DataFrame(
+        {
+            "item_id": np.repeat([f"r{i}" for i in range(8)], 3),
+            "group": np.repeat(["a", "b", "c", "c", "d", "e", "f", "f"], 3),
+            "split": np.repeat(["train", "test"], 12),
+            "copy_kind": np.repeat(["", "", "", "exact", "", "", "", "gain"], 3),
+            "silent": [False, True, False] * 8,
+        }
+    )
+    found = downstream.sample_windows(items, 5, 1)
+    assert items.loc[found, "item_id"].tolist() == ["r2", "r3", "r4", "r6", "r7"]
+    assert (np.diff(downstream.sample_windows(items, 99, 9)) > 0).all() and len(
+        downstream.sample_windows(items, 99, 9)
+    ) == 16
+    plain = items.drop(columns="copy_kind")
+    found = plain.loc[downstream.sample_windows(plain, 4, 1), "item_id"].tolist()
+    assert found == ["r0", "r3", "r4", "r6"]  # of both splits
+
+
+def test_ways_begin_and_end_as_the_sounds(a1, sparse, rng):
+    x = (0.1 * rng.normal(size=(2, N))).astype(np.float32)
+    for coder in (a1, sparse):
+        z = coder.encode(x)
+        ends = coder.decode(z)
+        for way in downstream.decode_path(coder, *z).values():
+            assert way.shape == (downstream.STEPS, N)
+            np.testing.assert_allclose(way[[0, -1]], ends, atol=1e-5)
+    even = downstream.evenness(sparse, z)
+    assert even["straight"] == pytest.approx(1, abs=1e-4)
+    assert 1.02 < even["placed"] < downstream.STEPS - 1
+    assert set(even) == {"straight", "straight_spectra", "placed", "placed_spectra"}
+    assert set(downstream.evenness(a1, a1.encode(x))) == {"straight", "straight_spectra"}
+
+
+def test_planted_copies_are_what_they_say(rng):
+    x = (0.1 * rng.normal(size=(12, 2 * SR))).astype(np.float32)
+    items = pd.DataFrame({"item_id": np.repeat(["a", "b"], 6), "label": "x"})
+    copies, about = downstream.plant_duplicates(x, items, SR)
+    assert about["copy_kind"].tolist() == 2 * [
+        *("exact",) * 6, *("gain",) * 6, *("codec",) * 6, *("offset",) * 5
+    ]  # fmt: skip
+    assert (about["group"] == about["copy_of"]).all() and set(about["copy_of"]) == {"a", "b"}
+    of_b = {kind: copies[about["item_id"].eq(f"b, {kind}")] for kind in about["copy_kind"].unique()}
+    np.testing.assert_array_equal(of_b["exact"], x[6:])
+    np.testing.assert_array_equal(of_b["gain"], 0.5 * x[6:])
+    near = np.square(of_b["codec"] - x[6:]).mean() / np.square(x).mean()
+    assert 0 < near < 0.9  # an mp3 of noise, but not moved
+    later = x[6:].ravel()[round(downstream.OFFSET_S * SR) :][: 10 * SR]
+    np.testing.assert_array_equal(of_b["offset"].ravel(), later)
+
+
+def test_copies_of_real_sounds_are_planted_and_found(a1, rng):
+    t = np.arange(16 * N) / SR
+    notes = rng.choice([220, 330, 440, 660, 880, 1320, 1760], (8, 64)).repeat(len(t) // 64, axis=1)
+    x = (0.3 * np.sin(2 * np.pi * np.cumsum(notes, axis=1) / SR)).astype(np.float32).reshape(-1, N)
+    items = pd.DataFrame({"item_id": np.repeat(list("abcdefgh"), 16), "label": ""})
+    items = items.assign(group="all one", start_s=np.tile(np.arange(16) * N / SR, 8))
+    found = downstream.duplicate_scores(
+        a1, downstream.encode_waveforms(a1, x, items, WAVEFORM), x, WAVEFORM
+    )
+    assert found == {"recall": 1.0, "precision": 1.0}
+    mixed_up = downstream.encode_waveforms(a1, rng.permutation(x), items, WAVEFORM)
+    assert downstream.duplicate_scores(a1, mixed_up, x, WAVEFORM)["recall"] < 0.9
+
+
+def test_levels_know_no_phase(rng):
+    z = rng.normal(size=(3, 5, 32)) * np.array([1.0, 2, 3, 4, 5])[:, None]
+    np.testing.assert_allclose(downstream.level_statistics(z), downstream.level_statistics(-z))
+    louder = downstream.level_statistics(10 * z) - downstream.level_statistics(z)
+    np.testing.assert_allclose(louder[:, :5], np.log(100), rtol=1e-4)
+    np.testing.assert_allclose(louder[:, 5:], 0, atol=1e-4)
+    assert downstream.level_statistics(z[..., :3]).shape == (3, 10)
+
+
+def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
+    t = np.arange(20_000) / SR
+    for i in range(9):
+        folder = tmp_path / "music" / f"style{i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        y = 0.3 * np.sin(2 * np.pi * (150 + 90 * i) * t * (1 + 0.1 * t)) * (1 + np.sin(i * t)) / 2
+        audio.write(folder / f"{i}.wav", y, SR)
+    transform, music = WAVEFORM, tmp_path / "music"
+    data = CorpusDataModule((str(music),), tmp_path / "cache", music, transform=transform, n_jobs=1)
+    rows = downstream.sample_rows(data, 99, 9)
+    known = {"tempo": "number", "style": "class"}
+    data.corpus.items["tempo"] = np.arange(9.0)
+    data.corpus.items["style"] = np.array(["calm", "wild"])[np.arange(9) % 2]
+    coders = {"a1": a1, "sparse": sparse}
+    found = downstream.downstream_table(coders, (data, rows), (data, rows), known)
+    assert list(found.columns) == ["a1", "sparse"]
+    assert found.loc[["knn_whole", "knn_levels"]].isna().all(axis=None)  # without labels
+    assert found.loc["copies_recall"].notna().all()
+    assert "probe_tempo_levels" in found.index and np.isnan(found["a1"]["evenness_placed"])

@@ -1,0 +1,74 @@
+import pandas as pd
+import pytest
+import torch
+
+from musiclatent.config import Experiment
+from musiclatent.models.mel import MelAutoencoder
+from musiclatent.studies import STUDIES
+from musiclatent.training import metrics
+from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.run_folder import Run
+
+OPTIONS = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4], "n_mels": 16}
+SMALL = Experiment(
+    name="mel-small-3",
+    study="mel",
+    key="small_3",
+    model="MelAutoencoder",
+    options=OPTIONS,
+    about="Small; for tests.",
+)
+
+
+def _run(name="mel-cae-1", **metrics: float) -> Run:
+    row = STUDIES[name.split("-")[0]].experiment(name)
+    return Run(row, "nowhere", metrics, pd.DataFrame(), "trained")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A run whose weights are random, stored as training stores them."""
+    torch.manual_seed(0)
+    model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, tmp_path / "best.ckpt")
+    return Run(SMALL, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+
+
+def test_figures_stand_beside_the_papers():
+    known = _run("mel-cae-1", test_knn=0.4, test_knn_low=0.3, test_knn_high=0.5)
+    table = metrics.beside_paper(
+        [known, _run("mel-crnn-7"), _run("waveform-32", test_knn=0.9)], "test_knn"
+    )
+    assert table["experiment"].tolist() == ["mel-cae-1", "mel-crnn-7"]  # the paper has no other
+    assert table["family"].tolist() == ["mel-cae", "mel-crnn"]
+    assert table["name"].tolist() == ["mel-cae-1: Baseline", "mel-crnn-7: Larger kernel"]
+    assert table["paper"].tolist() == [0.485, 0.915]
+    assert table.loc[0, ["ours", "low", "high"]].tolist() == [0.4, 0.3, 0.5]
+    assert table.loc[1, ["ours", "low", "high"]].isna().all()
+    assert table[["ours", "low", "high"]].dtypes.eq(float).all()
+
+
+def test_a_table_without_rows_still_has_its_columns():
+    table = metrics.beside_paper([], "test_knn")
+    assert table.empty and list(table) == [
+        *("experiment", "family", "name", "paper", "ours", "low", "high")
+    ]
+
+
+def test_metrics_are_named_by_the_experiments_key():
+    found = metrics.flatten([_run("mel-cae-1", test_knn=0.4), _run("mel-crnn-10", test_knn=0.6)])
+    assert found == {"test_knn_cae_1": 0.4, "test_knn_crnn_10": 0.6}
+
+
+def test_means_are_over_windows_and_not_over_batches(stored):
+    model = load_checkpoint(stored.checkpoint, SMALL)
+    x = torch.rand(5, 1, 16, 20, generator=torch.Generator().manual_seed(0))
+    whole = metrics.evaluate(model, [(x, None)])
+    assert set(whole) == {"mse"}
+    parts = metrics.evaluate(model.train(), [(x[:4], None, None), (x[4:], None, None)])
+    assert parts["mse"] == pytest.approx(whole["mse"]) and not model.training
+
+
+def test_nothing_to_measure_gives_nothing(stored):
+    assert metrics.evaluate(load_checkpoint(stored.checkpoint, SMALL), []) == {}
