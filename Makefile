@@ -48,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,dev]'
 	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 > /dev/null
 	@find $(VENV) -path '*librosa*' -name '*.nb[ci]' -delete  # may hold code of two processes
-	@$(BIN)/python -m musiclatent.compiled
+	@$(BIN)/python -m musiclatent.numba_cache
 	@touch $@
 
 lint: $(READY)  ## check format, rules, stripped notebooks, layers and the notebook contract

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from musiclatent.colab import _wheel
+from musiclatent.apps.colab import _wheel
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "tests"), str(PROJECT / "benchmarks")]

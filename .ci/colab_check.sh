@@ -94,7 +94,7 @@ from pathlib import Path
 import nbformat
 
 sys.path.insert(0, sys.argv[2])
-from musiclatent.colab import build
+from musiclatent.apps.colab import build
 
 folder, project = map(Path, sys.argv[1:])
 for path in build(folder / "one", folder / "built", project):

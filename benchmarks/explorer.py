@@ -27,7 +27,7 @@ from musiclatent.apps import voila
 from musiclatent.display import map_page
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import browser  # the one that the tests drive
+from helpers import browser
 
 HTML_KEYS = ("html_mb", "click_html_ms", "agree_html", "paint_html_s", "pan_html_ms")
 KEYS = (
@@ -126,7 +126,7 @@ def in_jupyterlab(driver, folders: dict[str, Path], size: Size) -> common.Figure
         page.ask("jupyterapp.commands.execute('notebook:clear-all-cell-outputs').then(() => 1)")
         page.wait("!document.querySelector('.points')")
         page.ask("window.painted = 0; window.began = performance.now()")
-        page.start("explorer.Map(points, items, browser.SR, 'A crowd')")
+        page.start("map_widget.Map(points, items, browser.SR, 'A crowd')")
         seconds = page.wait("window.painted > 0 && painted - began", 40) / 1000
         return figures | {"paint_jupyterlab_s": round(seconds, 2), "pan_jupyterlab_ms": pan(page)}
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-import browser
 import numpy as np
 import pytest
+from helpers import browser
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported
 import torch

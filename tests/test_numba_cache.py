@@ -27,8 +27,8 @@ def test_every_module_that_compiles_as_it_is_imported_is_named():
 
 def test_compiling_imports_them():
     code = (
-        "import sys; from musiclatent import compiled; compiled.compile_librosa(); "
-        "print(*(f'librosa.{m}' in sys.modules for m in compiled.MODULES))"
+        "import sys; from musiclatent import numba_cache; numba_cache.compile_librosa(); "
+        "print(*(f'librosa.{m}' in sys.modules for m in numba_cache.MODULES))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["True"] * len(numba_cache.MODULES), done.stderr
@@ -37,7 +37,7 @@ def test_compiling_imports_them():
 def test_the_setup_empties_the_cache_and_fills_it():
     setup = (ROOT / "Makefile").read_text().partition("$(READY): pyproject.toml")[2]
     setup = setup.partition("\n\n")[0]
-    assert setup.index("-delete") < setup.index("-m musiclatent.compiled") < setup.index("touch")
+    assert setup.index("-delete") < setup.index("-m musiclatent.numba_cache") < setup.index("touch")
 
 
 class AskedError(Exception):

@@ -66,7 +66,7 @@ def test_make_names_the_python_it_needs(tmp_path):
 def test_ci_runs_the_readmes_commands():
     readme = (CHECKOUT / "README.md").read_text()
     commands = re.findall(r"^make \w+", (CHECKOUT / ".ci/run").read_text(), re.MULTILINE)
-    assert commands == ["make lint", "make test", "make reproduce"]
+    assert commands == ["make lint", "make test", "make bench", "make reproduce"]
     assert all(command in readme for command in commands)
 
 

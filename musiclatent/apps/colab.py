@@ -76,7 +76,7 @@ print("unchanged:", *(f"{n} {v}" for n, v in kept.items()))''')
 _DATA = Template("""# @title Your own music: upload files, or name a folder of your Drive
 my_music = "demo"  # @param ["demo", "upload", "drive"]
 drive_folder = "MyDrive/music"  # @param {type:"string"}
-from musiclatent import colab
+from musiclatent.apps import colab
 
 $name = colab.$function(my_music, drive_folder) or $name""")
 

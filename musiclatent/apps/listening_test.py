@@ -143,7 +143,11 @@ def page(
     def sound(i: int) -> bytes:
         return map_page.segment(sections.iloc[rows[i]], sr)
 
-    script = resources.files("musiclatent").joinpath("raters.js").read_text("utf-8")
+    script = (
+        resources.files("musiclatent.display")
+        .joinpath("static/listening_test.js")
+        .read_text("utf-8")
+    )
     parts = map_html.joined(sound, len(rows), room, limit_mb)
     html = map_html.html(script, table, parts, _MOUNT)
     return write_file(Path(path), html)

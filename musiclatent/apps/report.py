@@ -134,7 +134,7 @@ def write(base: Path, profile: str) -> Path:
     """
     pick(PROFILES, profile, "profile")
     names = [name for name in STUDIES if (base / name).is_dir()]
-    template = resources.files("musiclatent").joinpath("report.html.j2").read_text()
+    template = resources.files("musiclatent.display").joinpath("static/report.html.j2").read_text()
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(template).render(
         profile=profile,

@@ -59,11 +59,11 @@ class Session:
         """The experiment that makes new music, trained where it is not yet."""
         return self.train(self.plan.main(self.experiment))
 
-    def train(self, experiment: Experiment) -> "Run":
+    def train_experiment(self, experiment: Experiment) -> "Run":
         """Train an experiment on the study's windows, or reuse it, as `fit.ensure`."""
-        from musiclatent.training import fit  # brings torch
+        from musiclatent.training.fit import ensure  # brings torch
 
-        return fit.ensure(experiment, self.data, self.space)
+        return ensure(experiment, self.data, self.space)
 
     def label(self, name: str) -> str:
         """Put the notebook's number before a name: ``02_curves``."""

@@ -40,7 +40,7 @@ def identity(
 @cache
 def _code() -> str:
     """Hash of the package's own files."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     files = sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".js", ".j2"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 

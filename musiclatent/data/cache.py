@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import filelock
 import joblib
@@ -92,7 +91,6 @@ ITEM = [*ORIGIN, "seconds"]  # one row per recording
 WINDOW = [*ORIGIN, "start_s", "end_s", "silent"]  # one row per window
 INDEX = [*WINDOW, "row", "key"]  # one row per cached window
 CONNECT_S = 10  # how long to wait for a Dask scheduler
-_PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
 _log = logging.getLogger("musiclatent")
 
 
@@ -336,7 +334,7 @@ def _write(
     draft = folder / "draft"
     draft.mkdir()
     if not index[["key", "start_s"]].equals(old[["key", "start_s"]]):
-        _merge(index, transform, folder, draft / "x.npy")
+        shards.merge(index, transform, folder, draft / "x.npy")
     end_s = Grid(transform.sr, transform.window_s).end_s(index["start_s"], index["seconds"])
     index = index.assign(end_s=end_s, row=np.arange(len(index)))
     index[INDEX].to_parquet(draft / "index.parquet", index=False)
@@ -347,45 +345,6 @@ def _write(
     (draft / "transform.json").write_text(shards.description(transform))
     draft.rename(folder / "ready")
     _publish(folder)
-
-
-def _merge(index: pd.DataFrame, transform: Measurement, folder: Path, target: Path) -> None:
-    """Lay the rows of all items behind one another; a shard that is just that takes the name."""
-    head, size = shards.header(len(index), transform.shape), shards.row_bytes(transform)
-    follows = (index["source"] == index["source"].shift()) & (index["row"].diff() == 1)
-    runs = index.groupby((~follows).cumsum()).agg(
-        source=("source", "first"), row=("row", "first"), n_rows=("row", "size")
-    )
-    if len(runs) == 1 and _link(folder / runs["source"].iloc[0], head, len(index) * size, target):
-        return
-    with target.open("wb", buffering=0) as merged:
-        shards.put(head, merged)
-        for run in runs.itertuples():
-            _copy(folder / run.source, len(head) + run.row * size, run.n_rows * size, merged)
-
-
-def _link(shard: Path, head: bytes, size: int, target: Path) -> bool:
-    """Give a shard a second name, if it is the whole array and the file system can."""
-    with shard.open("rb") as file:
-        if file.read(len(head)) != head or shard.stat().st_size != len(head) + size:
-            return False
-    try:
-        target.hardlink_to(shard)
-    except OSError:
-        return False
-    return True
-
-
-def _copy(source: Path, offset: int, size: int, target: BinaryIO) -> None:
-    """Copy a part of a file onto the end of another."""
-    with source.open("rb", buffering=0) as file:
-        file.seek(offset)
-        while size:
-            part = file.read(min(size, _PART))
-            if not part:
-                raise OSError(f"{str(source)!r} is shorter than its index says; delete its folder")
-            shards.put(part, target)
-            size -= len(part)
 
 
 def _load(folder: Path) -> Cached:

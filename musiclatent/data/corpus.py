@@ -383,7 +383,12 @@ def _missing(dataset: Dataset, ids: pd.Series, root: Path) -> list[tuple]:
     if not missing:
         return []
     total, some = len(dataset.expected), ", ".join(missing[:3])
-    return [(root / dataset.folder, f"{len(missing):,} of {total:,} files are missing: {some} ...")]
+    return [
+        (
+            root / dataset.folder,
+            f"{len(missing):,} of {total:,} files are missing: {some} ...",
+        )
+    ]
 
 
 def _hashes(folder: Path) -> list[tuple]:

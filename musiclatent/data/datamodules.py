@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from musiclatent.config import SEED, DemoSize, Study, Workspace
 from musiclatent.data import cache, corpus
 from musiclatent.data.splits import SPLITS
 from musiclatent.features.mel import LogMel
-from musiclatent.features.stft import LogSTFT
+from musiclatent.features.stft import LogSTFT, SpectrogramBatch
 from musiclatent.files import pick
 
 TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel, LogSTFT)}
@@ -272,6 +273,35 @@ class CorpusDataModule(pl.LightningDataModule):
         items = self.cached.items
         chosen = items["split"].eq(split) & ~(items["silent"] & audible)
         return items.loc[chosen, "row"].to_numpy()
+
+    def window_items(self) -> pd.DataFrame:
+        """Return one row per cached window, with what the corpus knows of its recording."""
+        corpus = self.index().items
+        columns = ["item_id", *corpus.columns.difference(cache.WINDOW, sort=False)]
+        table = self.cached.items[cache.WINDOW].merge(
+            corpus[columns], "left", "item_id", validate="m:1"
+        )
+        return table.reset_index(drop=True)
+
+    def spectrograms(self, split: str, at_most: int | None = None) -> SpectrogramBatch:
+        """Return the audible spectrograms of a split.
+
+        Parameters
+        ----------
+        split
+            ``train``, ``validation`` or ``test``.
+        at_most
+            How many are enough, spread over the split; None takes all.
+        """
+        self.setup()
+        rows = self.rows(split, audible=True)
+        if at_most and len(rows) > at_most:
+            rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+        x = np.array(self.cached.x[rows])
+        items = self.window_items().iloc[rows].reset_index(drop=True)
+        return SpectrogramBatch(
+            self.transform.model_input(x), *self.transform.pair(x), items, self.transform
+        )
 
     def steps(self, epochs: int) -> int:
         """Return the number of training batches in `epochs` epochs."""

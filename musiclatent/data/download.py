@@ -19,9 +19,8 @@ import pooch
 import requests
 
 from musiclatent.data.archives import unpack
-from musiclatent.data.datasets import SOURCES
 from musiclatent.errors import FetchError, plain_errors
-from musiclatent.files import pick, progress, sha256_of
+from musiclatent.files import progress, sha256_of
 
 SUMS = "SHA256SUMS"
 _CHUNK = 2**20  # bytes
@@ -84,17 +83,15 @@ class Source:
     sums: str | None = None
 
 
-def fetch(name: str, root: Path, *, sources: dict[str, Source] = SOURCES) -> Path:
+def fetch(source: Source, root: Path) -> Path:
     """Download, verify and unpack a dataset, or do nothing where it is already there.
 
     Parameters
     ----------
-    name
-        A key of `sources`: fsdd, gtzan, gtzan_excerpts, music_speech, edm, new_music, vggish.
+    source
+        Where it comes from, see `datasets.source`.
     root
         Folder above all datasets; made if it is missing.
-    sources
-        The table to look `name` up in.
 
     Returns
     -------
@@ -106,15 +103,14 @@ def fetch(name: str, root: Path, *, sources: dict[str, Source] = SOURCES) -> Pat
     FetchError
         If the dataset has no automatic download, or the download failed; what was in the folder
         before is untouched.
-    ValueError
-        If there is no such dataset.
     """
-    source = pick(sources, name, "dataset")
     folder = Path(root) / source.folder
     if any(len(list(folder.glob(pattern))) >= source.count for pattern in source.present):
         return folder
     if not source.remotes:
-        raise FetchError(f"{name} has no automatic download: {source.by_hand}, inside {root}")
+        raise FetchError(
+            f"{source.folder} has no automatic download: {source.by_hand}, inside {root}"
+        )
     _refuse_incomplete(source, folder)
     with plain_errors(str(root)):
         partial = folder.with_name(f".{folder.name}.partial")

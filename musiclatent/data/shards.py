@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pandas as pd
 
 from musiclatent.audio.windows import Measurement, windows
 from musiclatent.errors import AudioError
 from musiclatent.files import sha256_of
 
+_PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
 FORMAT = 1  # raise by hand when everything must be computed anew
 SILENT = 10 ** (-90 / 20)  # a window whose peak lies below -90 dBFS: at most one step of 16 bits
 
@@ -236,3 +238,42 @@ def put(data: bytes | memoryview, file: BinaryIO) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+def merge(index: pd.DataFrame, transform: Measurement, folder: Path, target: Path) -> None:
+    """Lay the rows of all items behind one another; a shard that is just that takes the name."""
+    head, size = header(len(index), transform.shape), row_bytes(transform)
+    follows = (index["source"] == index["source"].shift()) & (index["row"].diff() == 1)
+    runs = index.groupby((~follows).cumsum()).agg(
+        source=("source", "first"), row=("row", "first"), n_rows=("row", "size")
+    )
+    if len(runs) == 1 and _link(folder / runs["source"].iloc[0], head, len(index) * size, target):
+        return
+    with target.open("wb", buffering=0) as merged:
+        put(head, merged)
+        for run in runs.itertuples():
+            _copy(folder / run.source, len(head) + run.row * size, run.n_rows * size, merged)
+
+
+def _link(shard: Path, head: bytes, size: int, target: Path) -> bool:
+    """Give a shard a second name, if it is the whole array and the file system can."""
+    with shard.open("rb") as file:
+        if file.read(len(head)) != head or shard.stat().st_size != len(head) + size:
+            return False
+    try:
+        target.hardlink_to(shard)
+    except OSError:
+        return False
+    return True
+
+
+def _copy(source: Path, offset: int, size: int, target: BinaryIO) -> None:
+    """Copy a part of a file onto the end of another."""
+    with source.open("rb", buffering=0) as file:
+        file.seek(offset)
+        while size:
+            part = file.read(min(size, _PART))
+            if not part:
+                raise OSError(f"{str(source)!r} is shorter than its index says; delete its folder")
+            put(part, target)
+            size -= len(part)

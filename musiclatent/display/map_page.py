@@ -21,7 +21,7 @@ from musiclatent.display.map_html import LIMIT_MB, Sounds
 from musiclatent.files import progress, write_file
 
 COLUMNS = ("title", "start_s", "end_s")
-SCRIPT = Path(__file__).with_name("explorer.js")
+SCRIPT = Path(__file__).parent / "static" / "map.js"
 SOUND = 1  # raised by hand where the mp3 of the same segment becomes another
 NEAR = 8  # neighbours that are listed
 FEW = 20  # whole numbers with no more values than these are labels, such as clusters

@@ -8,9 +8,12 @@ from IPython.display import HTML
 
 from musiclatent import audio
 from musiclatent.audio.windows import Transform
+from musiclatent.config import SEED
 from musiclatent.display import sounds, style
 from musiclatent.display.sounds import gallery, players
-from musiclatent.latents import decode, generation
+from musiclatent.latents import generation
+from musiclatent.latents.class_sampler import ClassSampler
+from musiclatent.latents.decode import decode, interpolate
 from musiclatent.training.run_folder import Run
 
 
@@ -36,7 +39,7 @@ class Listener:
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return the sound (B, N) of latents `z` (B, K, T)."""
-        x_hat = decode.decode(self.run, z, z.shape[1:])
+        x_hat = decode(self.run, z, z.shape[1:])
         return self.transform.sound(x_hat[..., : self.transform.shape[-1]])
 
     def present(self, made: dict[str, np.ndarray], folder: Path, name: str) -> HTML:
@@ -80,15 +83,13 @@ class Listener:
         """
         way = generation.interpolate(z_a, z_b, steps, kind)
         own = (
-            decode.interpolate(self.run, z_a, z_b, np.linspace(0, 1, steps))
-            if kind == "linear"
-            else None
+            interpolate(self.run, z_a, z_b, np.linspace(0, 1, steps)) if kind == "linear" else None
         )
         return way if own is None else own
 
     def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
         """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
-        own = decode.interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
+        own = interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
         z = generation.blend(z_a, z_b, position, kind) if own is None else own[0]
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 
@@ -96,3 +97,10 @@ class Listener:
         """Play a latent (K, T), one component moved by `amount` times its `size`; for a slider."""
         z = generation.edit(z, component, amount, size=size)
         return self.play(z, f"component {component}, {amount:+.1f} standard deviations")
+
+
+def say(sampler: ClassSampler, label: str, speaker: str = "", seed: int = SEED) -> HTML:
+    """Return a player of a new sound of a label, as a speaker; for a widget."""
+    _, made = sampler.sample(1, label, speaker, seed=seed)
+    title = f"{label} as {speaker}" if speaker else label
+    return HTML(sounds.player(made.sounds()[0], made.transform.sr, title))

@@ -22,8 +22,8 @@ from musiclatent.latents.store import Latents
 from musiclatent.models import vggish
 from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
-from musiclatent.training import fit
 from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.fit import train_experiment
 from musiclatent.training.run_folder import Run
 
 EXPERIMENTS = {"mel-crnn": "mel-crnn-6", "mel-cae": "mel-cae-1"}  # rows of the study mel
@@ -102,7 +102,7 @@ def mel_encoder(name: str, space: Workspace) -> Run:
     )
     epochs = row.training.epochs(config.profile(space.profile), "mel")
     data = CorpusDataModule.of_study(plan, home)
-    return fit.fit(row, data, home.path("checkpoints", row.name), epochs=epochs)
+    return train_experiment(row, data, home.path("checkpoints", row.name), epochs=epochs)
 
 
 def is_trained(name: str, space: Workspace) -> bool:

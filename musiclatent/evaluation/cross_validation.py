@@ -18,7 +18,7 @@ from musiclatent.evaluation import linear_probes
 from musiclatent.evaluation.leakage import JUDGED, score_vectors
 from musiclatent.latents.encode import encode_corpus
 from musiclatent.latents.store import Latents
-from musiclatent.training.fit import fit
+from musiclatent.training.fit import train_experiment
 from musiclatent.training.run_folder import Run
 
 
@@ -51,7 +51,7 @@ def train_on_split(
     epochs = plan.training.epochs(config.profile(space.profile), f"{study.name}-folds")
     digits = split.rpartition("-")[2]
     seed = int(digits) if digits.isdigit() else config.SEED
-    run = fit(plan, data, space.path("folds", name), epochs=epochs, seed=seed)
+    run = train_experiment(plan, data, space.path("folds", name), epochs=epochs, seed=seed)
     found = encode_corpus(run, data, space.path("folds", name, "latents"))
     return run, replace(found, items=found.items.assign(known=data.codes() >= 0))
 

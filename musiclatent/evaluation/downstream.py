@@ -25,7 +25,7 @@ from musiclatent.evaluation.rate_distortion import BATCH, ModelCodec
 from musiclatent.files import progress
 from musiclatent.latents import generation
 from musiclatent.latents.decode import interpolate
-from musiclatent.latents.encode import corpus_items, latent_spec
+from musiclatent.latents.encode import latent_spec
 from musiclatent.latents.store import Latents
 
 
@@ -85,12 +85,12 @@ def sample_windows(items: pd.DataFrame, recordings: int, windows: int) -> np.nda
 def sample_rows(data: CorpusDataModule, recordings: int, windows: int) -> np.ndarray:
     """Return rows of a corpus that `sample` chooses."""
     data.setup()
-    return sample_windows(corpus_items(data), recordings, windows)
+    return sample_windows(data.window_items(), recordings, windows)
 
 
 def waveforms(data: CorpusDataModule, rows: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
     """Return waveforms (B, N) of rows of a corpus, and their items."""
-    items = corpus_items(data).iloc[rows].reset_index(drop=True)
+    items = data.window_items().iloc[rows].reset_index(drop=True)
     cached = data.cached.items["row"].to_numpy()[rows]
     return data.transform.model_input(np.array(data.cached.x[cached])), items
 

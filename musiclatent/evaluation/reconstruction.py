@@ -14,7 +14,6 @@ from sklearn.decomposition import PCA
 from musiclatent import audio
 from musiclatent.audio.windows import Grid, Transform, windows
 from musiclatent.config import SEED
-from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.features.phase import griffin_lim, spectral_convergence
 from musiclatent.features.stft import (
     ITERATIONS,
@@ -23,7 +22,7 @@ from musiclatent.features.stft import (
     magnitudes,
 )
 from musiclatent.latents.decode import OVERLAP_S, crossfade, rebuild, window_starts
-from musiclatent.latents.encode import BATCH, corpus_items, load_model
+from musiclatent.latents.encode import BATCH, load_model
 from musiclatent.models.base import LitModule, mrstft, sisdr
 from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.run_folder import Run
@@ -114,29 +113,6 @@ def measure(
     seconds = min(span_s, audio.info(original).seconds)  # without the padding
     means = {"sisdr": float(torch.cat(sisdrs).mean()), "mrstft": float(torch.cat(mrstfts).mean())}
     return {"mse": error / (seconds * sr)} | means
-
-
-def take(data: CorpusDataModule, split: str, at_most: int | None = None) -> SpectrogramBatch:
-    """Take the audible spectrograms of a split.
-
-    Parameters
-    ----------
-    data
-        Windows of a corpus.
-    split
-        ``train``, ``validation`` or ``test``.
-    at_most
-        How many are enough, spread over the split; None takes all.
-    """
-    data.setup()
-    rows = data.rows(split, audible=True)
-    if at_most and len(rows) > at_most:
-        rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
-    x = np.array(data.cached.x[rows])
-    items = corpus_items(data).iloc[rows].reset_index(drop=True)
-    return SpectrogramBatch(
-        data.transform.model_input(x), *data.transform.pair(x), items, data.transform
-    )
 
 
 @torch.no_grad()

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 from scipy.spatial.distance import cdist, pdist
 
 from musiclatent.config import SEED
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.display import sounds
-from musiclatent.evaluation import reconstruction
 from musiclatent.features.stft import SpectrogramBatch
 from musiclatent.latents import generation
 from musiclatent.latents.decode import decode
@@ -145,12 +142,6 @@ class ClassSampler:
         sounds = [self.sample(n, *pair, seed=seed + i)[1].sounds() for i, pair in enumerate(pairs)]
         return np.repeat(np.array(pairs), n, axis=0), np.concatenate(sounds)
 
-    def say(self, label: str, speaker: str = "", seed: int = SEED) -> HTML:
-        """Return a player that says a label as a speaker; for a widget."""
-        _, made = self.sample(1, label, speaker, seed=seed)
-        title = f"{label} as {speaker}" if speaker else label
-        return HTML(sounds.player(made.sounds()[0], made.transform.sr, title))
-
     def _rows(self, label: str, speaker: str) -> np.ndarray:
         """Rows of the training recordings of a class."""
         chosen = np.ones(len(self.known.items), bool)
@@ -194,7 +185,7 @@ def class_sampler(run: Run, data: CorpusDataModule, folder: Path) -> ClassSample
         )
     encoded = encode_corpus(run, data, folder)
     fitted = encoded.items["split"].eq("train") & ~encoded.items["silent"]
-    return ClassSampler(run, select(encoded, fitted.to_numpy()), reconstruction.take(data, "train"))
+    return ClassSampler(run, select(encoded, fitted.to_numpy()), data.spectrograms("train"))
 
 
 def entropy(labels: np.ndarray, classes: int) -> float:

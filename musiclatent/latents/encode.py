@@ -20,7 +20,6 @@ from musiclatent.audio import windows
 from musiclatent.audio.windows import Grid, Transform
 from musiclatent.config import Study
 from musiclatent.data import datamodules
-from musiclatent.data.cache import WINDOW
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError, LatentsError
 from musiclatent.files import progress, sha256_of, whole_file
@@ -52,7 +51,7 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
         In the order of the cache, with the columns of the corpus.
     """
     data.setup()
-    items = corpus_items(data)
+    items = data.window_items()
     try:
         found = read_latents(folder, run=run, data_hash=data.data_hash())
         log.info("latents: %d windows of %s reused", len(found.z), run.experiment.name)
@@ -68,14 +67,6 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
             _encode_rows(model, data, raw)
         _publish(Path(scratch), folder, items, about | {"data": data.data_hash()})
     return read_latents(folder)
-
-
-def corpus_items(data: CorpusDataModule) -> pd.DataFrame:
-    """One row a window, with what the corpus knows of its recording."""
-    corpus = data.index().items
-    more = ["item_id", *corpus.columns.difference(WINDOW, sort=False)]
-    table = data.cached.items[WINDOW].merge(corpus[more], "left", "item_id", validate="m:1")
-    return table.reset_index(drop=True)
 
 
 @torch.no_grad()

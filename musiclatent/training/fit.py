@@ -29,7 +29,7 @@ FORMAT = 1  # raise by hand when a change of code makes older checkpoints wrong
 log = logging.getLogger("musiclatent")
 
 
-def fit(
+def train_experiment(
     experiment: Experiment,
     data: CorpusDataModule,
     folder: Path,
@@ -118,7 +118,9 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
         The study's results.
     """
     epochs = experiment.training.epochs(config.profile(space.profile), space.study)
-    return fit(experiment, data, space.path("checkpoints", experiment.name), epochs=epochs)
+    return train_experiment(
+        experiment, data, space.path("checkpoints", experiment.name), epochs=epochs
+    )
 
 
 def _require_splits(data: CorpusDataModule, select: str) -> None:

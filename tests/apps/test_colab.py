@@ -27,7 +27,7 @@ from musiclatent.apps import colab
 from musiclatent.apps.colab import build, own_files, own_music
 from musiclatent.studies import STUDIES
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 NOTING_PYTHON = """#!%s
 import json, os, sys
 from pathlib import Path

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import browser
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import browser
 
 from musiclatent import audio, studies
 from musiclatent.apps import dashboard, dashboard_data
@@ -220,5 +220,5 @@ def test_a_run_that_was_killed_is_begun_again(tmp_path, monkeypatch):
 
 
 def test_opening_it_imports_no_torch():
-    code = "import sys, musiclatent.explorer.dashboard; sys.exit('torch' in sys.modules)"
+    code = "import sys, musiclatent.apps.dashboard; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

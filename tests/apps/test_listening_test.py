@@ -7,11 +7,11 @@ import re
 import time
 from itertools import pairwise
 
-import browser
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from helpers import browser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -32,7 +32,8 @@ def test_all_that_a_notebook_leaves_is_named_after_it(session):
 
 def test_the_run_is_that_of_the_row_that_was_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "musiclatent.training.ensure", lambda row, data, space: (row.name, data.names, space.study)
+        "musiclatent.training.fit.ensure",
+        lambda row, data, space: (row.name, data.names, space.study),
     )
     results = str(tmp_path)
     session = open_study("05_x", "waveform", "waveform-32", "tiny", results=results)
@@ -59,7 +60,7 @@ def test_names_that_do_not_exist_are_refused_before_anything_is_made(tmp_path, n
 def test_opening_a_study_imports_no_torch():
     # the dashboard's notebook begins with it, and each visitor has a kernel
     code = (
-        "import sys; from musiclatent.session import open_study; "
+        "import sys; from musiclatent.apps.session import open_study; "
         "open_study('66_edm_dashboard', 'edm', 'all', 'tiny'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

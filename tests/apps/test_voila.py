@@ -68,8 +68,8 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     code = (  # a shell's background jobs ignore Ctrl-C, and so would this
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from musiclatent import serving; "
-        "serving.serve(sys.argv[1], port=int(sys.argv[2]))"
+        "from musiclatent.apps import voila; "
+        "voila.serve(sys.argv[1], port=int(sys.argv[2]))"
     )
     command = [sys.executable, "-c", code, str(_notebook(folder / "book.ipynb")), str(_free_port())]
     process = subprocess.Popen(

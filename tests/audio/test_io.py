@@ -704,7 +704,7 @@ def test_a_source_that_breaks_off_leaves_nothing(tmp_path, folder):
 
 
 def test_a_wav_of_more_than_4_gib_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "_MAX_WAV", 3 * SR)
+    monkeypatch.setattr(audio.io, "_MAX_WAV", 3 * SR)
     blocks = [np.zeros(SR, np.float32)] * 2
     with pytest.raises(ValueError, match=r"more than 4 GiB; use \.flac"):
         audio.write_blocks(tmp_path / "a.wav", blocks, SR)

@@ -53,7 +53,7 @@ def test_the_last_window(tmp_path, seconds, count):
 def test_windows_do_not_depend_on_blocks(tmp_path, monkeypatch):
     path = audio.write(tmp_path / "a.wav", noise(100_000), 11_025)
     whole = list(windows(path, 8000, 0.7))
-    monkeypatch.setattr(audio, "_MAX_VALUES", 777)
+    monkeypatch.setattr(audio.io, "_MAX_VALUES", 777)
     small = list(windows(path, 8000, 0.7))
     assert [start for start, _ in small] == [start for start, _ in whole]
     for (_, a), (_, b) in zip(small, whole, strict=True):
@@ -215,7 +215,7 @@ def test_an_hour_of_windows_stays_small(tmp_path):
     with path.open("rb+") as f:
         f.truncate(44 + size)
     code = (
-        "import re, sys; from pathlib import Path; from musiclatent.excerpts import windows\n"
+        "import re, sys; from pathlib import Path; from musiclatent.audio.windows import windows\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', "
         "Path('/proc/self/status').read_text())[1]) / 1024\n"
         "before = peak(); print(sum(1 for _ in windows(sys.argv[1], 8000, 5.0)), peak() - before)"

@@ -162,7 +162,7 @@ def test_a_disk_without_links_gets_a_copy(items, tmp_path, monkeypatch):
 
     cache.build(items, TRANSFORM, tmp_path / "linked")
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    monkeypatch.setattr(cache, "_PART", 1000)  # several parts, and a last one that is not full
+    monkeypatch.setattr(shards, "_PART", 1000)  # several parts, and a last one that is not full
     cache.build(items, TRANSFORM, tmp_path / "copied")
     assert files_of(tmp_path / "linked") == files_of(tmp_path / "copied")
 
@@ -400,7 +400,7 @@ SCRIPT = """
 import sys
 sys.path[:0] = [sys.argv[1]]
 import pandas as pd, test_cache
-from musiclatent import cache
+from musiclatent.data import cache
 print("ready", flush=True)
 cache.build(pd.read_parquet(sys.argv[2]), test_cache.Slow(), sys.argv[3], n_jobs=int(sys.argv[4]))
 """
@@ -424,7 +424,8 @@ def test_killed_with_its_workers_it_continues(items, tmp_path, said, seed):
     items.to_parquet(tmp_path / "items.parquet")
     cache.build(items, Slow(), tmp_path / "unbroken")
     run = start(tmp_path / "items.parquet", tmp_path / "c", n_jobs=2)
-    deadline = time.monotonic() + 20  # until a random number of files is finished
+    # Until a random number of files is finished: at load 10 workers took over 20 s to start.
+    deadline = time.monotonic() + 120
     wanted = np.random.default_rng(seed).integers(1, 11)
     while journalled(tmp_path / "c") < wanted and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -497,7 +498,7 @@ def test_a_disk_that_fills_while_merging_loses_nothing(items, tmp_path, said, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache, "_merge", full)
+        patched.setattr(shards, "merge", full)
         with pytest.raises(CacheError, match="No space left on device; 12 of 12 items"):
             cache.build(items, TRANSFORM, tmp_path / "c")
     assert leftovers(tmp_path / "c") == {"shards"}

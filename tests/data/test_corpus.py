@@ -12,7 +12,8 @@ from musiclatent import audio
 from musiclatent.config import PROFILES
 from musiclatent.data import corpus, gtzan_tables, splits
 from musiclatent.data import corpus as data_corpus
-from musiclatent.data.corpus import COLUMNS, check
+from musiclatent.data.cache import ITEM
+from musiclatent.data.corpus import check
 from musiclatent.data.gtzan import GENRES
 from musiclatent.errors import CorpusError
 from musiclatent.features import fingerprint
@@ -94,7 +95,7 @@ def test_no_group_straddles_a_split(name, small, tmp_path):
         warnings.simplefilter("ignore", UserWarning)  # two tiny dance tunes cannot be split
         corpus = load(name, small, tmp_path)
     assert straddling(corpus) == []
-    assert tuple(corpus.items.columns[: len(COLUMNS)]) == COLUMNS
+    assert list(corpus.items.columns[: len(ITEM)]) == ITEM
     assert corpus.items["item_id"].is_unique and corpus.items["item_id"].is_monotonic_increasing
     assert (corpus.items["seconds"] > 0).all() and corpus.quarantine.empty
     assert all(Path(p).is_absolute() and Path(p).exists() for p in corpus.items["path"])

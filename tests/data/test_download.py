@@ -109,25 +109,25 @@ def refuses(source, root, match):
     """A failed fetch says one sentence and puts nothing where the dataset belongs."""
     before = content(root / source.folder)
     with pytest.raises(FetchError, match=match) as caught:
-        fetch("it", root, sources={"it": source})
+        fetch(source, root)
     assert "\n" not in str(caught.value)
     assert content(root / source.folder) == before
 
 
 def test_archive_comes_out_in_its_folder_and_a_second_fetch_asks_nothing(server, digits, tmp_path):
-    folder = fetch("it", tmp_path / "new", sources={"it": digits})
+    folder = fetch(digits, tmp_path / "new")
     assert folder == tmp_path / "new" / "digits"
     assert {k: v for k, v in content(folder).items() if "/" in k} == WAVS
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     assert lines == [f"{sha256(data)}  {name}" for name, data in sorted(WAVS.items())]
     assert [p.name for p in folder.parent.iterdir()] == ["digits"]  # nothing left over
     asked = list(server.asked)
-    assert fetch("it", tmp_path / "new", sources={"it": digits}) == folder
+    assert fetch(digits, tmp_path / "new") == folder
     assert server.asked == asked == ["/d.zip"]
 
 
 def test_shards_come_with_the_hashes_of_the_listing(server, songs, tmp_path):
-    folder = fetch("it", tmp_path, sources={"it": songs})
+    folder = fetch(songs, tmp_path)
     assert sorted(content(folder)) == [
         "parquet/test-00000-of-00001.parquet",
         "parquet/train-00000-of-00001.parquet",
@@ -137,7 +137,7 @@ def test_shards_come_with_the_hashes_of_the_listing(server, songs, tmp_path):
     umask = os.umask(0o022)
     os.umask(umask)
     assert all(p.stat().st_mode & 0o777 == 0o644 for p in folder.glob("*/*"))
-    fetch("it", tmp_path, sources={"it": songs})
+    fetch(songs, tmp_path)
     assert len(server.asked) == 4
 
 
@@ -148,7 +148,7 @@ def test_a_shard_with_other_content_is_refused_and_finished_files_are_kept(serve
     assert not (tmp_path / "songs").exists()
     server.pages["/files/data/test-00000-of-00001.parquet"] = good
     server.asked.clear()
-    fetch("it", tmp_path, sources={"it": songs})
+    fetch(songs, tmp_path)
     assert server.asked == ["/tree", "/files/data/test-00000-of-00001.parquet"]
 
 
@@ -175,7 +175,7 @@ def test_the_start_of_a_hash_is_enough_to_tell_a_file(server, tmp_path):
     other = replace(source, remotes=(replace(remote, sha256="0" * 8),))
     refuses(other, tmp_path, "does not have the sha256 00000000 and was deleted: try again")
     assert list(tmp_path.rglob("*.pth")) == []
-    assert (fetch("it", tmp_path, sources={"it": source}) / "w.pth").read_bytes() == b"weights"
+    assert (fetch(source, tmp_path) / "w.pth").read_bytes() == b"weights"
 
 
 def test_missing_page_is_final_and_said_so(server, digits, tmp_path):
@@ -197,7 +197,7 @@ def test_transfer_that_breaks_off_is_refused_then_done(server, digits, tmp_path)
     refuses(digits, tmp_path, r"the connection broke off before the end \(3 tries\)")
     assert list(tmp_path.rglob("*.*")) == [tmp_path / ".digits.partial"]
     server.claim.clear()
-    assert len(content(fetch("it", tmp_path, sources={"it": digits}))) == 3
+    assert len(content(fetch(digits, tmp_path))) == 3
 
 
 def test_no_network(server, digits, tmp_path):
@@ -219,7 +219,7 @@ def test_hostile_archive_from_a_server_writes_nothing(server, digits, tmp_path):
     assert not list(tmp_path.rglob("*.wav"))
     assert not list(tmp_path.parent.rglob("evil"))
     server.pages["/d.zip"] = zipped(WAVS)  # the bad one was not kept
-    fetch("it", tmp_path, sources={"it": digits})
+    fetch(digits, tmp_path)
 
 
 def test_archive_without_the_folder(server, digits, tmp_path):
@@ -235,16 +235,16 @@ def test_content_is_verified_where_its_sums_are_known(server, digits, tmp_path):
         known, tmp_path, "the content is not the one known.*was deleted: the source has changed"
     )
     server.pages["/d.zip"] = zipped(WAVS)
-    assert fetch("it", tmp_path, sources={"it": known}).name == "digits"
+    assert fetch(known, tmp_path).name == "digits"
 
 
 def test_content_is_compared_with_the_first_download(server, digits, tmp_path):
-    folder = fetch("it", tmp_path, sources={"it": digits})
+    folder = fetch(digits, tmp_path)
     (folder / "recordings").rename(tmp_path / "old")
     server.pages["/d.zip"] = zipped({**WAVS, "recordings/0_a_0.wav": b"changed"})
     refuses(digits, tmp_path, r"not the one known \(see .*SHA256SUMS")
     server.pages["/d.zip"] = zipped(WAVS)
-    fetch("it", tmp_path, sources={"it": digits})
+    fetch(digits, tmp_path)
     assert len(list((folder / "recordings").iterdir())) == 3
 
 
@@ -258,13 +258,13 @@ def test_an_incomplete_folder_is_not_taken_for_the_dataset_nor_touched(server, d
 def test_what_was_placed_by_hand_is_kept(server, songs, tmp_path):
     (tmp_path / "songs" / "splits").mkdir(parents=True)
     (tmp_path / "songs" / "splits" / "mine.txt").write_text("mine")
-    folder = fetch("it", tmp_path, sources={"it": songs})
+    folder = fetch(songs, tmp_path)
     assert [p.name for p in (folder / "splits").iterdir()] == ["mine.txt"]
     assert len(list((folder / "parquet").iterdir())) == 2
     (tmp_path / "b" / "songs" / "genres" / "blues").mkdir(parents=True)
     (tmp_path / "b" / "songs" / "genres" / "blues" / "blues.00000.wav").touch()
     server.asked.clear()
-    fetch("it", tmp_path / "b", sources={"it": songs})
+    fetch(songs, tmp_path / "b")
     assert server.asked == []
 
 
@@ -279,22 +279,17 @@ def test_full_disk(server, digits, tmp_path, monkeypatch):
 def test_root_that_is_a_file(digits, tmp_path):
     (tmp_path / "root").touch()
     with pytest.raises(FetchError, match=r"Not a directory|File exists"):
-        fetch("it", tmp_path / "root", sources={"it": digits})
+        fetch(digits, tmp_path / "root")
 
 
 @pytest.mark.parametrize("name", ["gtzan_excerpts", "music_speech", "edm", "new_music"])
 def test_datasets_without_a_download_say_what_to_put_where(tmp_path, name):
     with pytest.raises(FetchError, match=f"{name} has no automatic download: put .*into {name}"):
-        fetch(name, tmp_path)
+        fetch(SOURCES[name], tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_dataset(tmp_path):
-    with pytest.raises(ValueError, match="no dataset named 'gztan'; choose one of: fsdd, gtzan"):
-        fetch("gztan", tmp_path)
 
 
 @pytest.mark.real
 def test_real_folders_are_found(data_root):
     for name in set(SOURCES) - {"vggish"}:  # weights, which not everyone has
-        assert fetch(name, data_root) == data_root / name
+        assert fetch(SOURCES[name], data_root) == data_root / name

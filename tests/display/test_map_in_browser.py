@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from browser import EVIL, N, Page, pitch_hz, twenty_sines
+from helpers.browser import EVIL, N, Page, pitch_hz, twenty_sines
 from matplotlib.path import Path as Outline
 
 from musiclatent.display import map_html, map_page, style

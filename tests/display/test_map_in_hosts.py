@@ -6,10 +6,10 @@ from http.client import HTTPConnection
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-import browser
 import numpy as np
 import pytest
-from browser import EVIL, N
+from helpers import browser
+from helpers.browser import EVIL, N
 
 from musiclatent.apps.voila import started
 from musiclatent.display import map_page
@@ -158,7 +158,7 @@ def test_sound_plays_while_the_kernel_is_busy(lab, sounds):
 def test_above_the_limit_a_click_asks_and_what_is_no_row_is_refused(lab, sounds):
     lab.ask("jupyterapp.commands.execute('notebook:clear-all-cell-outputs').then(() => 1)")
     lab.wait("!document.querySelector('.points')")
-    lab.start("asked = explorer.Map(points, items, browser.SR, 'Asked', limit_mb=0)\nasked")
+    lab.start("asked = map_widget.Map(points, items, browser.SR, 'Asked', limit_mb=0)\nasked")
     lab.painted()
     for i in (4, 17):
         _plays(lab, i, sounds)

@@ -240,7 +240,7 @@ def test_what_goes_wrong_in_a_callback_is_said(live, monkeypatch, caplog):
     monkeypatch.setattr(live.listener.__class__, "decode", lambda *_: 1 / 0)
     live.button.click()
     assert "ZeroDivisionError" in live.said and "\n" not in live.said
-    assert "test_live.py" in caplog.text  # the log says where
+    assert "test_map_live.py" in caplog.text  # the log says where
     click(live, 999)
     assert "IndexError" in live.said
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import browser
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from browser import EVIL, SR, N
+from helpers import browser
+from helpers.browser import EVIL, SR, N
 
 from musiclatent import audio
 from musiclatent.display import map_page, style

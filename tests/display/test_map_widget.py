@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from browser import pitch_hz
+from helpers.browser import pitch_hz
 
 from musiclatent import audio
 from musiclatent.display import map_page, map_widget

@@ -3,6 +3,7 @@ import pytest
 
 from musiclatent import audio
 from musiclatent.audio.windows import Waveform
+from musiclatent.display import player
 from musiclatent.display.player import Listener
 
 SR = 8000
@@ -15,8 +16,8 @@ def listener(monkeypatch):
     def decode(run, z, shape):
         return z.reshape(len(z), *shape).transpose(0, 2, 1).reshape(len(z), -1)
 
-    monkeypatch.setattr(decode, "decode", decode)
-    monkeypatch.setattr(decode, "interpolate", lambda *_: None)
+    monkeypatch.setattr(player, "decode", decode)
+    monkeypatch.setattr(player, "interpolate", lambda *_: None)
     return Listener(None, Waveform(SR, 0.5))
 
 

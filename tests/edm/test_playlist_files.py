@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from musiclatent.edm import playlist_files
 
 NS = {"x": "http://xspf.org/ns/0/", "vlc": "http://www.videolan.org/vlc/playlist/ns/0/"}
+EVIL = ["a & b <c> \"d\" 'e'.wav", "]]>&amp;.mp3", "100%25 #1?.flac", "é 音楽 \U0001f3b5.wav"]
 EVIL += ["two\nlines\r.wav", "\ud800half\x00\x0b\ufffe", "-->", " spaces ", "http://x/y.mp3"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from musiclatent import studies
 from musiclatent.analysis.neighbours import interval
 from musiclatent.config import Workspace
-from musiclatent.data import corpus, gtzan_tables
+from musiclatent.data import cache, corpus, gtzan_tables
 from musiclatent.evaluation import attribute_classification, classifiers
 from musiclatent.evaluation.attribute_classification import (
     Predictions,
@@ -234,8 +234,8 @@ def computed(monkeypatch, rng) -> tuple[pd.DataFrame, pd.DataFrame]:
         assert sound and split == "group"
         return SimpleNamespace(root=None, index=lambda: SimpleNamespace(items=clips))
 
-    sections = SimpleNamespace(attribute_table=lambda items, folder, window_s: (found, None))
-    monkeypatch.setattr(attribute_classification, "sections", sections)
+    table = lambda items, folder, window_s: (found, None)  # noqa: E731
+    monkeypatch.setattr(cache, "descriptor_table", table)
     monkeypatch.setattr(
         attribute_classification, "CorpusDataModule", SimpleNamespace(of_study=of_study)
     )

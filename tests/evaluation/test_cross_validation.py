@@ -17,8 +17,8 @@ from musiclatent.data.gtzan import GENRES
 from musiclatent.evaluation import cross_validation, linear_probes
 from musiclatent.latents.store import Latents
 from musiclatent.studies import STUDIES
-from musiclatent.training import fit as training_fit
 from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.fit import train_experiment
 
 LABELS = np.array(GENRES)[[0, 1, 5]]  # blues, classical and jazz
 ONE = Experiment(
@@ -199,7 +199,7 @@ def test_a_fold_is_held_out_whole_and_its_number_is_the_seed(trained):
 
 def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeypatch):
     again = []
-    fit = training_fit.fit
+    fit = train_experiment
     monkeypatch.setattr(
         cross_validation, "fit", lambda *a, **k: again.append(fit(*a, **k)) or again[-1]
     )

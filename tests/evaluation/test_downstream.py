@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_fair import A1, SPARSE, untrained
+from helpers.models import A1, SPARSE, untrained
 
 from musiclatent import audio
 from musiclatent.audio.windows import Waveform

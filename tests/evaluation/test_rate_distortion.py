@@ -3,37 +3,18 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from helpers.models import A1, SPARSE, untrained
 
-from musiclatent import audio, models
+from musiclatent import audio
 from musiclatent.audio.windows import Waveform
-from musiclatent.config import Experiment
 from musiclatent.display import results
 from musiclatent.errors import MissingToolError
 from musiclatent.evaluation import codecs, rate_distortion
 from musiclatent.training.run_folder import Run
 
 SR, N = 8000, 8192
-A1 = {"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"}
-SPARSE = {"hops": [64, 1024], "numbers": 27_500, "iterations": 3, "refits": 1, "crop": 2}
-
-
-def untrained(folder, kind: str, options: dict) -> Run:
-    torch.manual_seed(0)
-    model = models.MODELS[kind](**options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, folder / f"{kind}.ckpt")
-    row = Experiment(
-        name=f"waveform-{kind}",
-        study="waveform",
-        key=kind,
-        model=kind,
-        options=options,
-        about="for tests",
-    )
-    return Run(row, folder / f"{kind}.ckpt", {}, pd.DataFrame(), "trained")
 
 
 @pytest.fixture

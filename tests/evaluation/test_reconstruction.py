@@ -75,7 +75,7 @@ def data(folder, tmp_path):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_audible_rows_of_a_split_are_taken_with_their_items(data, split):
-    found = reconstruction.take(data, split)
+    found = data.spectrograms(split)
     items = found.items
     assert len(found.x) == len(found.low) == len(found.high) == len(items)
     assert found.x.shape[1:] == WAY.shape and found.transform == WAY
@@ -95,16 +95,16 @@ def test_the_audible_rows_of_a_split_are_taken_with_their_items(data, split):
 
 
 def test_fewer_are_spread_over_the_split(data):
-    whole, few = reconstruction.take(data, "train"), reconstruction.take(data, "train", at_most=3)
+    whole, few = data.spectrograms("train"), data.spectrograms("train", at_most=3)
     names = whole.items["item_id"].tolist()
     assert few.items["item_id"].tolist() == [names[0], names[(len(names) - 1) // 2], names[-1]]
     np.testing.assert_allclose(few.x[-1], whole.x[-1], atol=1e-6)  # in a batch of another size
     assert len(few.x) == len(few.low) == 3
-    assert len(reconstruction.take(data, "train", at_most=999).x) == len(whole.x)
+    assert len(data.spectrograms("train", at_most=999).x) == len(whole.x)
 
 
 def test_recordings_belong_to_their_spectrograms(data):
-    found = reconstruction.take(data, "test")
+    found = data.spectrograms("test")
     y = reconstruction.read_recordings(found)
     assert y.shape == (len(found.x), WAY.length)
     assert (found.items["start_s"] > 0).any()  # second windows too
@@ -113,7 +113,7 @@ def test_recordings_belong_to_their_spectrograms(data):
 
 
 def test_sounds_have_the_range_of_their_originals(data):
-    found = reconstruction.take(data, "test")
+    found = data.spectrograms("test")
     y = found.sounds()
     assert y.shape == (len(found.x), WAY.length)
     wanted = WAY.sound(found.x, found.low, found.high)
@@ -123,7 +123,7 @@ def test_sounds_have_the_range_of_their_originals(data):
 
 
 def test_convergence_is_the_mean_of_that_of_each_sound(data):
-    found = reconstruction.take(data, "test")
+    found = data.spectrograms("test")
     near, far = (reconstruction.phase_convergence(found, start) for start in ("gradient", "random"))
     each = []
     for x_db, y in zip(found.db(), found.sounds(), strict=True):

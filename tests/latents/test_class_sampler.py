@@ -13,12 +13,13 @@ from musiclatent import audio
 from musiclatent.audio.windows import Waveform
 from musiclatent.config import Experiment, Training
 from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.display import player
 from musiclatent.features.stft import LogSTFT
 from musiclatent.latents import class_sampler, generation
 from musiclatent.latents.class_sampler import ClassSampler
 from musiclatent.latents.decode import decode
 from musiclatent.latents.store import select
-from musiclatent.training import fit
+from musiclatent.training.fit import train_experiment
 
 SR = 8000
 WAY = LogSTFT(SR, 0.0625, 32, 16)  # 500 samples: 16 x 32
@@ -72,7 +73,7 @@ def data(tmp_path_factory) -> CorpusDataModule:
 @pytest.fixture(scope="module")
 def voice(data, tmp_path_factory) -> ClassSampler:
     folder = tmp_path_factory.mktemp("run")
-    run = fit.fit(SMALL, data, folder / "run", epochs=2, precision="32-true")
+    run = train_experiment(SMALL, data, folder / "run", epochs=2, precision="32-true")
     return class_sampler.class_sampler(run, data, folder / "latents")
 
 
@@ -171,7 +172,7 @@ def test_what_was_said_once_cannot_be_varied(voice):
     ],
 )
 def test_what_nobody_said_cannot_be_drawn(voice, label, speaker, words):
-    for ask in (lambda: voice.sample(2, label, speaker), lambda: voice.say(label, speaker)):
+    for ask in (lambda: voice.sample(2, label, speaker), lambda: player.say(voice, label, speaker)):
         with pytest.raises(ValueError, match=words):
             ask()
 
@@ -231,12 +232,16 @@ def _rows(real, rows: np.ndarray):
 
 
 def test_saying_is_a_player(voice):
-    said = voice.say("7", "theo")
+    said = player.say(voice, "7", "theo")
     assert isinstance(said, HTML)
     assert "<audio" in said.data and "7 as theo" in said.data
     assert "data:audio/mpeg;base64," in said.data
-    assert " as " not in voice.say("8").data.split("<audio")[0]
-    assert voice.say("7").data == voice.say("7").data != voice.say("7", seed=1).data
+    assert " as " not in player.say(voice, "8").data.split("<audio")[0]
+    assert (
+        player.say(voice, "7").data
+        == player.say(voice, "7").data
+        != player.say(voice, "7", seed=1).data
+    )
 
 
 def test_entropy_by_hand():

@@ -13,11 +13,11 @@ from musiclatent import audio, models
 from musiclatent.audio.windows import Waveform
 from musiclatent.config import Experiment
 from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.display import player
 from musiclatent.display.player import Listener
 from musiclatent.errors import LatentsError
 from musiclatent.evaluation import reconstruction
 from musiclatent.features.mel import LogMel, log_mel
-from musiclatent.latents import decode
 from musiclatent.latents.decode import decode, interpolate, rebuild
 from musiclatent.latents.encode import encode_corpus
 from musiclatent.models.base import Autoencoder, Output
@@ -91,8 +91,8 @@ def listener(monkeypatch):
     def decode(run, z, shape):
         return z.reshape(len(z), *shape).transpose(0, 2, 1).reshape(len(z), -1)
 
-    monkeypatch.setattr(decode, "decode", decode)
-    monkeypatch.setattr(decode, "interpolate", lambda *_: None)
+    monkeypatch.setattr(player, "decode", decode)
+    monkeypatch.setattr(player, "interpolate", lambda *_: None)
     return Listener(None, Waveform(SR_of_listening, 0.5))
 
 
@@ -107,7 +107,7 @@ def test_a_straight_way_is_the_models_own_where_it_has_one(listener, monkeypatch
     def own(run, z_a, z_b, positions):
         return np.stack([z_a + 7 * p for p in positions])
 
-    monkeypatch.setattr(decode, "interpolate", own)
+    monkeypatch.setattr(player, "interpolate", own)
     assert listener.interpolate(a, b, 3).mean(axis=(1, 2)).tolist() == [0, 3.5, 7]
     assert listener.interpolate(a, b, 3, "spherical").mean(axis=(1, 2)).tolist() == [0, 0.5, 1]
     with pytest.raises(ValueError, match="steps is 1"):

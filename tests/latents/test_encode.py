@@ -183,8 +183,8 @@ _MEASURE = """
 import sys
 from pathlib import Path
 import pandas as pd, torch
-from musiclatent import latents
-from musiclatent.runs import Run
+from musiclatent.latents.encode import encode_files
+from musiclatent.training.run_folder import Run
 from musiclatent.studies import study
 torch.set_num_threads(1)
 def status(key):
@@ -193,7 +193,7 @@ def status(key):
 plan, folder = study("waveform"), Path(sys.argv[1])
 run = Run(plan.experiment("waveform-64"), folder / "0.ckpt", {}, pd.DataFrame(), "trained")
 before = status("VmRSS")
-found, _ = latents.encode_files(run, plan, [folder / "long.wav"], folder / "latents")
+found, _ = encode_files(run, plan, [folder / "long.wav"], folder / "latents")
 print(len(found.z), round(status("VmHWM") - before))
 """
 

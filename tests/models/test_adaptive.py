@@ -13,8 +13,8 @@ from musiclatent.models import adaptive, mdct
 from musiclatent.models.adaptive import DeepAutoencoder, even_noise
 from musiclatent.models.base import mrstft
 from musiclatent.studies import study
-from musiclatent.training import fit
 from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.fit import train_experiment
 
 WINDOW = 110_250  # five seconds
 SMALL = {"width": 8, "depth": 2, "tile": 4, "crop": 1}
@@ -247,13 +247,13 @@ def data(tmp_path):
 def test_two_epochs_are_one_and_one_to_the_bit(data, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    whole = fit.fit(ROW, data, tmp_path / "whole", epochs=2)
-    assert fit.fit(ROW, data, tmp_path / "halves", epochs=2, stop_after=1) is None
-    halves = fit.fit(ROW, data, tmp_path / "halves", epochs=2)
+    whole = train_experiment(ROW, data, tmp_path / "whole", epochs=2)
+    assert train_experiment(ROW, data, tmp_path / "halves", epochs=2, stop_after=1) is None
+    halves = train_experiment(ROW, data, tmp_path / "halves", epochs=2)
     torch.set_num_threads(threads)
     assert halves.status == "resumed" and halves.curves.equals(whole.curves)
     a, b = (load_checkpoint(run.checkpoint, ROW).state_dict() for run in (whole, halves))
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert torch.load(whole.checkpoint, weights_only=True)["hyper_parameters"]["width"] == 8
-    again = fit.fit(ROW, data, tmp_path / "whole", epochs=2)
+    again = train_experiment(ROW, data, tmp_path / "whole", epochs=2)
     assert again.status == "reused" and again.metrics == whole.metrics

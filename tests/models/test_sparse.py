@@ -10,8 +10,8 @@ from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.models.mdct import Lapped
 from musiclatent.models.sparse import WINDOW, SparseAutoencoder
 from musiclatent.studies import STUDIES, study
-from musiclatent.training import fit
 from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.fit import train_experiment
 
 SIZES = (13_824, 6_912, 3_456)
 # k is 64 for each stride of 512 samples
@@ -214,9 +214,9 @@ def data(tmp_path):
 def test_two_epochs_are_one_and_one_to_the_bit(data, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    whole = fit.fit(ROW, data, tmp_path / "whole", epochs=2)
-    assert fit.fit(ROW, data, tmp_path / "halves", epochs=2, stop_after=1) is None
-    halves = fit.fit(ROW, data, tmp_path / "halves", epochs=2)
+    whole = train_experiment(ROW, data, tmp_path / "whole", epochs=2)
+    assert train_experiment(ROW, data, tmp_path / "halves", epochs=2, stop_after=1) is None
+    halves = train_experiment(ROW, data, tmp_path / "halves", epochs=2)
     torch.set_num_threads(threads)
     assert halves.status == "resumed" and halves.curves.equals(whole.curves)
     a, b = (load_checkpoint(run.checkpoint, ROW).state_dict() for run in (whole, halves))

@@ -19,8 +19,8 @@ from musiclatent.features.stft import LogSTFT
 from musiclatent.models import MODELS
 from musiclatent.models.vae import LARGEST, SMALLEST, VAE, Components, RecurrentVAE, divergence
 from musiclatent.studies import study
-from musiclatent.training import fit
 from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training.fit import train_experiment
 
 SIZES = {
     "latent": 6,
@@ -443,7 +443,7 @@ def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path, kind, precision)
 
     def fit(name, **more):
         options = {"epochs": 4, "precision": precision} | more
-        return fit.fit(plan, data, tmp_path / name, **options)
+        return train_experiment(plan, data, tmp_path / name, **options)
 
     whole = fit("whole")
     assert fit("halves", stop_after=2) is None
@@ -464,7 +464,7 @@ def test_training_begins_with_the_principal_components_of_the_training_windows(d
     still = replace(
         _experiment(VAE), training=Training(learning_rate=1e-12, batch_size=4, select="last")
     )
-    run = fit.fit(still, data, tmp_path / "run", epochs=1, precision="32-true")
+    run = train_experiment(still, data, tmp_path / "run", epochs=1, precision="32-true")
     model = load_checkpoint(run.checkpoint, still)
     model.components.gates.data.zero_()
     x = data.transform.model_input(np.array(data.cached.x[data.rows("train")]))
@@ -480,6 +480,6 @@ def test_training_begins_with_the_principal_components_of_the_training_windows(d
 
 def test_without_components_training_needs_none(data, tmp_path):
     plan = _experiment(VAE, components=0)
-    run = fit.fit(plan, data, tmp_path / "run", epochs=2, precision="32-true")
+    run = train_experiment(plan, data, tmp_path / "run", epochs=2, precision="32-true")
     model = load_checkpoint(run.checkpoint, plan)
     assert model.components is None and np.isfinite(run.metrics["test_mse"])

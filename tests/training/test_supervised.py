@@ -9,8 +9,7 @@ import torch
 
 from musiclatent.config import Experiment, Training
 from musiclatent.errors import CheckpointError
-from musiclatent.training import run_folder, supervised
-from musiclatent.training import trainer as training_trainer
+from musiclatent.training import supervised
 from musiclatent.training.trainer import make_trainer
 
 OPTIONS = {"classes": 2, "channels": [4, 8], "n_mels": 8, "hidden": 4, "attributes": 3}
@@ -68,7 +67,7 @@ def test_it_learns_and_its_scores_are_probabilities(data, tmp_path, experiment):
 def test_an_ended_training_is_reused(data, tmp_path, monkeypatch):
     first = _fit(data, tmp_path / "run")
     stamp = first.stat().st_mtime_ns
-    monkeypatch.setattr(training_trainer, "fit_quietly", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(supervised, "fit_quietly", lambda *_: pytest.fail("trained again"))
     words = replace(JOINT, about="other words", paper={"accuracy": 0.5}, source="elsewhere")
     for experiment in (JOINT, words):
         assert _fit(data, tmp_path / "run", experiment) == first
@@ -78,7 +77,7 @@ def test_an_ended_training_is_reused(data, tmp_path, monkeypatch):
 @pytest.mark.parametrize("change", ["x", "numbers", "codes", "epochs", "seed", "options", "rate"])
 def test_anything_else_is_trained_anew(data, tmp_path, monkeypatch, change):
     _fit(data, tmp_path / "run", epochs=1)
-    monkeypatch.setattr(run_folder, "prepare_folder", lambda *_: pytest.skip("anew"))
+    monkeypatch.setattr(supervised, "prepare_folder", lambda *_: pytest.skip("anew"))
     (x, numbers), codes = data
     experiment, options = JOINT, {"epochs": 2 if change == "epochs" else 1}
     if change in ("x", "numbers", "codes"):
@@ -127,7 +126,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(data, tmp_path, m
             made.callbacks.append(Kill())
             return made
 
-        patch.setattr(training_trainer, "make_trainer", trainer)
+        patch.setattr(supervised, "make_trainer", trainer)
         with pytest.raises(KilledError):
             _fit(data, tmp_path / "killed", epochs=4)
     assert not (tmp_path / "killed" / "metrics.json").exists()

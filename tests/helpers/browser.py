@@ -349,13 +349,13 @@ def map_cell(folder: Path) -> str:
     """Write the Python that shows the twenty sines as a map, for a notebook."""
     return f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import browser
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from helpers import browser
 from pathlib import Path
-from musiclatent import explorer
+from musiclatent.display import map_widget
 folder = Path({str(folder)!r})
 points, items = browser.sine_files(folder)
-map = explorer.Map(points, items, browser.SR, "Sines " + browser.EVIL, folder=folder)
+map = map_widget.Map(points, items, browser.SR, "Sines " + browser.EVIL, folder=folder)
 map
 """
 

@@ -1,0 +1,226 @@
+"""What each command does, once its arguments are read.
+
+Libraries are imported where they are used: torch takes seconds, and comes after what can go wrong.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musiclatent import config, files
+from musiclatent.studies import study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from musiclatent.config import Study
+    from musiclatent.edm.collection import Collection
+    from musiclatent.training.run_folder import Run
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    """Download a dataset."""
+    from musiclatent.data import datasets, download
+
+    source = files.pick(datasets.SOURCES, arguments.name, "dataset")
+    print(download.fetch(source, config.data_root()))
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Report what a dataset lacks."""
+    from musiclatent.data import corpus
+
+    problems = corpus.check(arguments.name, config.data_root())
+    if len(problems):
+        raise ValueError(f"{problems.to_string(index=False)}\n{len(problems)} problems")
+    print(f"{arguments.name}: nothing is missing or broken")
+
+
+def reproduce(arguments: argparse.Namespace) -> None:
+    """Run notebooks, then write the report."""
+    from musiclatent.apps import notebooks
+
+    notebooks.reproduce(
+        arguments.study,
+        notebook=arguments.notebook,
+        experiment=arguments.experiment,
+        profile=arguments.profile,
+        corpus=arguments.corpus,
+        results=arguments.results,
+        scheduler=arguments.scheduler,
+    )
+
+
+def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run]":
+    """Find the trained experiment that a command works with."""
+    plan = study(arguments.study, arguments.profile)
+    if not plan.has_encoder:
+        raise ValueError(f"the study {plan.name} has no model that encodes; take waveform")
+    experiment = plan.main(arguments.experiment)
+    from musiclatent.training import run_folder  # torch takes seconds: after what can go wrong
+
+    corpus = str(Path(arguments.corpus).expanduser().resolve()) if arguments.corpus else ""
+    space = config.Workspace(arguments.profile, plan.name, corpus, arguments.results)
+    return plan, space, run_folder.read_run(experiment, space.path("checkpoints", experiment.name))
+
+
+def _set_aside(quarantine: "pd.DataFrame") -> None:
+    """Name the files that could not be read."""
+    for path, reason in quarantine.itertuples(index=False):
+        print(f"set aside: {path}: {reason}", file=sys.stderr)
+
+
+def encode(arguments: argparse.Namespace) -> None:
+    """Encode files, rebuild them and place them among the training recordings."""
+    plan, space, run = _space(arguments)
+    from musiclatent.apps import new_music
+    from musiclatent.latents.store import read_latents
+
+    folder = space.path("latents", run.experiment.name)
+    training = read_latents(folder, run=run) if folder.exists() else None
+    table, quarantine = new_music.encode_own_files(
+        run, plan, arguments.files, arguments.out, training
+    )
+    _set_aside(quarantine)
+    print(table.drop(columns="path").to_string(index=False))
+    print(f"{len(table)} files encoded into {arguments.out}")
+
+
+def similar(arguments: argparse.Namespace) -> None:
+    """Rank the tracks of a folder by likeness to a file."""
+    plan, _, run = _space(arguments)
+    from musiclatent.apps import new_music
+
+    tracks, quarantine = new_music.similar(
+        run, plan, arguments.file, arguments.music, arguments.out
+    )
+    _set_aside(quarantine)
+    print(tracks.drop(columns="path").head(20).to_string(index=False))
+    print(f"to listen: {arguments.out / 'similar.html'}")
+
+
+def classify(arguments: argparse.Namespace) -> None:
+    """Name the genre of files along their length."""
+    plan = study("genre", arguments.profile)
+    from musiclatent.apps import genre_timeline
+    from musiclatent.evaluation import genre_networks
+
+    space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
+    network = genre_networks.read_classifier(
+        space.path(genre_networks.FINAL, plan.main().name), arguments.profile
+    )
+    table, quarantine = genre_timeline.classify_files(network, plan, arguments.files, arguments.out)
+    _set_aside(quarantine)
+    print(table.drop(columns="path").round(2).to_string(index=False))
+    print(f"pictures and tables of the sections: {arguments.out}")
+
+
+def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
+    """Cut the tracks of a folder into sections; choose which numbers stand for them."""
+    folder = Path(arguments.folder).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder; name a folder of music")
+    from musiclatent.edm import collection, second_embeddings
+
+    def space(profile: str) -> config.Workspace:
+        return config.Workspace(profile, "edm", str(folder), arguments.results)
+
+    trained = second_embeddings.is_trained("mel-crnn", space("real"))
+    chosen = space(arguments.profile or ("real" if trained else "demo"))
+    config.profile(chosen.profile)
+    found = collection.collect(study("edm", chosen.profile), chosen)
+    _set_aside(found.quarantine)
+    for copy, first in found.copies.items():
+        print(f"left out: {copy} is the same as {first} in every section", file=sys.stderr)
+    name = arguments.numbers or collection.default_vectors(chosen)
+    print(f"sections are compared by {name}", file=sys.stderr)
+    return found, name
+
+
+def playlist(arguments: argparse.Namespace) -> None:
+    """Write a playlist of sections of a folder."""
+    from musiclatent.edm import collection, playlist_files
+
+    playlist_files.check_suffix(arguments.out)
+    files.pick(dict.fromkeys(collection.KINDS), arguments.of, "kind of playlist")
+    found, name = _collection(arguments)
+    choice = {"k": arguments.k, "cluster": arguments.cluster}
+    choice |= {"track": arguments.track, "at_s": arguments.at}
+    rows = collection.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
+    print(rows[["item_id", "start_s", "why"]].to_string(index=False))
+    print(f"{len(rows)} sections in {arguments.out}")
+
+
+def mix(arguments: argparse.Namespace) -> None:
+    """Render a folder as one mix."""
+    from musiclatent.edm import collection, mixdown
+
+    mixdown.validate(arguments.out, arguments.beats)
+    found, name = _collection(arguments)
+    _, made = collection.mix(found, name, arguments.out, arguments.beats)
+    _set_aside(made.quarantine)
+    columns = ["track", "start_s", "fade_s", "rate", "note"]
+    print(made.tracks[columns].round(3).to_string(index=False))
+    print(f"{made.seconds / 60:.1f} minutes in {made.path}; its cue sheet lies beside it")
+
+
+def say(arguments: argparse.Namespace) -> None:
+    """Write digits that nobody recorded."""
+    plan, space, run = _space(arguments)
+    import numpy as np
+
+    from musiclatent import audio
+    from musiclatent.data import datamodules
+    from musiclatent.latents import class_sampler
+
+    data = datamodules.CorpusDataModule.of_study(plan, space)
+    voice = class_sampler.class_sampler(run, data, space.path("latents", run.experiment.name))
+    sounds = [
+        voice.sample(1, label, arguments.speaker, seed=arguments.seed + i)[1].sounds()[0]
+        for i, label in enumerate(arguments.labels)
+    ]
+    print(audio.write(arguments.out, np.concatenate(sounds), plan.sr))
+
+
+def explore(arguments: argparse.Namespace) -> None:
+    """Write the map of a study as one page."""
+    plan, space, run = _space(arguments)
+    from musiclatent.display.map_layout import lay_out
+    from musiclatent.display.map_page import neighbours_of_rows, write_page_of_items
+    from musiclatent.latents.store import read_latents
+
+    folder = space.path("latents")
+    sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
+    known = read_latents(sound if sound.exists() else folder / run.experiment.name, run=run)
+    shown, title = lay_out(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
+    page = write_page_of_items(
+        arguments.html,
+        shown.plane.points,
+        shown.items,
+        plan.sr,
+        title,
+        near=neighbours_of_rows(shown.vectors),
+        columns=shown.columns,
+        folder=folder.parent,
+    )
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+def dashboard(arguments: argparse.Namespace) -> None:
+    """Serve the dashboard of dance music."""
+    from musiclatent.apps import voila
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
+    place = {"host": arguments.host, "port": arguments.port}
+    voila.dashboard(arguments.profile, arguments.results, arguments.corpus, **place)
+
+
+def colab(arguments: argparse.Namespace) -> None:
+    """Write notebooks that run in Colab."""
+    from musiclatent.apps.colab import build
+
+    home = config.home()
+    for path in build(home / "notebooks", home / arguments.out, home):
+        print(path)
