@@ -56,7 +56,7 @@ class Profile:
     epochs
         Training epochs, by study; ``mel-folds`` are those of its evaluation over folds, ``judge``
         those of the judges of `musiclatent.evaluation.recognisers`.
-    at_once
+    parallel_studies
         Studies that run side by side, each on one thread: notebooks spend much of a short run on
         loading libraries, which takes one thread only.
     """
@@ -64,7 +64,7 @@ class Profile:
     name: str
     demo: DemoSize | None
     epochs: dict[str, int] = field(default_factory=dict)
-    at_once: int = 1
+    parallel_studies: int = 1
 
 
 _DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
@@ -79,7 +79,7 @@ PROFILES = {
         "demo",
         _DEMO,
         {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6, "genre": 3},
-        at_once=2,
+        parallel_studies=2,
     ),
     "real": Profile(
         "real",
@@ -278,14 +278,14 @@ class Study:
         What a model takes: ``waveform``, ``logmel`` or ``logstft``, see `datamodules.transform`.
     frames
         Further parameters of that transform, such as the length of its frames.
-    ready
+    precomputed
         Corpus of ready spectrograms that the models train on in the profile ``real``; sound is
         still taken from the corpora of `real`. Empty where there is none.
     sr
         Sample rate in Hz.
     split
         Which split of the corpora it uses; see `musiclatent.data.corpus`.
-    keep
+    labels
         Labels that it keeps of each corpus, by corpus name; all of them where not named.
     experiments
         Its experiments by name.
@@ -301,9 +301,9 @@ class Study:
         The notebook that is served as a web page; empty where there is none.
     paper
         The paper's figures by metric, for a study without experiments.
-    own
+    study_notebooks
         Notebooks of its own; they need labels, so none of them runs on a folder of one's own music.
-    shrink
+    width_divisor
         Factor by which the embedded profiles thin out the channels of its models.
     """
 
@@ -317,10 +317,10 @@ class Study:
     paper_window_s: float = 0.0
     input: str = "waveform"
     frames: dict[str, PLAIN] = field(default_factory=dict)
-    ready: str = ""
+    precomputed: str = ""
     sr: int = SR
     split: str = "group"
-    keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     chosen: str = ""
@@ -328,12 +328,12 @@ class Study:
     has_encoder: bool = True
     dashboard: str = ""
     paper: dict[str, float] = field(default_factory=dict)
-    own: tuple[str, ...] = ()
-    shrink: int = 1
+    study_notebooks: tuple[str, ...] = ()
+    width_divisor: int = 1
 
     def notebooks(self, corpus: str = "") -> tuple[str, ...]:
         """Return its notebooks in order; on a `corpus` of one's own those that need no labels."""
-        return self.shared if corpus else (*self.shared, *self.own)
+        return self.shared if corpus else (*self.shared, *self.study_notebooks)
 
     def experiment(self, name: str) -> Experiment:
         """Look one of the study's experiments up by its name.

@@ -50,7 +50,7 @@ STUDIES = {
             compared=tuple(f"waveform-{maps}" for maps in experiments.SIZES),
             chosen="waveform-64",
             shared=SHARED,
-            own=("11_waveform_rate_distortion", "12_waveform_downstream"),
+            study_notebooks=("11_waveform_rate_distortion", "12_waveform_downstream"),
         ),
         Study(
             "mel",
@@ -62,14 +62,14 @@ STUDIES = {
             window_s=3.0,
             paper_window_s=30.0,
             input="logmel",
-            ready="gtzan_excerpts",
+            precomputed="gtzan_excerpts",
             split="filtered",
             experiments={row.name: row for row in experiments.MEL},
             compared=("mel-cae-1", "mel-triplet-1", "mel-crnn-6"),
             chosen="mel-crnn-6",
-            shrink=4,
+            width_divisor=4,
             shared=SHARED,
-            own=("21_mel_evaluation",),
+            study_notebooks=("21_mel_evaluation",),
         ),
         Study(
             "digits",
@@ -86,8 +86,8 @@ STUDIES = {
             compared=("digits-vae",),
             chosen="digits-vae",
             shared=SHARED,
-            own=("31_digits_recognised", "32_digits_generated"),
-            shrink=2,
+            study_notebooks=("31_digits_recognised", "32_digits_generated"),
+            width_divisor=2,
         ),
         Study(
             "jazz",
@@ -99,13 +99,13 @@ STUDIES = {
             window_s=5.94,
             input="logstft",
             frames={"n_fft": 1024, "hop_length": 512},
-            keep={"gtzan": ("jazz",), "demo-music": ("blues",)},
+            labels={"gtzan": ("jazz",), "demo-music": ("blues",)},
             experiments={row.name: row for row in experiments.JAZZ},
             compared=("jazz-vae", "jazz-crnn"),
             chosen="jazz-crnn",
             shared=SHARED,
-            own=("41_jazz_reconstruction",),
-            shrink=4,
+            study_notebooks=("41_jazz_reconstruction",),
+            width_divisor=4,
         ),
         Study(
             "edm",
@@ -137,14 +137,14 @@ STUDIES = {
             real=("gtzan",),
             window_s=3.0,
             input="logmel",
-            ready="gtzan_excerpts",
+            precomputed="gtzan_excerpts",
             split="filtered",
             experiments={row.name: row for row in experiments.GENRE},
             compared=("genre-cnn", "genre-crnn", "genre-joint"),
             chosen="genre-joint",
             shared=("01_preprocess",),
             has_encoder=False,
-            own=(
+            study_notebooks=(
                 "51_genre_descriptors",
                 "52_genre_classifiers",
                 "53_genre_networks",
@@ -175,8 +175,8 @@ def study(name: str, profile: str = "demo") -> Study:
         rows = {row.name: _full(row) for row in found.experiments.values()}
         return replace(found, experiments=rows, window_s=found.paper_window_s or found.window_s)
     costly = any(row.model in EMBEDDED for row in found.experiments.values())
-    if pick(PROFILES, profile, "profile").demo and (found.shrink > 1 or costly):
-        small = {row.name: _small(row, found.shrink) for row in found.experiments.values()}
+    if pick(PROFILES, profile, "profile").demo and (found.width_divisor > 1 or costly):
+        small = {row.name: _small(row, found.width_divisor) for row in found.experiments.values()}
         return replace(found, experiments=small)
     return found
 

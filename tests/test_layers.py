@@ -1,6 +1,7 @@
 """Rooms import only rooms to their left, and inside a room there is no cycle."""
 
 import ast
+import os
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -151,3 +152,24 @@ def test_the_face_is_lazy():
 
 def test_the_command_starts_without_torch():
     assert not _loaded("import musiclatent.cli") & {"torch", "matplotlib", "librosa"}
+
+
+def test_importing_leaves_matplotlib_loggers_signals_and_environment_as_they_are():
+    code = """
+import importlib, logging, os, signal, sys
+import matplotlib, pytorch_lightning
+def state():
+    name = "pytorch_lightning.utilities.rank_zero"
+    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    ours = {k: v for k, v in os.environ.items() if k.startswith(("MUSIC", "OMP", "MALLOC"))}
+    return dict(matplotlib.rcParams), logging.getLogger(name).level, handlers, ours
+before = state()
+for name in sys.argv[1:]:
+    importlib.import_module(f"musiclatent.{name}")
+assert state() == before
+from musiclatent.display import style
+figure, _ = style.subplots()
+assert matplotlib.rcParams["figure.constrained_layout.use"] and figure.dpi == 90
+"""
+    command = [sys.executable, "-c", code, *(set(NAMES) - {"__init__", "__main__"})]
+    subprocess.run(command, check=True, env=os.environ | {"MPLBACKEND": "agg"})

@@ -146,7 +146,7 @@ def _copy(path: Path, wheel: Path, target: Path) -> Path:
         "name": wheel.name,
     }
     encoded = textwrap.fill(base64.b64encode(content).decode(), 1000)
-    labels = any(path.stem in study.own for study in STUDIES.values())
+    labels = any(path.stem in study.study_notebooks for study in STUDIES.values())
     note = _NOTE.substitute(fields) + _LABELS * labels
     book = nbformat.read(path, as_version=4)
     if not labels:

@@ -70,18 +70,18 @@ class DashboardData:
         table = pd.DataFrame({side: names.value_counts() for side, names in sides.items()})
         return table.fillna(0).astype(int).sort_index()
 
-    def codes(self, side: str) -> np.ndarray:
+    def targets(self, side: str) -> np.ndarray:
         """Return the cluster of each section (B,), int, -1 for none; `side` names the column."""
         names = self.sections[side].replace(NONE, "cluster -1")
         return names.str.split().str[1].astype(int).to_numpy()
 
     def agreement(self) -> dict[str, float]:
         """Compare both views of the sections, see `clustering.agreement`."""
-        return clustering.agreement(self.codes("cluster"), self.codes("network"))
+        return clustering.agreement(self.targets("cluster"), self.targets("network"))
 
     def crossed(self) -> pd.DataFrame:
         """Count the sections in each pair of clusters."""
-        return clustering.contingency(self.codes("cluster"), self.codes("network"))
+        return clustering.contingency(self.targets("cluster"), self.targets("network"))
 
 
 def dashboard_data(study: Study, space: Workspace, k: int) -> DashboardData:

@@ -85,7 +85,7 @@ def reproduce(
     asked = {"only": notebook, "experiment": experiment, "scheduler": scheduler}
     tasks = (delayed(_whole)(plan, spaces[plan.name], **asked) for plan in plans)
     # In a process of its own each has one thread: joblib sees to that.
-    found = Parallel(min(config.profile(profile).at_once, len(plans)))(tasks)
+    found = Parallel(min(config.profile(profile).parallel_studies, len(plans)))(tasks)
     problems = {plan.name: why for plan, why in zip(plans, found, strict=True) if why}
     page = report.write(spaces[plans[0].name].base, profile)
     print(f"report: {page}", flush=True)
@@ -126,7 +126,10 @@ def _missing(plan: Study, space: Workspace) -> str:
 
 def _corpora(plan: Study, space: Workspace) -> list[str]:
     """Real corpora that a study needs in a profile."""
-    return [*plan.real, *([plan.ready] if plan.ready and space.profile == "real" else [])]
+    return [
+        *plan.real,
+        *([plan.precomputed] if plan.precomputed and space.profile == "real" else []),
+    ]
 
 
 def _run(

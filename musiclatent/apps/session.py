@@ -59,7 +59,7 @@ class Session:
         """The experiment that makes new music, trained where it is not yet."""
         return self.train(self.plan.main(self.experiment))
 
-    def train_experiment(self, experiment: Experiment) -> "Run":
+    def train(self, experiment: Experiment) -> "Run":
         """Train an experiment on the study's windows, or reuse it, as `fit.ensure`."""
         from musiclatent.training.fit import ensure  # brings torch
 

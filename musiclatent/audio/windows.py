@@ -48,16 +48,16 @@ class Transform(Measurement, Protocol):
     def model_input(self, x: np.ndarray) -> np.ndarray:
         """Scale outputs ``(..., *shape)`` as a model takes them."""
 
-    def pair(self, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def value_range(self, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return by what `model_input` scales outputs ``(..., *shape)``: `low` and `high`."""
 
-    def sound(
+    def to_audio(
         self,
         x: np.ndarray,
         low: np.ndarray | float | None = None,
         high: np.ndarray | float | None = None,
     ) -> np.ndarray:
-        """Return samples ``(B, N)`` of model outputs ``(B, *shape)``; `low`, `high` from `pair`."""
+        """Return samples ``(B, N)`` of model outputs ``(B, *shape)``; `low`, `high` from `value_range`."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +187,11 @@ class Waveform:
         """
         return x
 
-    def pair(self, x: np.ndarray) -> tuple[None, None]:
-        """Return what `sound` needs to undo the scaling of `x`: nothing."""
+    def value_range(self, x: np.ndarray) -> tuple[None, None]:
+        """Return what `to_audio` needs to undo the scaling of `x`: nothing."""
         return None, None
 
-    def sound(
+    def to_audio(
         self,
         x: np.ndarray,
         low: np.ndarray | float | None = None,

@@ -202,7 +202,7 @@ class CorpusDataModule(pl.LightningDataModule):
         return NAMED.get(names[0], CorpusDataModule)(
             names=names, folder=space.path("cache"), root=config.data_root(),
             work=space.base / "corpora", transform=transform(study), split=split or usual,
-            demo=config.profile(space.profile).demo, keep=study.keep, **options,
+            demo=config.profile(space.profile).demo, keep=study.labels, **options,
         )  # fmt: skip
 
     def index(self) -> corpus.Corpus:
@@ -247,7 +247,7 @@ class CorpusDataModule(pl.LightningDataModule):
         items = items.assign(**more, row=np.arange(len(items)), key=keys)
         return cache.Cached(x, items[cache.INDEX], self.index().quarantine)
 
-    def codes(self) -> np.ndarray:
+    def targets(self) -> np.ndarray:
         """Return a code for the label of each cached window (W,), -1 where it is unknown.
 
         Of the training windows only the share `labelled` is known: the first recordings of each
@@ -300,7 +300,7 @@ class CorpusDataModule(pl.LightningDataModule):
         x = np.array(self.cached.x[rows])
         items = self.window_items().iloc[rows].reset_index(drop=True)
         return SpectrogramBatch(
-            self.transform.model_input(x), *self.transform.pair(x), items, self.transform
+            self.transform.model_input(x), *self.transform.value_range(x), items, self.transform
         )
 
     def steps(self, epochs: int) -> int:
@@ -324,7 +324,7 @@ class CorpusDataModule(pl.LightningDataModule):
         rows = self.rows(split, audible)
         if at_most and len(rows) > at_most:
             rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
-        codes = self.codes()
+        codes = self.targets()
         data = Windows(self.cached.x, rows, codes, self.transform)
         sampler = None
         if shuffle:
@@ -402,8 +402,10 @@ def _source(study: Study, space: Workspace, sound: bool) -> tuple[tuple[str, ...
         return (space.corpus,), "group"
     if config.profile(space.profile).demo:  # rendered corpora know their groups
         return study.demo, "group"
-    if not study.ready or space.profile != "real":  # the paper's windows differ from ready ones
+    if (
+        not study.precomputed or space.profile != "real"
+    ):  # the paper's windows differ from ready ones
         return study.real, study.split
     if sound:  # the clips that are heard stand where their spectrograms stand
         return study.real, "excerpts-0"
-    return (study.ready,), "fold-0"
+    return (study.precomputed,), "fold-0"

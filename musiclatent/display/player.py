@@ -40,7 +40,7 @@ class Listener:
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return the sound (B, N) of latents `z` (B, K, T)."""
         x_hat = decode(self.run, z, z.shape[1:])
-        return self.transform.sound(x_hat[..., : self.transform.shape[-1]])
+        return self.transform.to_audio(x_hat[..., : self.transform.shape[-1]])
 
     def present(self, made: dict[str, np.ndarray], folder: Path, name: str) -> HTML:
         """Write each latent as a wav file and all as one picture; return their players.

@@ -51,7 +51,7 @@ class Collection:
         Whose corpora, and where the results go.
     items
         One row a track, with what its corpus knows of it.
-    everything
+    all_sections
         One row a section, silent ones and copies too: item_id, path, label, group (the tune),
         split, start_s, end_s, silent, attributes, clipped (share of samples).
     copies
@@ -63,14 +63,14 @@ class Collection:
     study: Study
     space: Workspace
     items: pd.DataFrame
-    everything: pd.DataFrame
+    all_sections: pd.DataFrame
     copies: dict[str, str]
     quarantine: pd.DataFrame
 
     @cached_property
-    def kept(self) -> np.ndarray:
-        """Which rows of `everything` are heard, `LEAST_S` long, and no copies (B,), bool."""
-        rows = self.everything
+    def usable(self) -> np.ndarray:
+        """Which rows of `all_sections` are heard, `LEAST_S` long, and no copies (B,), bool."""
+        rows = self.all_sections
         long = (rows["end_s"] - rows["start_s"]).to_numpy() >= LEAST_S
         copy = rows["item_id"].isin(self.copies).to_numpy()
         return ~rows["silent"].to_numpy(bool) & long & ~copy
@@ -78,15 +78,15 @@ class Collection:
     @cached_property
     def sections(self) -> pd.DataFrame:
         """The sections that are heard and no copies."""
-        return self.everything[self.kept].reset_index(drop=True)
+        return self.all_sections[self.usable].reset_index(drop=True)
 
     @cached_property
-    def places(self) -> np.ndarray:
+    def positions(self) -> np.ndarray:
         """Place of each of `sections` in its track, from 0."""
         return Grid(self.study.sr, self.study.window_s).place(self.sections["start_s"]).to_numpy()
 
     @cached_property
-    def loud(self) -> pd.DataFrame:
+    def not_quiet(self) -> pd.DataFrame:
         """The `sections` that are not quiet, with `structure.central_sections`; `row` is their place."""
         rows = structure.central_sections(self.sections)
         rows = rows.assign(row=np.arange(len(rows)))
@@ -98,7 +98,7 @@ class Collection:
 
     def aligned(self) -> np.ndarray:
         """How the harmony of `sections` agrees (B, B), see `versions.align_harmony`."""
-        return versions.align_harmony(self.harmony(), self.sections["item_id"], self.places)
+        return versions.align_harmony(self.harmony(), self.sections["item_id"], self.positions)
 
     def vectors(self, name: str) -> np.ndarray:
         """Return `sections` as numbers (B, D).
@@ -112,7 +112,7 @@ class Collection:
         if name == CLASSICAL:
             columns = section_views.SEVENTEEN
             x = self.sections[list(columns)].to_numpy(np.float64)
-            loud = x[self.loud["row"]]
+            loud = x[self.not_quiet["row"]]
             spread = np.maximum(loud.std(axis=0), 1e-9)
             return ((x - loud.mean(axis=0)) / spread).astype(np.float32)
         return second_embeddings.section_embeddings(self.seconds(name), self.sections)
@@ -129,7 +129,7 @@ class Collection:
 
     def labels(self, name: str, k: int) -> np.ndarray:
         """Cluster `sections` (B,) by k-means of `vectors`; quiet ones are in none, -1."""
-        rows, found = self.loud["row"].to_numpy(), np.full(len(self.sections), -1)
+        rows, found = self.not_quiet["row"].to_numpy(), np.full(len(self.sections), -1)
         found[rows] = clustering.kmeans(self.vectors(name)[rows], self.clusters(k))
         return found
 
@@ -141,14 +141,16 @@ class Collection:
         ValueError
             If there are fewer than `FEWEST` sections.
         """
-        if len(self.loud) < FEWEST:
+        if len(self.not_quiet) < FEWEST:
             raise ValueError(
-                f"{len(self.loud)} sections of {self.study.window_s:g} s are too few to cluster; "
+                f"{len(self.not_quiet)} sections of {self.study.window_s:g} s are too few to cluster; "
                 f"give tracks with {FEWEST} or more in all"
             )
-        if k > len(self.loud) // 2:
-            log.warning("%d sections bear %d clusters", len(self.loud), len(self.loud) // 2)
-        return min(k, len(self.loud) // 2)
+        if k > len(self.not_quiet) // 2:
+            log.warning(
+                "%d sections bear %d clusters", len(self.not_quiet), len(self.not_quiet) // 2
+            )
+        return min(k, len(self.not_quiet) // 2)
 
     def seconds(self, name: str) -> SecondEmbeddings:
         """Return the parts of `sections` of about a second, see `second_embeddings.embed_seconds`."""
@@ -195,7 +197,7 @@ def collect(study: Study, space: Workspace, scheduler: str = "") -> Collection:
     bad = [part for part in (index.quarantine, quarantine) if len(part)]
     bad = pd.concat(bad, ignore_index=True) if bad else quarantine
     found = Collection(study, space, index.items, table.assign(clipped=clipped), copies, bad)
-    if not found.kept.any():
+    if not found.usable.any():
         raise ValueError("all tracks are silent; name a folder with sound in it")
     return found
 
@@ -292,7 +294,7 @@ def playlist(
 
 def _anomalies(found: Collection, z: np.ndarray, n: int) -> pd.DataFrame:
     """Sections unlike all others, the silent ones first."""
-    silent = found.everything[found.everything["silent"].astype(bool)].head(n)
+    silent = found.all_sections[found.all_sections["silent"].astype(bool)].head(n)
     others = selections.anomalies(z, found.sections, n)
     return pd.concat([silent.assign(why="silence"), others], ignore_index=True).head(n)
 

@@ -18,7 +18,7 @@ import soxr
 from musiclatent import audio
 from musiclatent.edm.sequencing import REACH, Route
 from musiclatent.errors import AudioError
-from musiclatent.features.rhythm import STEADY, Rhythm
+from musiclatent.features.rhythm import STABLE, Rhythm
 from musiclatent.files import progress, write_file
 
 BEATS = 32  # of the outgoing track, eight bars
@@ -271,7 +271,7 @@ def _matched(leg: dict, then: dict, rhythms: Rhythms, free_s: float, beats: int)
 def _steady(leg: dict, rhythms: Rhythms) -> Rhythm:
     """Return the rhythm of a track that has one."""
     rhythm = rhythms.get(leg["path"])
-    if rhythm is None or not rhythm.steady >= STEADY or not rhythm.tempo > 0:
+    if rhythm is None or not rhythm.stability >= STABLE or not rhythm.tempo > 0:
         raise _UnmatchedError(f"{leg['track']} has no steady beat")
     return rhythm
 

@@ -79,7 +79,9 @@ def embed_seconds(name: str, study: Study, space: Workspace) -> SecondEmbeddings
     if pick({known: known for known in NAMES}, name, "embedding") == "vggish":
         return _vggish(study, space)
     run, plan = mel_encoder(name, space), studies.study("mel", space.profile)
-    windows = replace(study, input=plan.input, window_s=plan.window_s, ready="", split="group")
+    windows = replace(
+        study, input=plan.input, window_s=plan.window_s, precomputed="", split="group"
+    )
     data = CorpusDataModule.of_study(windows, space)
     known = encode_corpus(run, data, space.path("latents", name))
     return SecondEmbeddings(name, *average_seconds(known), data.cached.quarantine)

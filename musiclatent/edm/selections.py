@@ -13,7 +13,7 @@ from musiclatent.analysis import projection
 from musiclatent.analysis.projection import UNUSUAL
 from musiclatent.features.descriptors import COLUMNS as ATTRIBUTES
 
-MEASURED = {*ATTRIBUTES, "tempo", "steady", "key_strength", "loudness_db"}  # what may be unusual
+MEASURED = {*ATTRIBUTES, "tempo", "stability", "key_strength", "loudness_db"}  # what may be unusual
 FAINT_DB = 30.0  # below the median loudness: a pause, or the end of a fade
 CLIPPED = 0.01  # share of samples at full scale from which clipping is named
 

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from musiclatent.config import SEED
-from musiclatent.features.rhythm import STEADY
+from musiclatent.features.rhythm import STABLE
 from musiclatent.features.tonal import Key, key_distance
 
 REACH = 0.06  # largest change of tempo: one semitone where a turntable makes it
@@ -209,7 +209,7 @@ class _Node:
 
 def _checked(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> np.ndarray:
     """Look at what `costs` takes, at the door; return `z`."""
-    wanted = ("path", "tempo", "steady", "tonic", "mode", "loudness_db")
+    wanted = ("path", "tempo", "stability", "tonic", "mode", "loudness_db")
     if missing := [name for name in wanted if name not in table]:
         raise ValueError(f"the sections lack {', '.join(missing)}; take those of rhythm.table")
     z = np.asarray(z, float)
@@ -229,7 +229,7 @@ def _checked(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> np.ndarray
 def _tempo(table: pd.DataFrame) -> np.ndarray:
     """Return how far tempi are apart (B, B), 1 for `REACH`."""
     tempo = table["tempo"].to_numpy(float)
-    steady = (table["steady"].to_numpy(float) >= STEADY) & (tempo > 0)
+    steady = (table["stability"].to_numpy(float) >= STABLE) & (tempo > 0)
     octaves = np.log2(np.where(steady, tempo, 1.0)).astype(np.float32)
     apart = octaves[:, None] - octaves
     apart = np.abs(apart - np.round(apart)) / np.float32(np.log2(1 + REACH))

@@ -53,7 +53,7 @@ def train_on_split(
     seed = int(digits) if digits.isdigit() else config.SEED
     run = train_experiment(plan, data, space.path("folds", name), epochs=epochs, seed=seed)
     found = encode_corpus(run, data, space.path("folds", name, "latents"))
-    return run, replace(found, items=found.items.assign(known=data.codes() >= 0))
+    return run, replace(found, items=found.items.assign(known=data.targets() >= 0))
 
 
 def score_embeddings(encoded: Latents) -> dict[str, float]:

@@ -48,7 +48,7 @@ def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
     """
     model = load_checkpoint(run.checkpoint, run.experiment)
     x_hat = model(torch.from_numpy(transform.model_input(x))[:, None]).x_hat[:, 0].numpy()
-    return transform.sound(x_hat, *transform.pair(x))
+    return transform.to_audio(x_hat, *transform.value_range(x))
 
 
 FLOOR = 1e-10  # mean squared error that 16 bits leave

@@ -36,7 +36,7 @@ LEVEL = 1e4  # a band is loud, to the logarithm, above the power 1 / LEVEL
 LATE_S = 0.003  # noise bursts that set in at once are found so much early: frames reach ahead
 TEMPI = (85.0, 175.0)  # beats a minute, a little more than an octave
 USUAL = 125.0  # between equally good tempi the one nearer to it is taken
-STEADY = 0.85  # below it, beats are tracked one by one
+STABLE = 0.85  # below it, beats are tracked one by one
 LOCAL_S = 24.0  # over which the tempo of any music holds
 EDGE_S = 0.012  # so much before the file a beat may lie; it is set to 0
 TIGHT = 100.0  # what a beat off the tempo costs: as in librosa
@@ -62,15 +62,15 @@ class Rhythm:
         (n,) times of the beats in seconds, rising, from the first to the last of the track.
     downbeat
         Index (0 to 3) of the first beat that begins a bar of four.
-    steady
-        From 0 to 1: how well one tempo explains the onsets; below `STEADY` beats were tracked one
+    stability
+        From 0 to 1: how well one tempo explains the onsets; below `STABLE` beats were tracked one
         by one.
     """
 
     tempo: float
     beats_s: np.ndarray
     downbeat: int
-    steady: float
+    stability: float
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Track:
     def part(self, start_s: float, end_s: float) -> dict:
         """List what the table says of a part, given in seconds."""
         key, loudness_db = self.key(start_s, end_s), self.loudness_db(start_s, end_s)
-        row = {"tempo": self.rhythm.tempo, "steady": self.rhythm.steady, **vars(key)}
+        row = {"tempo": self.rhythm.tempo, "stability": self.rhythm.stability, **vars(key)}
         row |= {"key": key.name, "camelot": key.camelot, "key_strength": row.pop("strength")}
         return row | {"loudness_db": loudness_db}
 
@@ -131,7 +131,7 @@ def rhythm_table(
     Returns
     -------
     sections
-        The sections of readable files, with tempo and steady of their track (as in `Rhythm`);
+        The sections of readable files, with tempo and stability of their track (as in `Rhythm`);
         tonic, mode, key, camelot, key_strength and loudness_db of the section; track_key.
     quarantine
         Files set aside: path, reason.
@@ -214,6 +214,7 @@ def _kept(path: str, folder: Path) -> Track | str:
 def _save(target: Path, found: Track) -> None:
     """Write a track, whole or not at all."""
     about = vars(found.rhythm) | {"beats_s": np.round(found.rhythm.beats_s, 6).tolist()}
+    about["steady"] = about.pop("stability")  # its name in the files of all versions
     about |= {"tempo": None if math.isnan(about["tempo"]) else about["tempo"]}
     about |= {"chroma": np.round(found.chroma, 5).tolist(), "power": found.power.tolist()}
     write_file(target, json.dumps(about))
@@ -306,18 +307,18 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
         return Rhythm(math.nan, np.zeros(0), 0, 0.0)
     strength = onsets.sum(axis=1) / onsets.sum(axis=1).mean()
     hz, offset_s = _grid(strength)
-    steady = _steadiness(strength, hz)
-    if steady < STEADY:
+    stability = _stability(strength, hz)
+    if stability < STABLE:
         beats_s = LATE_S + _tracked(strength, hz)
         eighths = np.interp(np.arange(2 * len(beats_s) - 1) / 2, np.arange(len(beats_s)), beats_s)
         bar = int(np.argmax(_bars(onsets, chroma, eighths)[::2]))
-        return Rhythm(float(60 / np.diff(beats_s).mean()), np.maximum(0, beats_s), bar, steady)
+        return Rhythm(float(60 / np.diff(beats_s).mean()), np.maximum(0, beats_s), bar, stability)
     length_s, offset_s = len(onsets) / RATE, offset_s + LATE_S
     first = math.ceil(-2 * hz * (offset_s + EDGE_S))
     eighths = offset_s + np.arange(first, 2 * hz * length_s + 1) / (2 * hz)
     eighths = np.maximum(0, eighths[eighths < length_s])
     bar = int(np.argmax(_bars(onsets, chroma, eighths)))
-    return Rhythm(60 * hz, eighths[bar % 2 :: 2], bar // 2, steady)
+    return Rhythm(60 * hz, eighths[bar % 2 :: 2], bar // 2, stability)
 
 
 def _tempo_hz(strength: np.ndarray) -> float:
@@ -391,7 +392,7 @@ def _tracked(strength: np.ndarray, hz: float) -> np.ndarray:
     return (np.array(found[::-1]) * _COARSE + (_COARSE - 1) / 2 - 0.5) / RATE
 
 
-def _steadiness(strength: np.ndarray, hz: float) -> float:
+def _stability(strength: np.ndarray, hz: float) -> float:
     """How well the phases agree along the track, 0 to 1, of its eighths or of its sixteenths."""
     size = int(RATE * min(4.0, len(strength) / RATE / 8))
     agreement = []

@@ -197,11 +197,11 @@ class RangeScaled:
         """Scale spectrograms `x` ``(..., F, T)`` in dB to [0, 1], each by its own range."""
         return scale(x)[0]
 
-    def pair(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def value_range(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lowest and highest value (...) of spectrograms `x` ``(..., F, T)`` in dB."""
         return scale(x)[1:]
 
-    def sound(
+    def to_audio(
         self,
         x: np.ndarray,
         low: np.ndarray | float | None = None,
@@ -367,4 +367,4 @@ class SpectrogramBatch:
 
     def sounds(self, x: np.ndarray | None = None) -> np.ndarray:
         """Return the sounds (B, N) of the spectrograms, or of others with the same ranges."""
-        return self.transform.sound(self.x if x is None else x, self.low, self.high)
+        return self.transform.to_audio(self.x if x is None else x, self.low, self.high)

@@ -136,7 +136,9 @@ def _outputs(
     while batch := list(islice(cuts, AT_ONCE)):
         found = np.stack([transform(y) for y, _ in batch])
         x = torch.from_numpy(transform.model_input(found))[:, None]  # B x 1 x ...
-        sounds = transform.sound(model(x).x_hat[:, 0].numpy(), *transform.pair(found))  # B x N'
+        sounds = transform.to_audio(
+            model(x).x_hat[:, 0].numpy(), *transform.value_range(found)
+        )  # B x N'
         for y_hat, (y, real) in zip(sounds, batch, strict=True):
             yield np.pad(y_hat, (0, len(y) - len(y_hat))), real
 

@@ -103,7 +103,7 @@ class LitModule(pl.LightningModule):
 
     stride: int
     edge = 0  # samples at both ends of a waveform in which it is worse than inside
-    mixed = False  # whether it may be trained in bfloat16
+    supports_bf16 = False  # whether it may be trained in bfloat16
     code = "dense"  # or "sparse": a latent is values and their positions
     hops: list[int] | None = None  # of the transforms that the positions count through
     given = 0  # first rows of a latent from which, handed to `encode`, the others follow
@@ -169,14 +169,14 @@ class Autoencoder(LitModule):
         Training, see `Trained`.
     """
 
-    def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
+    def measure(self, x: Tensor, x_hat: Tensor, with_stft: bool = True) -> dict[str, Tensor]:
         """Measure reconstructions window by window.
 
         Parameters
         ----------
         x, x_hat
             Original and reconstructed waveforms (B, 1, N).
-        dear
+        with_stft
             Whether to take the STFT distance too, which costs more than all the rest.
 
         Returns
@@ -185,7 +185,7 @@ class Autoencoder(LitModule):
             ``mse`` (B,); ``sisdr`` in dB and ``mrstft`` of the audible windows only.
         """
         values = {"mse": (x_hat - x).square().mean(dim=(1, 2)), "sisdr": sisdr(x, x_hat)}
-        return values | ({"mrstft": mrstft(x, x_hat)} if dear else {})
+        return values | ({"mrstft": mrstft(x, x_hat)} if with_stft else {})
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log the MSE and, of few windows, SI-SDR and STFT distance; return the MSE."""

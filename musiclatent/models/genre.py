@@ -48,7 +48,7 @@ class GenreNetwork(LitModule):
     SpecAugment.
     """
 
-    mixed = True
+    supports_bf16 = True
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class MelAutoencoder(LitModule):
     means unknown: such a spectrogram counts in the squared error only.
     """
 
-    mixed = True
+    supports_bf16 = True
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class MelAutoencoder(LitModule):
         parts = self.encode(x).tensor_split(seconds, dim=2)
         return torch.stack([part.mean(dim=2) for part in parts], dim=1)
 
-    def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
+    def measure(self, x: Tensor, x_hat: Tensor, with_stft: bool = True) -> dict[str, Tensor]:
         """Return the squared error (B,) of each spectrogram (B, 1, M, T)."""
         return {"mse": (x_hat - x).square().mean(dim=(1, 2, 3))}
 

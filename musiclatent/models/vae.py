@@ -67,7 +67,7 @@ class VAE(LitModule):
     Couri and Oliveira: five blocks, the first of 512 channels.
     """
 
-    mixed = True
+    supports_bf16 = True
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class VAE(LitModule):
         z = torch.randn((n, *self.latent_shape), generator=generator)
         return self.decode(z.to(self.device))
 
-    def measure(self, x: Tensor, x_hat: Tensor, dear: bool = True) -> dict[str, Tensor]:
+    def measure(self, x: Tensor, x_hat: Tensor, with_stft: bool = True) -> dict[str, Tensor]:
         """Return squared error, and divergence in nats, (B,) of spectrograms (B, 1, F, T)."""
         mse = (x_hat - x).square().mean(dim=(1, 2, 3))
         return {"mse": mse, "kl": divergence(*self.posterior(x))}

@@ -101,7 +101,7 @@ def _set_up(data: CorpusDataModule, experiment: Experiment) -> None:
     data.batch_size, data.balanced, data.labelled = plan.batch_size, plan.balanced, plan.labelled
     data.setup()
     _require_splits(data, plan.select)
-    if plan.balanced and (data.codes() < 0).all():
+    if plan.balanced and (data.targets() < 0).all():
         log.warning("%s: there are no labels, so it trains without triplets", experiment.name)
 
 
@@ -146,7 +146,7 @@ def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed:
         "seed": seed,
         "data": data.data_hash(),
         "data_seed": data.seed,
-        "labels": hashlib.sha256(data.codes().tobytes()).hexdigest() if learns else "",
+        "labels": hashlib.sha256(data.targets().tobytes()).hexdigest() if learns else "",
         "format": FORMAT,
     }
     return with_hash(plan)
@@ -172,7 +172,7 @@ def _finish(
     metrics = {"epochs": len(curves), "parameters": sum(p.numel() for p in model.parameters())}
     metrics["latent_numbers"] = _latent_numbers(model, data)
     for split in SPLITS:
-        # All test and validation windows, some of training; the dear STFT distance of fewer.
+        # All test and validation windows, some of training; the costly STFT distance of fewer.
         batches = data.loader(split, at_most=96 if split == "train" else None)
         values = evaluate(model, batches, 1 if split == "test" else max(1, len(batches) // 3))
         metrics |= {f"{split}_{name}": value for name, value in values.items()}

@@ -176,7 +176,7 @@ def precision(model: LitModule, inputs: Callable[[], Sequence[torch.Tensor]], fo
     folder
         Where the choice is noted.
     """
-    if not model.mixed:
+    if not model.supports_bf16:
         return "32-true"
     model.to(memory_format=torch.channels_last)
     if torch.backends.mps.is_available():

@@ -150,7 +150,7 @@ def test_a_form_for_the_data_stands_after_the_parameters(built):
 
 
 def test_every_notebook_of_ours_asks_for_data_or_says_that_it_needs_labels():
-    needing = {name for study in STUDIES.values() for name in study.own}
+    needing = {name for study in STUDIES.values() for name in study.study_notebooks}
     paths = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
     for path in paths:
         book = nbformat.read(path, as_version=4)

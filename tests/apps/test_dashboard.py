@@ -75,7 +75,7 @@ def test_counts_and_comparison_are_of_the_sections(data):
         "attributes": {"cluster 0": 3, "cluster 1": 2, "none": 1},
         "mel-crnn": {"cluster 0": 4, "cluster 1": 2, "none": 0},
     }
-    assert data.codes("cluster").tolist() == [0, 1, 0, 1, 0, -1]
+    assert data.targets("cluster").tolist() == [0, 1, 0, 1, 0, -1]
     assert data.crossed().to_numpy().sum() == 5
     assert set(data.agreement()) == {"adjusted_rand", "normalised_mutual_information"}
 

@@ -81,8 +81,13 @@ def _all() -> list[tuple[str, str]]:
 
 
 def test_studies_side_by_side_run_the_same_notebooks(ran, tmp_path, monkeypatch):
-    assert config.profile("demo").at_once == 2 and config.profile("real").at_once == 1
-    monkeypatch.setitem(config.PROFILES, "tiny", replace(config.profile("tiny"), at_once=2))
+    assert (
+        config.profile("demo").parallel_studies == 2
+        and config.profile("real").parallel_studies == 1
+    )
+    monkeypatch.setitem(
+        config.PROFILES, "tiny", replace(config.profile("tiny"), parallel_studies=2)
+    )
     with joblib.parallel_config("threading"):  # which sees what the fixture put in place
         reproduce(profile="tiny", results=str(tmp_path))
     done = [(p["study"], name) for name, p in ran]

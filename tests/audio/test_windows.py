@@ -175,7 +175,7 @@ def test_every_transform_keeps_its_contract(kind):
     assert x.shape == made.shape
     if protocol is Transform:
         assert {"model_input", "hop_length", "shape"} < _names(protocol)
-        back = made.sound(made.model_input(x[None]), *made.pair(x[None]))
+        back = made.to_audio(made.model_input(x[None]), *made.value_range(x[None]))
         assert back.shape[0] == 1
         assert abs(back.shape[1] - len(y)) < made.hop_length
 
@@ -193,8 +193,8 @@ def test_waveform_keeps_the_samples():
 def test_waveform_is_its_own_model_input_and_sound():
     transform, x = Waveform(8000, 0.5), noise(8000).reshape(2, 4000)
     assert np.array_equal(transform.model_input(x), x)
-    assert np.array_equal(transform.sound(x), x)
-    assert np.array_equal(transform.sound(x, low=np.zeros(2), high=np.ones(2)), x)
+    assert np.array_equal(transform.to_audio(x), x)
+    assert np.array_equal(transform.to_audio(x, low=np.zeros(2), high=np.ones(2)), x)
 
 
 def test_waveform_is_plain_values():

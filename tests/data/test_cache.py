@@ -601,12 +601,12 @@ def test_silence_scraps_copies_and_broken_files_are_out(own):
     assert own.copies == {"copy of a.flac": "a.flac"}
     assert [Path(path).name for path in own.quarantine["path"]] == ["broken.flac"]
     assert list(own.sections["item_id"]) == ["a.flac", "loud.flac"]
-    assert own.sections["start_s"].tolist() == [0, 0] and own.places.tolist() == [0, 0]
-    rows = own.everything[own.everything["item_id"] == "a.flac"]
+    assert own.sections["start_s"].tolist() == [0, 0] and own.positions.tolist() == [0, 0]
+    rows = own.all_sections[own.all_sections["item_id"] == "a.flac"]
     assert rows["silent"].tolist()[:2] == [False, True]
-    assert own.everything.loc[own.everything["item_id"] == "silence.flac", "silent"].all()
-    assert "short.flac" in set(own.everything["item_id"])
-    assert len(own.kept) == len(own.everything) and own.kept.sum() == 2
+    assert own.all_sections.loc[own.all_sections["item_id"] == "silence.flac", "silent"].all()
+    assert "short.flac" in set(own.all_sections["item_id"])
+    assert len(own.usable) == len(own.all_sections) and own.usable.sum() == 2
 
 
 SR_of_sections = 22_050

@@ -197,34 +197,34 @@ def _labelled(folder, labels="abc", recordings=20, windows=3, **options) -> Corp
 def test_every_label_has_a_code(tmp_path):
     data = _labelled(tmp_path)
     expected = data.cached.items["label"].map({"a": 0, "b": 1, "c": 2, "": -1})
-    assert data.codes().tolist() == expected.tolist()
+    assert data.targets().tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
 def test_so_many_recordings_of_each_label_are_known_as_a_whole(tmp_path, share):
     data = _labelled(tmp_path, labelled=share)
-    codes, items = data.codes(), data.cached.items
+    codes, items = data.targets(), data.cached.items
     train = items["split"].eq("train") & items["label"].ne("")
     known = pd.Series(codes >= 0).groupby([items["label"], items["group"]]).agg(["min", "max"])
     assert (known["min"] == known["max"]).all()
     shares = pd.Series(codes >= 0)[train].groupby(items["label"][train]).mean()
     assert shares.to_dict() == dict.fromkeys("abc", max(2, round(16 * share)) / 16)
-    whole = _labelled(tmp_path).codes()
+    whole = _labelled(tmp_path).targets()
     assert (codes[~train] == whole[~train]).all()  # the test part keeps its labels
     assert (codes[codes >= 0] == whole[codes >= 0]).all()
 
 
 def test_more_labels_hold_all_of_fewer_and_the_same_seed_the_same(tmp_path):
-    few, half, most = (_labelled(tmp_path, labelled=s).codes() >= 0 for s in (0.1, 0.5, 0.9))
+    few, half, most = (_labelled(tmp_path, labelled=s).targets() >= 0 for s in (0.1, 0.5, 0.9))
     assert few.sum() < half.sum() < most.sum()
     assert not (few & ~half).any() and not (half & ~most).any()
-    assert np.array_equal(few, _labelled(tmp_path, labelled=0.1).codes() >= 0)
-    assert not np.array_equal(few, _labelled(tmp_path, labelled=0.1, seed=1).codes() >= 0)
+    assert np.array_equal(few, _labelled(tmp_path, labelled=0.1).targets() >= 0)
+    assert not np.array_equal(few, _labelled(tmp_path, labelled=0.1, seed=1).targets() >= 0)
 
 
 def test_two_recordings_of_a_label_are_known_whatever_the_share(tmp_path):
     data = _labelled(tmp_path, recordings=6, labelled=1e-6)
-    known = data.cached.items[(data.codes() >= 0) & data.cached.items["split"].eq("train")]
+    known = data.cached.items[(data.targets() >= 0) & data.cached.items["split"].eq("train")]
     assert known.groupby("label")["group"].nunique().to_dict() == dict.fromkeys("abc", 2)
 
 

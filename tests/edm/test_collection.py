@@ -86,12 +86,12 @@ def _stamps(space: Workspace) -> dict[Path, int]:
 def test_no_tune_is_lost(found):
     assert list(found.items["item_id"]) == TRACKS
     assert list(found.sections["item_id"].unique()) == TRACKS
-    assert found.sections["group"].nunique() == 3 and found.kept.all()
+    assert found.sections["group"].nunique() == 3 and found.usable.all()
     assert found.copies == {} and found.quarantine.empty
     for _, rows in found.sections.groupby("item_id"):
         assert rows["start_s"].tolist() == [0, 15, 30]
         assert rows["end_s"].tolist() == [15, 30, 40]
-    assert found.places.tolist() == [0, 1, 2] * 6
+    assert found.positions.tolist() == [0, 1, 2] * 6
     assert (found.sections["clipped"] == 0).all()
 
 
@@ -113,7 +113,7 @@ def test_a_folder_of_silence_is_refused(space):
 
 
 def test_quiet_sections_are_not_loud(found):
-    rows = found.loud
+    rows = found.not_quiet
     assert (rows["role"] != "quiet").all() and 0 < len(rows) <= len(found.sections)
     same = found.sections.iloc[rows["row"]]
     for column in ("item_id", "start_s"):
@@ -140,13 +140,13 @@ def test_labels_are_clusters_and_the_same_again(found):
     labels = found.labels("classical", 3)
     assert labels.shape == (18,) and set(labels) - {-1} == {0, 1, 2}
     np.testing.assert_array_equal(labels, found.labels("classical", 3))
-    quiet = np.setdiff1d(np.arange(18), found.loud["row"])
+    quiet = np.setdiff1d(np.arange(18), found.not_quiet["row"])
     np.testing.assert_array_equal(np.flatnonzero(labels == -1), quiet)
 
 
 def test_labels_are_those_of_the_view_of_the_loud_sections(found):
-    view, labels = section_views.classical_view(found.loud), found.labels("classical", 3)
-    rows = found.loud["row"].to_numpy()[view.rows]
+    view, labels = section_views.classical_view(found.not_quiet), found.labels("classical", 3)
+    rows = found.not_quiet["row"].to_numpy()[view.rows]
     np.testing.assert_allclose(found.vectors("classical")[rows], view.z, atol=1e-5)
     assert clustering.agreement(labels[rows], clustering.kmeans(view.z, 3))["adjusted_rand"] == 1
 
@@ -289,7 +289,7 @@ def test_a_second_call_computes_nothing(found, mixed, space, monkeypatch):
         monkeypatch.setattr(kind, "__call__", refuse)
     before = _stamps(space)
     again = collection.collect(STUDY, space)
-    pd.testing.assert_frame_equal(again.everything, found.everything)
+    pd.testing.assert_frame_equal(again.all_sections, found.all_sections)
     pd.testing.assert_frame_equal(again.rhythm(), found.rhythm())
     np.testing.assert_array_equal(again.harmony(), found.harmony())
     assert _stamps(space) == before and len(before) == 6 + 3
@@ -311,10 +311,10 @@ def test_the_usual_numbers_are_the_best_that_are_there(monkeypatch, space, weigh
 
 
 def test_few_sections_bear_few_clusters(found, caplog):
-    most = len(found.loud) // 2
+    most = len(found.not_quiet) // 2
     assert found.clusters(4) == 4 and found.clusters(99) == most
     assert f"bear {most} clusters" in caplog.text
     assert len(set(found.labels("classical", 99)) - {-1}) == most
-    few = dataclasses.replace(found, everything=found.everything.head(3))
+    few = dataclasses.replace(found, all_sections=found.all_sections.head(3))
     with pytest.raises(ValueError, match="3 sections of 15 s are too few to cluster; give tracks"):
         few.clusters(2)

@@ -17,7 +17,7 @@ def _table(sections, rng) -> pd.DataFrame:
     rows = []
     for track, n in enumerate(sections):
         own = {"tempo": rng.uniform(118, 132), "tonic": rng.integers(12), "mode": "minor"}
-        own |= {"item_id": f"t{track}", "path": f"/music/t{track:03}.flac", "steady": 0.9}
+        own |= {"item_id": f"t{track}", "path": f"/music/t{track:03}.flac", "stability": 0.9}
         for i in range(n):
             times = {"start_s": i * SECTION_S, "end_s": (i + 1) * SECTION_S}
             rows.append(own | times | {"loudness_db": rng.normal(-14, 2), "key": "A minor"})
@@ -31,7 +31,7 @@ def _costs(table, rng) -> sequencing.Costs:
 def _two(**columns) -> pd.DataFrame:
     """Two sections of two tracks that are alike but for some columns."""
     same = {"item_id": ["a", "b"], "path": ["a", "b"], "start_s": 0.0, "end_s": 15.0}
-    same |= {"tempo": 120.0, "steady": 1.0, "tonic": 0, "mode": "major", "key": "C major"}
+    same |= {"tempo": 120.0, "stability": 1.0, "tonic": 0, "mode": "major", "key": "C major"}
     return pd.DataFrame(same | {"loudness_db": -14.0} | columns)
 
 
@@ -64,7 +64,7 @@ def test_tempi_are_compared_as_ratios_after_doubling(tempi, cost):
 
 
 @pytest.mark.parametrize(
-    "columns", [{"steady": [1.0, 0.0]}, {"tempo": [120.0, np.nan]}, {"tempo": [0.0, 120.0]}]
+    "columns", [{"stability": [1.0, 0.0]}, {"tempo": [120.0, np.nan]}, {"tempo": [0.0, 120.0]}]
 )
 def test_without_a_beat_the_tempo_is_out_of_reach_but_finite(columns):
     assert _part("tempo", **columns) == FAR

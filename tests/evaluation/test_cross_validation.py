@@ -201,7 +201,9 @@ def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeyp
     again = []
     fit = train_experiment
     monkeypatch.setattr(
-        cross_validation, "fit", lambda *a, **k: again.append(fit(*a, **k)) or again[-1]
+        cross_validation,
+        "train_experiment",
+        lambda *a, **k: again.append(fit(*a, **k)) or again[-1],
     )
     table, said = cross_validation.evaluate_splits([ONE, TWO], STUDY, space, ["outer-0", "outer-1"])
     assert [run.status for run in again] == ["reused", "reused", "trained", "trained"]

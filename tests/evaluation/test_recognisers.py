@@ -217,7 +217,7 @@ def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
     x = np.stack([TINY(one) for one in padded])
     items = pd.DataFrame({"path": [str(path) for path in paths], "label": ["high", "low"] * 4})
     items["speaker"] = items["label"].str.upper()
-    known = SpectrogramBatch(TINY.model_input(x), *TINY.pair(x), items, TINY)
+    known = SpectrogramBatch(TINY.model_input(x), *TINY.value_range(x), items, TINY)
     made = (
         make(known, tmp_path / "judges", epochs=30)
         for make in (recognisers.from_audio, recognisers.from_spectrogram)

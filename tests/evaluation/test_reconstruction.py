@@ -116,7 +116,7 @@ def test_sounds_have_the_range_of_their_originals(data):
     found = data.spectrograms("test")
     y = found.sounds()
     assert y.shape == (len(found.x), WAY.length)
-    wanted = WAY.sound(found.x, found.low, found.high)
+    wanted = WAY.to_audio(found.x, found.low, found.high)
     assert np.array_equal(y, wanted) and np.array_equal(found.sounds(found.x), wanted)
     other = np.zeros_like(found.x)
     assert (found.db(other) == found.low[:, None, None]).all()

@@ -244,15 +244,15 @@ def test_logmel_can_be_heard():
     transform = LogMel(window_s=1.0)
     x = np.stack([transform(chord(1.0)), transform(0.5 * chord(1.0))])
     x01, low, high = scale(x)
-    y = transform.sound(x01, low, high)
+    y = transform.to_audio(x01, low, high)
     assert y.shape == (2, 43 * 512)
     assert np.array_equal(y[1], mel_to_audio(unscale(x01[1], low[1], high[1]), SR))
-    typical = transform.sound(x01[:1])
+    typical = transform.to_audio(x01[:1])
     low, high = stft.TYPICAL_DB
-    assert np.array_equal(typical, transform.sound(x01[:1], low, high))
+    assert np.array_equal(typical, transform.to_audio(x01[:1], low, high))
     assert agreement_db(x[1], log_mel(y[1], SR)) < 1.5
     with pytest.raises(ValueError, match=r"shape \(128, 44\); give \(B, 128, T\)"):
-        transform.sound(x01[0])
+        transform.to_audio(x01[0])
 
 
 @pytest.mark.real

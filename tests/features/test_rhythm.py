@@ -59,7 +59,7 @@ def test_beats_of_rendered_tracks_lie_where_they_were_played(corpus, analysed):
         track, known = found[row.path].rhythm, np.array(row.beat_times)
         away = np.abs(track.beats_s[:, None] - known).min(axis=1)
         assert track.tempo == pytest.approx(row.tempo, rel=5e-4)
-        assert len(track.beats_s) == len(known) and track.steady > rhythm.STEADY
+        assert len(track.beats_s) == len(known) and track.stability > rhythm.STABLE
         assert np.median(away) < 0.010 and away.max() < 0.020
 
 
@@ -70,14 +70,16 @@ def test_the_table_has_a_row_a_section_and_its_columns(sections, analysed):
     assert table["loudness_db"].between(-40, 0).all() and table["tonic"].between(0, 11).all()
     assert table.groupby("item_id")["tempo"].nunique().eq(1).all()
     assert (table["tempo"] > 80).all() and table.columns.is_unique
-    assert {"steady", "mode", "key", "camelot", "key_strength", "track_key"} <= set(table.columns)
+    assert {"stability", "mode", "key", "camelot", "key_strength", "track_key"} <= set(
+        table.columns
+    )
 
 
 def test_a_second_run_reads_what_was_kept_and_gives_the_same(sections, analysed, monkeypatch):
     folder, table, _ = analysed
     monkeypatch.setattr(rhythm, "analyse_track", lambda path: pytest.fail("analysed twice"))
     again, _ = rhythm.rhythm_table(sections, folder, n_jobs=1)
-    exact = ["item_id", "start_s", "key", "camelot", "tempo", "steady"]
+    exact = ["item_id", "start_s", "key", "camelot", "tempo", "stability"]
     pd.testing.assert_frame_equal(again[exact], table[exact])
     np.testing.assert_allclose(again["key_strength"], table["key_strength"], atol=1e-4)
     assert not list(folder.glob("*.part"))
@@ -105,7 +107,7 @@ def test_onsets_that_set_in_at_once_are_timed_within_2_ms(rng, tmp_path):
     path = audio.write(tmp_path / "pulses.wav", pulses(times_s, 30.0, rng), SR)
     found = rhythm.analyse_track(path).rhythm
     phase_s = (found.beats_s - first_s + 15 / tempo) % (30 / tempo) - 15 / tempo
-    assert found.tempo == pytest.approx(tempo, rel=1e-4) and found.steady > 0.99
+    assert found.tempo == pytest.approx(tempo, rel=1e-4) and found.stability > 0.99
     assert np.abs(phase_s).max() < 0.002
 
 
@@ -115,7 +117,7 @@ def test_a_drifting_tempo_is_tracked(rng, tmp_path):
     path = audio.write(tmp_path / "drift.wav", pulses(times_s, times_s[-1] + 0.5, rng), SR)
     found = rhythm.analyse_track(path).rhythm
     away = np.abs(times_s[:, None] - found.beats_s).min(axis=1)
-    assert found.steady < rhythm.STEADY and 118 < found.tempo < 125
+    assert found.stability < rhythm.STABLE and 118 < found.tempo < 125
     assert np.median(away) < 0.02 and np.mean(away < 0.05) > 0.95
 
 
@@ -196,4 +198,6 @@ def test_versions_of_a_real_tune_agree(data_root, tmp_path):
     )
     one, two = found.values()
     assert one.rhythm.tempo == pytest.approx(two.rhythm.tempo, rel=0.01)
-    assert one.key().name == two.key().name and min(one.rhythm.steady, two.rhythm.steady) > 0.9
+    assert (
+        one.key().name == two.key().name and min(one.rhythm.stability, two.rhythm.stability) > 0.9
+    )

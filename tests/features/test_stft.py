@@ -119,7 +119,7 @@ def test_silence_lies_at_the_floor_and_stays_silent():
     x = DIGIT(np.zeros(DIGIT.length, np.float32))
     assert x == pytest.approx(np.full((256, 64), -100), abs=1e-4)
     assert not DIGIT.model_input(x).any()
-    y = DIGIT.sound(DIGIT.model_input(x)[None], *DIGIT.pair(x[None]))
+    y = DIGIT.to_audio(DIGIT.model_input(x)[None], *DIGIT.value_range(x[None]))
     assert y.shape == (1, DIGIT.length) and np.abs(y).max() < 1e-4
 
 
@@ -130,26 +130,26 @@ def test_silence_lies_at_the_floor_and_stays_silent():
 )
 def test_the_way_back_to_sound(transform, y, most):
     x = transform(y)[None]
-    back = transform.sound(transform.model_input(x), *transform.pair(x))
+    back = transform.to_audio(transform.model_input(x), *transform.value_range(x))
     assert back.dtype == np.float32 and back.shape == (1, transform.length)
     assert np.abs(back).max() <= 1
     kind = {"n_fft": transform.n_fft, "hop_length": transform.hop_length}
     S = np.abs(librosa.stft(y, **kind))
     assert spectral_convergence(S, back[0], **kind) < most
-    again = transform.sound(transform.model_input(x), *transform.pair(x))
+    again = transform.to_audio(transform.model_input(x), *transform.value_range(x))
     assert np.array_equal(again, back)
 
 
 def test_each_sound_comes_back_with_its_own_range():
     x = np.stack([DIGIT(vowel()), DIGIT(vowel() / 4)])
-    x01, (low, high) = DIGIT.model_input(x), DIGIT.pair(x)
+    x01, (low, high) = DIGIT.model_input(x), DIGIT.value_range(x)
     np.testing.assert_allclose(x01[0], x01[1], atol=1e-4)  # gain is in the pair alone
     np.testing.assert_allclose(high[0] - high[1], 20 * np.log10(4), atol=1e-3)
-    loud, quiet = DIGIT.sound(x01, low, high)
+    loud, quiet = DIGIT.to_audio(x01, low, high)
     assert np.abs(loud).max() == pytest.approx(4 * np.abs(quiet).max(), rel=0.05)
-    typical = DIGIT.sound(x01[:1])
-    assert np.array_equal(typical, DIGIT.sound(x01[:1], *stft.TYPICAL_DB))
-    assert DIGIT.sound(x01[:1, :, :30], low[:1], high[:1]).shape == (1, 29 * 256)
+    typical = DIGIT.to_audio(x01[:1])
+    assert np.array_equal(typical, DIGIT.to_audio(x01[:1], *stft.TYPICAL_DB))
+    assert DIGIT.to_audio(x01[:1, :, :30], low[:1], high[:1]).shape == (1, 29 * 256)
 
 
 def test_loud_spectrograms_are_scaled_down():
@@ -249,7 +249,7 @@ def test_spectrograms_that_no_sound_has(x_db, words):
 @pytest.mark.parametrize("shape", [(256, 64), (1, 255, 64), (1, 1, 256, 64)])
 def test_another_number_of_axes_or_bins_is_no_spectrogram_of_this_transform(shape):
     with pytest.raises(ValueError, match=r"give \(B, 256, T\)"):
-        DIGIT.sound(np.zeros(shape, np.float32))
+        DIGIT.to_audio(np.zeros(shape, np.float32))
 
 
 def test_windows_of_another_length_are_refused():
@@ -268,7 +268,7 @@ def test_logstft_is_plain_values():
 def test_scaling_takes_each_window_by_itself(rng):
     x = rng.normal(0, 20, (3, 4, 8, 5)).astype(np.float32)
     np.testing.assert_allclose(DIGIT.model_input(x)[1, 2], scale(x[1, 2])[0], atol=1e-6)
-    low, high = DIGIT.pair(x)
+    low, high = DIGIT.value_range(x)
     assert low.shape == high.shape == (3, 4) and np.array_equal(high, x.max((2, 3)))
 
 

@@ -69,7 +69,7 @@ def test_the_rate_rises_to_its_peak_and_falls_once():
     top = rates.index(max(rates))
     assert max(rates) == pytest.approx(0.5, rel=0.05) and 0 < top < 10
     assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
-    assert parts["lr_scheduler"]["interval"] == "step" and not model.mixed
+    assert parts["lr_scheduler"]["interval"] == "step" and not model.supports_bf16
 
 
 def test_a_waveform_step_returns_the_error_and_logs_dear_figures_of_the_first_batch_only():
@@ -96,7 +96,7 @@ def test_measures_leave_silence_out_of_the_ratios_only():
         "sisdr": 2,
         "mrstft": 2,
     }
-    assert set(model.measure(x, x, dear=False)) == {"mse", "sisdr"}
+    assert set(model.measure(x, x, with_stft=False)) == {"mse", "sisdr"}
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)

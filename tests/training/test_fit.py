@@ -470,13 +470,13 @@ def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
         return train_experiment(experiment, data, tmp_path / name, epochs=2, precision="32-true")
 
     first = fit(few, spectrograms, "run")
-    hidden = (spectrograms.codes() < 0) & spectrograms.cached.items["split"].eq("train")
+    hidden = (spectrograms.targets() < 0) & spectrograms.cached.items["split"].eq("train")
     assert hidden.sum() == 12  # one of three recordings of each label
     again = _spectrograms(tones, tmp_path)
     again.setup()
     again.cached.items.loc[hidden, "label"] = "a"
-    codes = np.where(hidden, -1, spectrograms.codes())
-    monkeypatch.setattr(again, "codes", lambda: codes)
+    codes = np.where(hidden, -1, spectrograms.targets())
+    monkeypatch.setattr(again, "targets", lambda: codes)
     second = fit(few, again, "wrong")
     assert second.metrics == first.metrics and second.curves.equals(first.curves)
     assert fit(MEL, spectrograms, "run").status == "trained"
@@ -485,7 +485,7 @@ def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
 def test_what_was_trained_by_older_code_is_still_the_same_run():
     """The digest was made by the code of November 2026, before experiments named their study."""
     data = SimpleNamespace(
-        transform=None, seed=0, data_hash=lambda: "d", codes=lambda: np.arange(3)
+        transform=None, seed=0, data_hash=lambda: "d", targets=lambda: np.arange(3)
     )
     hashes = {}
     for profile in ("tiny", "demo", "real", "paper"):

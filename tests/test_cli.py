@@ -1,0 +1,212 @@
+import re
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from musiclatent import __version__, audio, cli, config
+from musiclatent.apps import commands
+from musiclatent.data import cache
+from musiclatent.evaluation import genre_networks
+from musiclatent.features import rhythm
+
+
+def _run(*argv: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "musiclatent", *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_the_module_is_the_program():
+    assert _run("--version").stdout.strip() == f"musiclatent {__version__}"
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert all(
+        word in shown for word in "data reproduce encode similar explore classify say colab".split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["reproduce", "--profile", "huge"], "no profile named 'huge'"),
+        (["reproduce", "--study", "waves"], "no study named 'waves'"),
+        (["reproduce", "--study", "waveform", "--experiment", "x"], "no experiment of the study"),
+        (["reproduce", "--experiment", "waveform-64"], "name the study of the experiment"),
+        (["data", "fetch", "nothing"], "nothing"),
+        (["data", "check", "nothing"], "nothing"),
+        (["encode", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
+        (["encode", "a.wav", "--experiment", "x"], "no experiment of the study"),
+        (["encode", "a.wav", "--results", "RESULTS"], "has not been trained in"),
+        (["encode", "a.wav", "--study", "edm"], "the study edm has no model that encodes"),
+        (["encode", "a.wav", "--study", "mel", "--results", "RESULTS"], "has not been trained in"),
+        (["similar", "a.wav", "--in", ".", "--results", "RESULTS"], "has not been trained in"),
+        (["explore", "--results", "RESULTS"], "has not been trained in"),
+        (["say", "7", "--results", "RESULTS"], "has not been trained in"),
+        (["classify", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
+        (["classify", "a.wav", "--results", "RESULTS"], "train the classifier with: make reprod"),
+    ],
+)
+def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):
+    code = cli.main([str(tmp_path) if word == "RESULTS" else word for word in argv])
+    said = capsys.readouterr().err
+    assert code == 1 and words in said and "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["encode", "a.wav"],
+        ["similar", "a.wav", "--in", "songs"],
+        ["explore"],
+        ["say", "seven"],
+        ["classify", "a.wav"],
+        ["dashboard"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_commands_that_find_nothing_trained_leave_no_folder(tmp_path, monkeypatch, argv):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*argv, "--profile", "tiny", "--results", str(tmp_path / "results")]) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):
+    def stop(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "colab", stop)
+    assert cli.main(["colab"]) == 130
+    assert "goes on from here" in capsys.readouterr().err
+
+
+def test_classify_names_the_genre_and_what_it_sets_aside(monkeypatch, capsys, tmp_path):
+    network = SimpleNamespace(
+        classes=("jazz", "rock"), probabilities=lambda x: np.tile([0.2, 0.8], (len(x), 1))
+    )
+    asked = []
+    monkeypatch.setattr(
+        genre_networks, "read_classifier", lambda *where: asked.append(where) or network
+    )
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 22_050)
+    good, bad = audio.write(tmp_path / "good.wav", noise, 22_050), tmp_path / "bad.wav"
+    bad.write_bytes(b"no sound")
+    out = tmp_path / "out"
+    argv = ["classify", str(good), str(bad), "--profile", "tiny", "--results", str(tmp_path)]
+    assert cli.main([*argv, "--out", str(out)]) == 0
+    base = config.Workspace("tiny", "genre", "", str(tmp_path)).base
+    assert asked == [(base / "genre" / genre_networks.FINAL / "genre-joint", "tiny")]
+    said = capsys.readouterr()
+    assert "rock" in said.out and str(out) in said.out and f"set aside: {bad}: " in said.err
+    assert {path.name for path in out.iterdir()} == {
+        "good.csv", "good.png", "files.csv", "quarantine.csv"
+    }  # fmt: skip
+    assert cli.main(["classify", str(bad), "--out", str(out)]) == 1
+    words = capsys.readouterr().err.strip().splitlines()[-1]
+    assert words.startswith("musiclatent: none of the 1 files can be read")
+
+
+@pytest.fixture(scope="module")
+def dancing(tmp_path_factory):
+    """A folder of three tracks with clicks, a copy of one, and a file that is no sound."""
+    folder, home = tmp_path_factory.mktemp("songs"), tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(("a", "b", "c")):
+        y = 0.02 * rng.uniform(-1, 1, 23 * 22_050)
+        for at in np.arange(0, 22.9, 60 / (120 + i)):
+            click = np.exp(-np.arange(1_000) / 100) * np.sin(0.1 * (i + 1) * np.arange(1_000))
+            y[round(at * 22_050) :][:1_000] += 0.8 * click
+        audio.write(folder / f"{name}.flac", y, 22_050)
+    shutil.copy(folder / "a.flac", folder / "z.flac")
+    (folder / "broken.flac").write_bytes(b"no sound")
+    build, tracks = cache.build, rhythm.analyse_tracks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUSICLATENT_HOME", str(home))
+        # no processes of their own for a few short files
+        patch.setattr(cache, "build", lambda *args, **more: build(*args, **more | {"n_jobs": 1}))
+        patch.setattr(
+            rhythm, "analyse_tracks", lambda paths, folder, **_: tracks(paths, folder, n_jobs=1)
+        )
+        yield [str(folder), "--profile", "tiny", "--numbers", "classical"]
+
+
+def _names_what_is_left_out(said: str) -> bool:
+    return (
+        "set aside: " in said
+        and "broken.flac: " in said
+        and "left out: z.flac is the same as a.flac in every section" in said
+    )
+
+
+def test_playlist_writes_sections_and_names_what_it_leaves_out(dancing, capsys, tmp_path):
+    out = tmp_path / "list.xspf"
+    argv = ["playlist", *dancing, "--of", "neighbours", "--track", "a.flac", "--out", str(out)]
+    assert cli.main(argv) == 0
+    said = capsys.readouterr()
+    tracks = ElementTree.parse(out).findall(".//{*}track")
+    assert f"{len(tracks)} sections in {out}" in said.out and "b.flac" in said.out
+    assert len(tracks) == 5 and "z.flac" not in out.read_text(encoding="utf-8")
+    assert _names_what_is_left_out(said.err) and "compared by classical" in said.err
+
+
+def test_mix_plays_every_track_and_names_what_it_leaves_out(dancing, capsys, tmp_path):
+    out = tmp_path / "mix.flac"
+    assert cli.main(["mix", *dancing, "--beats", "8", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert f"minutes in {out}" in said.out and _names_what_is_left_out(said.err)
+    sheet = out.with_suffix(".cue").read_text(encoding="utf-8")
+    assert sorted(re.findall(r'TITLE "(.*)"', sheet)) == ["a.flac", "b.flac", "c.flac"]
+    assert 40 < audio.info(out).seconds < 3 * 23
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("playlist", ["--of", "best"], "there is no kind of playlist named 'best'"),
+        ("playlist", ["--of", "neighbours", "--track", "q.flac"], "there is no track 'q.flac'"),
+        ("playlist", ["--of", "neighbours", "--track", "z.flac"], "there is no track 'z.flac'"),
+        ("playlist", ["--of", "neighbours", "--track", "a.flac", "--at", "99"], "at 99 s"),
+        ("playlist", ["--of", "cluster", "--k", "2", "--cluster", "7"], "cluster 7"),
+        ("playlist", ["--out", "list.txt"], "list.txt"),
+        ("playlist", ["--numbers", "tea"], "'tea'"),
+        ("mix", ["--beats", "5"], "a fade of 5 beats"),
+        ("mix", ["--out", "mix.mp3"], "mix.mp3"),
+    ],
+)
+def test_what_a_folder_does_not_hold_is_one_sentence(
+    dancing, command, options, words, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([command, *dancing, *options]) == 1
+    said = capsys.readouterr().err
+    assert words in said.strip().splitlines()[-1] and "Traceback" not in said
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["playlist", "mix"])
+def test_a_folder_that_is_missing_or_empty_is_one_sentence(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path / "home"))
+    assert cli.main([command, str(tmp_path / "nowhere")]) == 1
+    assert "there is no such folder; name a folder of music" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert cli.main([command, str(tmp_path / "empty"), "--profile", "tiny"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and "empty" in said[0]
+    assert cli.main([command, str(tmp_path), "--profile", "huge"]) == 1
+    assert "no profile named 'huge'" in capsys.readouterr().err
+
+
+def test_a_dashboard_that_was_not_made_names_the_command(tmp_path, capsys):
+    assert cli.main(["dashboard", "--results", str(tmp_path)]) == 1
+    assert "`make reproduce STUDY=edm PROFILE=demo` makes it" in capsys.readouterr().err
+    assert cli.main(["dashboard", "--results", str(tmp_path), "--profile", "dmo"]) == 1
+    assert "there is no profile named 'dmo'" in capsys.readouterr().err

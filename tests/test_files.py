@@ -1,0 +1,166 @@
+import hashlib
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from musiclatent.files import (
+    pick,
+    progress,
+    sha256_of,
+    unique_names,
+    whole_file,
+    write_file,
+    write_json,
+)
+
+
+def test_the_ground_floor_stands_on_nothing_of_ours_and_on_nothing_heavy():
+    code = (
+        "import sys, musiclatent.errors, musiclatent.files; "
+        "heavy = {'torch', 'matplotlib', 'librosa', 'pandas', 'numpy'} & {*sys.modules}; "
+        "ours = {name for name in sys.modules if name.startswith('musiclatent.')}; "
+        "sys.exit(repr(heavy | ours - {'musiclatent.errors', 'musiclatent.files'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == "set()"
+
+
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    assert write_file(path, "first") == path
+    assert write_file(path, b"second") == path
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_text_is_written_as_it_is_and_what_is_none_is_escaped(tmp_path):
+    content = "Ünder\r\n\x00 \udce4"
+    write_file(tmp_path / "a", content)
+    assert (tmp_path / "a").read_bytes() == "Ünder\r\n\x00 ".encode() + rb"\udce4"
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_no_part(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as part:
+        assert part.parent == tmp_path
+        part.write_text("half")
+        raise KeyboardInterrupt
+    with pytest.raises(FileNotFoundError), whole_file(path):
+        pass  # nothing was written that could take its place
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_made_by_write_file_alone(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "no" / "a") as part:
+        part.write_text("x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_went_wrong_is_reported_and_not_that_tidying_failed_too(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="first"), whole_file(tmp_path / "file" / "a"):
+        raise ValueError("first")  # a file is no folder, so that unlink fails as well
+
+
+def test_a_kill_between_write_and_replace_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from musiclatent.files import whole_file"
+        "\nwith whole_file(Path(sys.argv[1])) as part:"
+        "\n    part.write_text('new')"
+        "\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    write_file(path, "next")  # what the dead process left is in nobody's way
+    assert path.read_text() == "next"
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.txt"
+    with whole_file(path) as one, whole_file(path) as two:
+        one.write_text("one")
+        two.write_text("two")
+    assert path.read_text() == "one"  # the last to end
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_has_the_mode_of_any_other(tmp_path):
+    (tmp_path / "plain").write_text("")
+    write_file(tmp_path / "ours", "")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_is_sorted_and_whole_or_not_there(tmp_path):
+    path = tmp_path / "deep" / "a.json"
+    assert write_json(path, {"b": 1.5, "a": [1, 2]}) == path
+    before = path.read_text()
+    assert json.loads(before) == {"a": [1, 2], "b": 1.5}
+    assert before.index('"a"') < before.index('"b"') and before.endswith("}\n")
+    with pytest.raises(TypeError):
+        write_json(path, {"b": object()})
+    assert path.read_text() == before
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", bytes(3_000_000)])
+def test_sha256(tmp_path, content):
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert sha256_of(path) == sha256_of(str(path)) == hashlib.sha256(content).hexdigest()
+
+
+def test_sha256_of_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sha256_of(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("terminal", "pace_s"), [(True, 0.1), (False, 10)])
+def test_a_bar_passes_everything_on_and_is_drawn_seldom_where_nobody_watches(
+    terminal, pace_s, monkeypatch
+):
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    bar = progress(range(2000), "count", "row")
+    assert bar.mininterval == pace_s
+    assert list(bar) == list(range(2000))
+    assert "count: 100%" in stderr.getvalue() and "2000/2000" in stderr.getvalue()
+    assert terminal or stderr.getvalue().count("\r") <= 3  # at its beginning and its end
+
+
+def test_a_bar_that_is_moved_by_hand_or_has_nothing_to_say(capsys):
+    with progress(None, "send", "B", total=4, unit_scale=True) as bar:
+        bar.update(3)
+        bar.update(1)
+    assert "send: 100%" in capsys.readouterr().err
+    assert list(progress(iter("ab"), "quick", "row", total=2, delay=5)) == ["a", "b"]
+    assert capsys.readouterr().err == ""
+
+
+def test_names_are_unique_on_any_file_system(tmp_path):
+    files = [Path("a/One.wav"), Path("b/one.mp3"), Path("c/two.wav"), Path("d/" + 80 * "x")]
+    names = unique_names(files, tmp_path, (".wav", ".png"))
+    assert list(names.values()) == ["One", "one-2", "two", 60 * "x"]
+
+
+def test_nothing_is_named_like_one_of_the_files(tmp_path):
+    files = [tmp_path / "a.wav", tmp_path / "a-2.wav", tmp_path / "b.mp3"]
+    names = unique_names(files, tmp_path, (".wav",))
+    assert list(names.values()) == ["a-3", "a-2-2", "b"]
+    assert not {tmp_path / f"{name}.wav" for name in names.values()} & set(files)
+
+
+def test_pick_names_what_there_is():
+    assert pick({"a": 1}, "a", "letter") == 1
+    with pytest.raises(ValueError, match="no letter named 'c'; choose one of: a, b"):
+        pick({"a": 1, "b": 2}, "c", "letter")
