@@ -11,12 +11,12 @@ import tempfile
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
-from string import Template
 
 import nbformat
 
 from musiclatent.config import home
 from musiclatent.data.folders import index
+from musiclatent.display import map_html
 from musiclatent.files import pick, whole_file, write_file
 from musiclatent.studies import STUDIES
 
@@ -26,59 +26,6 @@ _KEPT = (
     "traitlets"
 )
 _DRIVE = Path("/content/drive")
-_NOTE = Template(
-    "Run the next cell first: it installs musiclatent $version from the $kilobytes kB wheel inside "
-    "it, and those of its dependencies that are missing here. What Colab itself runs on, numpy and "
-    "torch among it, stays as it is."
-)
-_LABELS = (
-    "\n\nThis notebook compares with labels, which a folder of your own does not have: it runs on "
-    "the embedded corpus."
-)
-_CELL = Template('''# @title Install musiclatent $version ($kilobytes kB, inside this cell)
-import base64, importlib, os, pathlib, subprocess, sys, tempfile
-from importlib import metadata
-from packaging.requirements import Requirement
-
-WHEEL = """
-$wheel
-"""
-
-KEPT = "$kept".split()
-
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-def install(*args):
-    command = [sys.executable, "-m", "pip", "install", "--quiet", *args]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-os.environ["MUSICLATENT_HOME"] = os.getcwd()
-folder = pathlib.Path(tempfile.mkdtemp())
-(folder / "$name").write_bytes(base64.b64decode(WHEEL))
-kept = {name: version(name) for name in KEPT if version(name)}
-(folder / "kept.txt").write_text("".join(f"{n}=={v}\\n" for n, v in kept.items()))
-install("--no-deps", "--force-reinstall", str(folder / "$name"))
-needed = [Requirement(r) for r in metadata.requires("musiclatent") if "extra ==" not in r]
-missing = [f"{r.name}{r.specifier}" for r in needed
-           if not version(r.name) or not r.specifier.contains(version(r.name), prereleases=True)]
-if missing:
-    install("--constraint", str(folder / "kept.txt"), *missing)
-importlib.invalidate_caches()
-changed = {n: f"{v} -> {version(n)}" for n, v in kept.items() if version(n) != v}
-assert not changed, f"the installation changed {changed}: restart the runtime and tell us"
-print("musiclatent $version, wheel of $kilobytes kB; installed beside it:", *missing or ["nothing"])
-print("unchanged:", *(f"{n} {v}" for n, v in kept.items()))''')
-_DATA = Template("""# @title Your own music: upload files, or name a folder of your Drive
-my_music = "demo"  # @param ["demo", "upload", "drive"]
-drive_folder = "MyDrive/music"  # @param {type:"string"}
-from musiclatent.apps import colab
-
-$name = colab.$function(my_music, drive_folder) or $name""")
 
 
 def build(notebooks: Path, target: Path, project: Path) -> list[Path]:
@@ -147,14 +94,15 @@ def _copy(path: Path, wheel: Path, target: Path) -> Path:
     }
     encoded = textwrap.fill(base64.b64encode(content).decode(), 1000)
     labels = any(path.stem in study.study_notebooks for study in STUDIES.values())
-    note = _NOTE.substitute(fields) + _LABELS * labels
+    note = map_html.render("colab_note.md.j2", labels=labels, **fields)
+    install = map_html.render("colab_install.py.j2", kept=_KEPT, wheel=encoded, **fields)
     book = nbformat.read(path, as_version=4)
     if not labels:
         _add_form(book)
     at = 1 if book.cells and book.cells[0].cell_type == "markdown" else 0
     book.cells[at:at] = [
         nbformat.v4.new_markdown_cell(note, id="colab-note"),  # nbformat draws an id by chance
-        _form(_CELL.substitute(fields, kept=_KEPT, wheel=encoded), "colab-install"),
+        _form(install, "colab-install"),
     ]
     with whole_file(target) as part:
         nbformat.write(book, part)
@@ -173,7 +121,7 @@ def _add_form(book: nbformat.NotebookNode) -> None:
             # A notebook of new music encodes what is given; the others take it for their corpus.
             for name, function in (("files", "own_files"), ("corpus", "own_music")):
                 if re.search(rf"^{name} = ", cell.source, re.MULTILINE):
-                    code = _DATA.substitute(name=name, function=function)
+                    code = map_html.render("colab_data.py.j2", name=name, function=function)
                     book.cells.insert(at + 1, _form(code, "colab-data"))
                     return
 

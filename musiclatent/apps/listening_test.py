@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -143,11 +142,7 @@ def page(
     def sound(i: int) -> bytes:
         return map_page.segment(sections.iloc[rows[i]], sr)
 
-    script = (
-        resources.files("musiclatent.display")
-        .joinpath("static/listening_test.js")
-        .read_text("utf-8")
-    )
+    script = map_html.static_text("listening_test.js")
     parts = map_html.joined(sound, len(rows), room, limit_mb)
     html = map_html.html(script, table, parts, _MOUNT)
     return write_file(Path(path), html)

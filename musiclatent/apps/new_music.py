@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from musiclatent.analysis.pooling import RECORDING
 from musiclatent.config import Study
 from musiclatent.data.datamodules import transform
 from musiclatent.data.folders import index
-from musiclatent.display import sounds, style
+from musiclatent.display import map_html, sounds, style
 from musiclatent.errors import AudioError
 from musiclatent.evaluation import reconstruction
 from musiclatent.files import progress, sha256_of, unique_names, whole_file, write_file
@@ -32,34 +31,6 @@ ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
 VERSION = 1  # raise by hand when vectors change
 PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Like {{ query.title }}</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 0 auto; padding: 1rem; }
-li { padding: .4rem 0; border-bottom: 1px solid #8886; overflow-wrap: anywhere; }
-figure { margin: .3rem 0; } audio { width: 100%; } small { opacity: .75; }
-</style>
-</head>
-<body>
-<h1>Like {{ query.title }}</h1>
-{{ query.player | safe }}
-<p>The {{ tracks | length }} tracks of {{ folder }}, the nearest first. The distance is that between
-the tracks' summaries in the latent space of {{ experiment }}; it means something only beside the
-others. Players hold {{ seconds }} s from the middle; the names lead to the whole files.</p>
-<ol>
-{% for track in tracks %}
-<li><a href="{{ track.uri }}">{{ track.title }}</a>
-<small>distance {{ "%.4g" | format(track.distance) }}</small>{{ track.player | safe }}</li>
-{% endfor %}
-</ol>
-</body>
-</html>
-"""
 
 
 def encode_own_files(
@@ -245,8 +216,8 @@ def _page(run: Run, file: Path, music: Path, tracks: pd.DataFrame) -> str:
     players += [""] * (len(tracks) - len(players))
     uris = [Path(path).as_uri() for path in tracks["path"]]
     rows = tracks.assign(player=players, uri=uris).to_dict("records")
-    template = jinja2.Environment(autoescape=True).from_string(_PAGE)
-    return template.render(
+    return map_html.render(
+        "similar.html.j2",
         query={"title": file.name, "player": _player(file)},
         tracks=rows,
         folder=music.name,

@@ -2,15 +2,12 @@
 
 import base64
 import json
-from importlib import resources
 from itertools import groupby, islice
 from pathlib import Path
 
-import jinja2
-
 from musiclatent import __version__, audio
 from musiclatent.config import PROFILES, Experiment, Study
-from musiclatent.display import sounds
+from musiclatent.display import map_html, sounds
 from musiclatent.files import pick, write_file
 from musiclatent.studies import STUDIES
 
@@ -134,9 +131,8 @@ def write(base: Path, profile: str) -> Path:
     """
     pick(PROFILES, profile, "profile")
     names = [name for name in STUDIES if (base / name).is_dir()]
-    template = resources.files("musiclatent.display").joinpath("static/report.html.j2").read_text()
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(template).render(
+    page = map_html.render(
+        "report.html.j2",
         profile=profile,
         rendered=PROFILES[profile].demo is not None,
         sections=[_section(STUDIES[name], base / name) for name in names],

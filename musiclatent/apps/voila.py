@@ -22,6 +22,7 @@ import nbformat
 
 from musiclatent import config
 from musiclatent.config import Workspace
+from musiclatent.display import map_html
 from musiclatent.studies import study
 
 TOKEN = "MUSICLATENT_TOKEN"  # environment variable with a token of one's own
@@ -30,12 +31,6 @@ STATIC = "static"  # tag of cells that are for reading only
 IDLE_S, LOOK_S = 120, 30  # a kernel whose page is closed ends after so long; how often one looks
 PATIENCE_S = 60.0  # until the server answers
 TEMPLATE = "musiclatent"
-# Voila's own page with the icons that it would fetch from another server left out.
-_TEMPLATE = """{% extends "lab/index.html.j2" %}
-{% block notebook_css %}
-{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/", "data:text/css,") }}
-{% endblock %}
-"""
 
 
 def dashboard(
@@ -173,7 +168,7 @@ def _template(folder: Path) -> None:
     """Write the page's template where Voila looks for it."""
     folder.mkdir(parents=True)
     (folder / "conf.json").write_text('{"base_template": "lab"}')
-    (folder / "index.html.j2").write_text(_TEMPLATE)
+    (folder / "index.html.j2").write_text(map_html.static_text("voila.html.j2"))
 
 
 def _private(path: Path, text: str) -> None:

@@ -7,56 +7,32 @@ hold.
 import base64
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import jinja2
 import numpy as np
 
 from musiclatent.files import progress
 
 LIMIT_MB = 60.0  # browsers on phones open pages of this size; 1 MB is a million bytes
 Sounds = Sequence[bytes] | Callable[[int], bytes]
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "media-src blob:{beside}; connect-src blob:; img-src data: blob:{beside}"
+STATIC = Path(__file__).parent / "static"
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(STATIC),
+    autoescape=jinja2.select_autoescape(["html.j2"]),
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<link rel="icon" href="data:,">
-<title>musiclatent</title>
-<style>html, body {{ height: 100%; height: 100dvh; margin: 0; }}</style>
-</head>
-<body>
-<noscript>This page needs JavaScript.</noscript>
-<script type="application/json" id="table">{table}</script>
-{parts}
-<script type="module">
-{script}
-{{  // a block: names of its own
-  const text = (id) => document.getElementById(id).textContent;
-  const bytes = (base64) => {{
-    const letters = atob(base64);
-    const array = new Uint8Array(letters.length);
-    for (let i = 0; i < array.length; i++) array[i] = letters.charCodeAt(i);
-    return array;
-  }};
-  const table = JSON.parse(text("table"));
-  const offsets = new Uint32Array(bytes(text("offsets")).buffer);
-  const letters = text("sound");
-  const inside = (i) =>
-    new Blob([bytes(letters.slice(offsets[i], offsets[i + 1]))], {{ type: "audio/mpeg" }});
-  const beside = (i) => `${{table.folder}}/${{table.files[i]}}.mp3`;
-  const sound = table.folder ? beside : inside;
-  const picture = (i) => table.folder && `${{table.folder}}/${{table.files[i]}}.png`;
-  document.title = table.title;
-  {mount}
-}}
-</script>
-</body>
-</html>
-"""
+
+
+def render(template: str, **values: object) -> str:
+    """Return a template of the folder ``static``, filled in; values are escaped in ``.html.j2``."""
+    return _TEMPLATES.get_template(template).render(values)
+
+
+def static_text(name: str) -> str:
+    """Return a file of the folder ``static``."""
+    return (STATIC / name).read_text("utf-8")
 
 
 def html(script: str, table: dict, parts: dict[str, str], mount: str) -> str:
@@ -74,13 +50,13 @@ def html(script: str, table: dict, parts: dict[str, str], mount: str) -> str:
     mount
         The last lines of the module, which see `table`, `sound`, `picture`, `bytes` and `text`.
     """
-    held = "\n".join(
-        f'<script type="application/octet-stream;base64" id="{name}">{content}</script>'
-        for name, content in parts.items()
-    )
-    policy = _POLICY.format(beside=" 'self' file:" if "folder" in table else "")
-    return _PAGE.format(
-        policy=policy, table=inline_json(table), parts=held, script=script, mount=mount
+    return render(
+        "page.html.j2",
+        beside="folder" in table,
+        table=inline_json(table),
+        parts=parts,
+        script=script,
+        mount=mount,
     )
 
 

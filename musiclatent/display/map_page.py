@@ -21,14 +21,10 @@ from musiclatent.display.map_html import LIMIT_MB, Sounds
 from musiclatent.files import progress, write_file
 
 COLUMNS = ("title", "start_s", "end_s")
-SCRIPT = Path(__file__).parent / "static" / "map.js"
+SCRIPT = map_html.STATIC / "map.js"
 SOUND = 1  # raised by hand where the mp3 of the same segment becomes another
 NEAR = 8  # neighbours that are listed
 FEW = 20  # whole numbers with no more values than these are labels, such as clusters
-_MOUNT = """const near = new Int32Array(bytes(text("near")).buffer);
-const points = new Float32Array(bytes(text("points")).buffer);
-const host = { points, near: near.length ? near : null, table, sound, picture, on: {} };
-document.body.explorer = mount(document.body, host);"""
 
 
 def render_page(
@@ -74,12 +70,13 @@ def render_page(
     """
     points, near = validate(points, table, sounds, near)
     shown = describe_table(table, title, columns) | (beside or {})
-    script, room = SCRIPT.read_text("utf-8"), limit_mb * 1e6 - _size_without_sound(shown, near)
     sound = {"offsets": "", "sound": ""}
     if sounds is not None:
+        room = limit_mb * 1e6 - _size_without_sound(shown, near)
         sound = map_html.joined(sounds, len(points), room, limit_mb)
     parts = {"points": map_html.as_base64(points), "near": map_html.as_base64(near)}
-    return map_html.html(script, shown, parts | sound, _MOUNT)
+    mount = map_html.static_text("map_mount.js")
+    return map_html.html(map_html.static_text("map.js"), shown, parts | sound, mount)
 
 
 def write_page(

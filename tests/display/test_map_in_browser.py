@@ -339,7 +339,8 @@ def test_fifty_thousand_points_are_selected_and_played(driver, sounds, tmp_path,
     n = 50_000
     points = rng.normal(size=(n, 2))
     table = pd.DataFrame({"title": [f"piece {i}" for i in range(n)], "start_s": 0.0, "end_s": 1.0})
-    mount = map_page._MOUNT.replace("sound, picture", "sound: () => sound(4), picture")
+    mount = map_html.static_text("map_mount.js")
+    mount = mount.replace("sound, picture", "sound: () => sound(4), picture")
     parts = {"points": map_html.as_base64(points.astype("<f4")), "near": ""}
     parts |= map_html.joined(sounds, N, 1e9, 1e3)
     shown = map_page.describe_table(table.assign(label=rng.integers(0, 9, n)), "Many")
