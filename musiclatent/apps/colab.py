@@ -14,17 +14,15 @@ from pathlib import Path
 
 import nbformat
 
-from musiclatent.config import home
-from musiclatent.data.folders import index
+from musiclatent import config
+from musiclatent.data import folders
 from musiclatent.display import map_html
 from musiclatent.files import pick, whole_file, write_file
 from musiclatent.studies import STUDIES
 
 # What Colab has loaded already, or its own server runs on: pip must leave these as they are.
-_KEPT = (
-    "numpy torch pandas scipy ipywidgets ipykernel ipython jupyter_client notebook pyzmq tornado "
-    "traitlets"
-)
+_KEPT = """numpy torch pandas scipy ipywidgets ipykernel ipython jupyter_client notebook pyzmq
+tornado traitlets"""
 _DRIVE = Path("/content/drive")
 
 
@@ -54,9 +52,7 @@ def build(notebooks: Path, target: Path, project: Path) -> list[Path]:
     """
     paths = sorted(notebooks.glob("*.ipynb"))
     if not paths:
-        raise ValueError(
-            f"{notebooks} has no notebooks: name the folder that holds the .ipynb files"
-        )
+        raise ValueError(f"{notebooks} has no notebooks: name the folder with the .ipynb files")
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         wheel = _wheel(project, Path(scratch))
@@ -87,15 +83,12 @@ def _wheel(project: Path, scratch: Path) -> Path:
 def _copy(path: Path, wheel: Path, target: Path) -> Path:
     """Write one notebook with the wheel put in after its title, and a form for the data."""
     content = wheel.read_bytes()
-    fields = {
-        "version": wheel.name.split("-")[1],
-        "kilobytes": str(round(len(content) / 1000)),
-        "name": wheel.name,
-    }
+    fields = {"version": wheel.name.split("-")[1], "kilobytes": round(len(content) / 1000)}
     encoded = textwrap.fill(base64.b64encode(content).decode(), 1000)
     labels = any(path.stem in study.study_notebooks for study in STUDIES.values())
     note = map_html.render("colab_note.md.j2", labels=labels, **fields)
-    install = map_html.render("colab_install.py.j2", kept=_KEPT, wheel=encoded, **fields)
+    install = {"name": wheel.name, "kept": " ".join(_KEPT.split()), "wheel": encoded}
+    install = map_html.render("colab_install.py.j2", **fields, **install)
     book = nbformat.read(path, as_version=4)
     if not labels:
         _add_form(book)
@@ -110,12 +103,12 @@ def _copy(path: Path, wheel: Path, target: Path) -> Path:
 
 
 def _form(code: str, name: str) -> nbformat.NotebookNode:
-    """Make a cell that Colab shows as a form, its code folded."""
+    """Return a cell that Colab shows as a form, its code folded."""
     return nbformat.v4.new_code_cell(code, id=name, metadata={"cellView": "form"})
 
 
 def _add_form(book: nbformat.NotebookNode) -> None:
-    """Ask for the data after the parameters, where they name files or a corpus."""
+    """Add a form for the data after the parameters, where they name files or a corpus."""
     for at, cell in enumerate(book.cells):
         if "parameters" in cell.metadata.get("tags", ()):
             # A notebook of new music encodes what is given; the others take it for their corpus.
@@ -148,14 +141,15 @@ def own_music(data: str, drive_folder: str = "") -> str:
         If `data` is none of the three, this is not Colab, no file was chosen, or the Drive has no
         such folder.
     """
-    sources = {"demo": str, "upload": _upload, "drive": lambda: _mount(drive_folder)}
-    fetch = pick(sources, data, "source of data")
-    if data != "demo" and not (find_spec("google") and find_spec("google.colab")):
+    pick(dict.fromkeys(("demo", "upload", "drive")), data, "source of data")
+    if data == "demo":
+        return ""
+    if not (find_spec("google") and find_spec("google.colab")):
         raise ValueError(
             f'my_music = "{data}" needs Google Colab, and this is not: leave it at "demo" and set '
             "corpus to a folder"
         )
-    return str(fetch())
+    return str(_upload() if data == "upload" else _mount(drive_folder))
 
 
 def own_files(data: str, drive_folder: str = "") -> list[Path]:
@@ -179,17 +173,19 @@ def own_files(data: str, drive_folder: str = "") -> list[Path]:
         If the folder holds no music.
     """
     folder = own_music(data, drive_folder)
-    return [Path(folder) / name for name in index(Path(folder))["item_id"]] if folder else []
+    return (
+        [Path(folder) / name for name in folders.index(Path(folder))["item_id"]] if folder else []
+    )
 
 
 def _upload() -> Path:
-    """Ask for files and add them to the folder of uploads, under the last part of their names."""
+    """Request files and add them to the folder of uploads, under the last part of their names."""
     from google.colab import files
 
-    folder = home() / "uploads"
+    folder = config.home() / "uploads"
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
-        found = files.upload()  # writes a copy of its own where it stands
-    for path, content in found.items():
+        uploads = files.upload()  # writes a copy of its own where it stands
+    for path, content in uploads.items():
         if name := re.split(r"[/\\]", path)[-1].lstrip("."):
             write_file(folder / name, content)
     if not folder.is_dir():

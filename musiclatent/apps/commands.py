@@ -1,4 +1,4 @@
-"""What each command does, once its arguments are read.
+"""What each command does, once its arguments are parsed.
 
 Libraries are imported where they are used: torch takes seconds, and comes after what can go wrong.
 """
@@ -42,15 +42,8 @@ def reproduce(arguments: argparse.Namespace) -> None:
     """Run notebooks, then write the report."""
     from musiclatent.apps import notebooks
 
-    notebooks.reproduce(
-        arguments.study,
-        notebook=arguments.notebook,
-        experiment=arguments.experiment,
-        profile=arguments.profile,
-        corpus=arguments.corpus,
-        results=arguments.results,
-        scheduler=arguments.scheduler,
-    )
+    names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
+    notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
 
 
 def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run]":
@@ -76,13 +69,11 @@ def encode(arguments: argparse.Namespace) -> None:
     """Encode files, rebuild them and place them among the training recordings."""
     plan, space, run = _space(arguments)
     from musiclatent.apps import new_music
-    from musiclatent.latents.store import read_latents
+    from musiclatent.latents import store
 
-    folder = space.path("latents", run.experiment.name)
-    training = read_latents(folder, run=run) if folder.exists() else None
-    table, quarantine = new_music.encode_own_files(
-        run, plan, arguments.files, arguments.out, training
-    )
+    folder, out = space.path("latents", run.experiment.name), arguments.out
+    training = store.read_latents(folder, run=run) if folder.exists() else None
+    table, quarantine = new_music.encode_own_files(run, plan, arguments.files, out, training)
     _set_aside(quarantine)
     print(table.drop(columns="path").to_string(index=False))
     print(f"{len(table)} files encoded into {arguments.out}")
@@ -93,12 +84,11 @@ def similar(arguments: argparse.Namespace) -> None:
     plan, _, run = _space(arguments)
     from musiclatent.apps import new_music
 
-    tracks, quarantine = new_music.similar(
-        run, plan, arguments.file, arguments.music, arguments.out
-    )
+    out = arguments.out
+    tracks, quarantine = new_music.similar(run, plan, arguments.file, arguments.music, out)
     _set_aside(quarantine)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
-    print(f"to listen: {arguments.out / 'similar.html'}")
+    print(f"to listen: {out / 'similar.html'}")
 
 
 def classify(arguments: argparse.Namespace) -> None:
@@ -108,9 +98,8 @@ def classify(arguments: argparse.Namespace) -> None:
     from musiclatent.evaluation import genre_networks
 
     space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
-    network = genre_networks.read_classifier(
-        space.path(genre_networks.FINAL, plan.main().name), arguments.profile
-    )
+    folder = space.path(genre_networks.FINAL, plan.main().name)
+    network = genre_networks.read_classifier(folder, arguments.profile)
     table, quarantine = genre_timeline.classify_files(network, plan, arguments.files, arguments.out)
     _set_aside(quarantine)
     print(table.drop(columns="path").round(2).to_string(index=False))
@@ -118,7 +107,7 @@ def classify(arguments: argparse.Namespace) -> None:
 
 
 def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
-    """Cut the tracks of a folder into sections; choose which numbers stand for them."""
+    """Cut the tracks of a folder into sections; choose the vectors that compare them."""
     folder = Path(arguments.folder).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; name a folder of music")
@@ -130,13 +119,13 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     trained = second_embeddings.is_trained("mel-crnn", space("real"))
     chosen = space(arguments.profile or ("real" if trained else "demo"))
     config.profile(chosen.profile)
-    found = collection.collect(study("edm", chosen.profile), chosen)
-    _set_aside(found.quarantine)
-    for copy, first in found.copies.items():
-        print(f"left out: {copy} is the same as {first} in every section", file=sys.stderr)
+    tracks = collection.collect(study("edm", chosen.profile), chosen)
+    _set_aside(tracks.quarantine)
+    for duplicate, first in tracks.copies.items():
+        print(f"left out: {duplicate} is the same as {first} in every section", file=sys.stderr)
     name = arguments.numbers or collection.default_vectors(chosen)
     print(f"sections are compared by {name}", file=sys.stderr)
-    return found, name
+    return tracks, name
 
 
 def playlist(arguments: argparse.Namespace) -> None:
@@ -145,10 +134,18 @@ def playlist(arguments: argparse.Namespace) -> None:
 
     playlist_files.check_suffix(arguments.out)
     files.pick(dict.fromkeys(collection.KINDS), arguments.of, "kind of playlist")
-    found, name = _collection(arguments)
-    choice = {"k": arguments.k, "cluster": arguments.cluster}
-    choice |= {"track": arguments.track, "at_s": arguments.at}
-    rows = collection.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
+    tracks, name = _collection(arguments)
+    rows = collection.playlist(
+        tracks,
+        name,
+        arguments.out,
+        arguments.of,
+        arguments.n,
+        k=arguments.k,
+        cluster=arguments.cluster,
+        track=arguments.track,
+        at_s=arguments.at,
+    )
     print(rows[["item_id", "start_s", "why"]].to_string(index=False))
     print(f"{len(rows)} sections in {arguments.out}")
 
@@ -158,16 +155,16 @@ def mix(arguments: argparse.Namespace) -> None:
     from musiclatent.edm import collection, mixdown
 
     mixdown.validate(arguments.out, arguments.beats)
-    found, name = _collection(arguments)
-    _, made = collection.mix(found, name, arguments.out, arguments.beats)
-    _set_aside(made.quarantine)
+    tracks, name = _collection(arguments)
+    _, result = collection.mix(tracks, name, arguments.out, arguments.beats)
+    _set_aside(result.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "note"]
-    print(made.tracks[columns].round(3).to_string(index=False))
-    print(f"{made.seconds / 60:.1f} minutes in {made.path}; its cue sheet lies beside it")
+    print(result.tracks[columns].round(3).to_string(index=False))
+    print(f"{result.seconds / 60:.1f} minutes in {result.path}; its cue sheet lies beside it")
 
 
 def say(arguments: argparse.Namespace) -> None:
-    """Write digits that nobody recorded."""
+    """Write spoken digits that nobody recorded."""
     plan, space, run = _space(arguments)
     import numpy as np
 
@@ -176,9 +173,9 @@ def say(arguments: argparse.Namespace) -> None:
     from musiclatent.latents import class_sampler
 
     data = datamodules.CorpusDataModule.of_study(plan, space)
-    voice = class_sampler.class_sampler(run, data, space.path("latents", run.experiment.name))
+    sampler = class_sampler.class_sampler(run, data, space.path("latents", run.experiment.name))
     sounds = [
-        voice.sample(1, label, arguments.speaker, seed=arguments.seed + i)[1].sounds()[0]
+        sampler.sample(1, label, arguments.speaker, seed=arguments.seed + i)[1].sounds()[0]
         for i, label in enumerate(arguments.labels)
     ]
     print(audio.write(arguments.out, np.concatenate(sounds), plan.sr))
@@ -187,22 +184,21 @@ def say(arguments: argparse.Namespace) -> None:
 def explore(arguments: argparse.Namespace) -> None:
     """Write the map of a study as one page."""
     plan, space, run = _space(arguments)
-    from musiclatent.display.map_layout import lay_out
-    from musiclatent.display.map_page import neighbours_of_rows, write_page_of_items
-    from musiclatent.latents.store import read_latents
+    from musiclatent.display import map_layout, map_page
+    from musiclatent.latents import store
 
     folder = space.path("latents")
     sound = folder / f"{run.experiment.name}-sound"  # where training took ready spectrograms
-    known = read_latents(sound if sound.exists() else folder / run.experiment.name, run=run)
-    shown, title = lay_out(known, arguments.projection), f"{plan.title}: {run.experiment.name}"
-    page = write_page_of_items(
+    latents = store.read_latents(sound if sound.exists() else folder / run.experiment.name, run=run)
+    layout = map_layout.lay_out(latents, arguments.projection)
+    page = map_page.write_page_of_items(
         arguments.html,
-        shown.plane.points,
-        shown.items,
+        layout.plane.points,
+        layout.items,
         plan.sr,
-        title,
-        near=neighbours_of_rows(shown.vectors),
-        columns=shown.columns,
+        f"{plan.title}: {run.experiment.name}",
+        near=map_page.neighbours_of_rows(layout.vectors),
+        columns=layout.columns,
         folder=folder.parent,
     )
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
@@ -213,14 +209,14 @@ def dashboard(arguments: argparse.Namespace) -> None:
     from musiclatent.apps import voila
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
-    place = {"host": arguments.host, "port": arguments.port}
-    voila.dashboard(arguments.profile, arguments.results, arguments.corpus, **place)
+    place = (arguments.host, arguments.port)
+    voila.dashboard(arguments.profile, arguments.results, arguments.corpus, *place)
 
 
 def colab(arguments: argparse.Namespace) -> None:
     """Write notebooks that run in Colab."""
-    from musiclatent.apps.colab import build
+    from musiclatent.apps import colab
 
     home = config.home()
-    for path in build(home / "notebooks", home / arguments.out, home):
+    for path in colab.build(home / "notebooks", home / arguments.out, home):
         print(path)

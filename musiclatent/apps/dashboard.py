@@ -1,4 +1,4 @@
-"""The dashboard of dance music: sections by attributes, seconds by a network, both compared."""
+"""The dashboard of dance music: sections by descriptors, seconds by a network, both compared."""
 
 import html
 
@@ -8,31 +8,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from musiclatent.analysis import importance
-from musiclatent.apps.dashboard_data import (
-    LETTERS,
-    NONE,
-    STRONGEST,
-    WIDTH,
-    DashboardData,
-    names_of,
-    png,
-    small,
-)
-from musiclatent.display import edm, style
-from musiclatent.display.map_widget import Map, Rows
+from musiclatent.apps import dashboard_data
+from musiclatent.apps.dashboard_data import DashboardData
+from musiclatent.display import edm, map_widget, style
 from musiclatent.edm import section_views
 
 
 def counted(table: pd.DataFrame) -> Figure:
-    """Draw how many sections are in each cluster; `table` is `Shown.counts`."""
-    figure = Figure(figsize=(WIDTH, 0.5 + 0.24 * len(table)), layout="constrained")
+    """Draw how many sections are in each cluster; `table` is `DashboardData.counts`."""
+    figure = Figure(figsize=(dashboard_data.WIDTH, 0.5 + 0.24 * len(table)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, side in zip(axes, table, strict=True):
         axis.bar_label(axis.barh(table.index, table[side], color=style.PALETTE[0]), padding=2)
         axis.set(xticks=[], title=f"sections by {side}", xlim=(0, 1.2 * table.to_numpy().max()))
         axis.spines[["top", "right", "bottom"]].set_visible(False)
     axes[0].invert_yaxis()
-    return small(figure)
+    return dashboard_data.small(figure)
 
 
 def reasons(data: DashboardData, i: int) -> Figure:
@@ -51,31 +42,32 @@ def reasons(data: DashboardData, i: int) -> Figure:
         As `importance.strongest_reasons`.
     """
     row, values = data.sections.iloc[i], data.z["reasons"][i]
-    names = names_of(np.arange(values.shape[1]))
-    label = row["cluster"] if row["cluster"] != NONE else names[values.sum(axis=0).argmax()]
-    numbers = row[list(section_views.SEVENTEEN)].to_numpy(float)
+    names = dashboard_data.names_of(np.arange(values.shape[1]))
+    quiet = row["cluster"] == dashboard_data.NONE
+    label = names[values.sum(axis=0).argmax()] if quiet else row["cluster"]
+    columns = list(section_views.SEVENTEEN)
     table = importance.strongest_reasons(
-        values, section_views.SEVENTEEN, numbers, names, label, STRONGEST
+        values, columns, row[columns].to_numpy(float), names, label, dashboard_data.STRONGEST
     )[::-1]
-    figure = Figure(figsize=(WIDTH, 2.6), layout="none")  # half the time of a fitted layout
+    size = (dashboard_data.WIDTH, 2.6)
+    figure = Figure(figsize=size, layout="none")  # half the time of a fitted layout
     axis = figure.add_axes((0.41, 0.17, 0.56, 0.74))
-    told = [f"{a.removesuffix('_mean')} = {v:.4g}" for a, v in table[["attribute", "value"]].values]
-    hues = np.where(table["toward"] < 0, *style.PALETTE.as_hex()[1::-1])
-    axis.bar_label(axis.barh(told, table["toward"], color=hues), fmt="%+.2f", padding=2)
+    bars = [f"{a.removesuffix('_mean')} = {v:.4g}" for a, v in table[["attribute", "value"]].values]
+    hues = [style.PALETTE[1 if toward < 0 else 0] for toward in table["toward"]]
+    axis.bar_label(axis.barh(bars, table["toward"], color=hues), fmt="%+.2f", padding=2)
     axis.axvline(0, color="k", linewidth=0.8)
     axis.margins(x=0.15)
-    about = " (quiet, in none)" * (row["cluster"] == NONE)
-    axis.set_xlabel(f"added to the probability of {label}{about}")
-    figure.text(0.02, 0.94, _where(row), parse_math=False, fontsize=LETTERS)
+    note = " (quiet, in none)" if quiet else ""
+    axis.set_xlabel(f"added to the probability of {label}{note}")
+    figure.text(0.02, 0.94, _where(row), parse_math=False, fontsize=dashboard_data.LETTERS)
     axis.spines[["top", "right", "left"]].set_visible(False)
-    return small(figure)
+    return dashboard_data.small(figure)
 
 
 def _where(row: pd.Series) -> str:
-    """Say what a section is called, and where it stands in its track."""
-    name = "".join(c if c.isprintable() else " " for c in str(row["item_id"]))
+    """Return what a section is called, and where it stands in its track."""
     minutes, seconds = divmod(int(row["start_s"]), 60)
-    return f"{name[:60]}, {minutes}:{seconds:02}"
+    return f"{style.printable(row['item_id'], 60)}, {minutes}:{seconds:02}"
 
 
 class Dashboard(ipywidgets.Tab):
@@ -97,18 +89,19 @@ class Dashboard(ipywidgets.Tab):
     """
 
     def __init__(self, data: DashboardData) -> None:
-        self.data, shares = data, [n for n in data.sections if n.startswith("belongs to ")]
+        self.data = data
+        shares = [name for name in data.sections if name.startswith("belongs to ")]
         colours = ["cluster", *shares, "network", "item_id", "tempo", *section_views.SEVENTEEN]
-        self.plane = self._map("Sections by 17 attributes", data.sections, "attributes", colours)
+        self.plane = self._map("Sections by 17 descriptors", data.sections, "attributes", colours)
         self.table = self._rows("Sections", data.sections, ["cluster", *shares, "tempo"])
-        self.why = _image(png(reasons(data, 0)))
-        colours, title = ["cluster", "item_id"], f"Seconds by {data.name}"
-        self.network = self._map(title, data.seconds, "numbers", colours)
+        self.why = _image(dashboard_data.png(reasons(data, 0)))
+        title = f"Seconds by {data.name}"
+        self.network = self._map(title, data.seconds, "numbers", ["cluster", "item_id"])
         self.seconds = self._rows("Seconds of the first section", self._of(0), ["cluster"])
         both = data.sections.rename(columns={"cluster": "attributes"})
         self.compared = self._rows("Both views", both, ["attributes", "network"])
         super().__init__([self._first(), self._second(), self._third()])
-        for i, name in enumerate(("Attributes", "Network", "Comparison")):
+        for i, name in enumerate(("Descriptors", "Network", "Comparison")):
             self.set_title(i, name)
         for player in (self.plane, self.table, self.compared):
             player.on_click(self.choose)
@@ -117,8 +110,8 @@ class Dashboard(ipywidgets.Tab):
         self.network.on_click(lambda i: self.list_seconds(int(data.seconds["section"].iloc[i])))
 
     def choose(self, i: int) -> None:
-        """Say what pushes a section into its cluster, and list its seconds."""
-        self.why.value = png(reasons(self.data, i))
+        """Show what pushes a section into its cluster, and list its seconds."""
+        self.why.value = dashboard_data.png(reasons(self.data, i))
         self.list_seconds(i)
 
     def list_seconds(self, i: int) -> None:
@@ -135,37 +128,46 @@ class Dashboard(ipywidgets.Tab):
         """Take the seconds of a section."""
         return self.data.seconds[self.data.seconds["section"] == i]
 
-    def _map(self, title: str, items: pd.DataFrame, z: str, columns: list[str]) -> Map:
+    def _map(self, title: str, items: pd.DataFrame, z: str, columns: list[str]) -> map_widget.Map:
         """Make a map of sections or seconds."""
-        more = {"z": self.data.z[z], "columns": columns, "folder": self.data.folder, "height": 560}
-        more |= {"playlists": False}  # a visitor gets a table instead, in the browser
-        return Map(items[["x", "y"]].to_numpy(), items, self.data.sr, title, **more)
+        return map_widget.Map(
+            items[["x", "y"]].to_numpy(),
+            items,
+            self.data.sr,
+            title,
+            z=self.data.z[z],
+            columns=columns,
+            folder=self.data.folder,
+            height=560,
+            playlists=False,  # a visitor gets a table instead, in the browser
+        )
 
-    def _rows(self, title: str, items: pd.DataFrame, columns: list[str]) -> Rows:
+    def _rows(self, title: str, items: pd.DataFrame, columns: list[str]) -> map_widget.Rows:
         """Make a table; a click asks for its sound, which the maps hold already."""
-        more = {"folder": self.data.folder, "limit_mb": 0, "height": 520}
-        return Rows(items, self.data.sr, title, columns, **more)
+        data = self.data
+        options = {"folder": data.folder, "limit_mb": 0, "height": 520}
+        return map_widget.Rows(items, data.sr, title, columns, **options)
 
     def _first(self) -> ipywidgets.VBox:
-        """Sections by their attributes."""
-        about = "Click a point or a row: it plays, and bars say what pushes it into its cluster."
-        pictures = _beside(_image(png(counted(self.data.counts()))), self.why)
-        return ipywidgets.VBox([_text(about), self.plane, pictures, self.table])
+        """Return the view of sections by their descriptors."""
+        text = "Click a point or a row: it plays, and bars say what pushes it into its cluster."
+        pictures = _beside(_image(dashboard_data.png(counted(self.data.counts()))), self.why)
+        return ipywidgets.VBox([_text(text), self.plane, pictures, self.table])
 
     def _second(self) -> ipywidgets.VBox:
-        """Seconds as a network hears them."""
-        about = "Click a point: that second plays, and the seconds of its section are listed."
+        """Return the view of seconds by a network."""
+        text = "Click a point: that second plays, and the seconds of its section are listed."
         means = _beside(*map(_image, self.data.pictures.values()))
-        return ipywidgets.VBox([_text(about), self.network, self.seconds, means])
+        return ipywidgets.VBox([_text(text), self.network, self.seconds, means])
 
     def _third(self) -> ipywidgets.VBox:
-        """Both views of the same sections."""
-        known = self.data.agreement()
-        told = ", ".join(f"{name.replace('_', ' ')} {x:.3f}" for name, x in known.items())
-        names = ("17 attributes", self.data.name)
-        picture = _image(png(edm.contingency(self.data.crossed(), names)), "420px")
+        """Return both views of the same sections."""
+        scores = self.data.agreement()
+        text = ", ".join(f"{name.replace('_', ' ')} {x:.3f}" for name, x in scores.items())
+        figure = edm.contingency(self.data.crossed(), ("17 descriptors", self.data.name))
+        picture = _beside(_image(dashboard_data.png(figure), "420px"))
         return ipywidgets.VBox(
-            [_text(f"How far both views agree: {told}."), _beside(picture), self.compared]
+            [_text(f"How far both views agree: {text}."), picture, self.compared]
         )
 
 

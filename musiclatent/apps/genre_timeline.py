@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio
-from musiclatent.audio.windows import windows
+from musiclatent.audio import windows
 from musiclatent.config import Study
-from musiclatent.data.datamodules import transform
-from musiclatent.data.shards import SILENT
+from musiclatent.data import datamodules, shards
 from musiclatent.display import genre, style
 from musiclatent.errors import AudioError
 from musiclatent.evaluation.genre_networks import Classifier
@@ -23,7 +22,7 @@ SHOWN_S = 3600.0  # longest waveform that a picture shows
 
 
 def section_probabilities(network: Classifier, study: Study, file: Path) -> pd.DataFrame:
-    """Tell the probability of each genre in every section of a file.
+    """Return the probability of each genre in every section of a file.
 
     Parameters
     ----------
@@ -37,25 +36,25 @@ def section_probabilities(network: Classifier, study: Study, file: Path) -> pd.D
     Returns
     -------
     DataFrame
-        One row a section of `study.window_s` seconds, by `start_s`; one column a genre, rows of sum
-        1. Silent sections have NaN: nothing can be said of them.
+        One row per section of `study.window_s` seconds, by `start_s`; one column per genre, rows
+        of sum 1. Silent sections have NaN: nothing can be said of them.
 
     Raises
     ------
     AudioError
         If the file cannot be read.
     """
-    way, parts = transform(study), []
-    cut = windows(file, study.sr, study.window_s)
-    while batch := list(islice(cut, BATCH)):
+    transform, parts = datamodules.transform(study), []
+    sections = windows.windows(file, study.sr, study.window_s)
+    while batch := list(islice(sections, BATCH)):
         starts, ys = zip(*batch, strict=True)
-        heard = np.array([np.abs(y).max() >= SILENT for y in ys])
-        found = np.full((len(ys), len(network.classes)), np.nan)
-        if heard.any():
-            x = np.stack([way(y) for y, one in zip(ys, heard, strict=True) if one])
-            found[heard] = network.probabilities(way.model_input(x))
+        audible = np.array([np.abs(y).max() >= shards.SILENT for y in ys])
+        probabilities = np.full((len(ys), len(network.classes)), np.nan)
+        if audible.any():
+            x = np.stack([transform(ys[i]) for i in np.flatnonzero(audible)])
+            probabilities[audible] = network.probabilities(transform.model_input(x))
         index = pd.Index(starts, name="start_s")
-        parts.append(pd.DataFrame(found, index, list(network.classes)))
+        parts.append(pd.DataFrame(probabilities, index, list(network.classes)))
     return pd.concat(parts)
 
 
@@ -67,7 +66,7 @@ def classify_files(
     Parameters
     ----------
     network, study
-        As in `sections`.
+        As in `section_probabilities`.
     files
         Audio files.
     folder
@@ -77,7 +76,7 @@ def classify_files(
     Returns
     -------
     files : DataFrame
-        One row a file: name, path, seconds, sections, genre (highest mean probability),
+        One row per file: name, path, seconds, sections, genre (highest mean probability),
         probability, second (the runner-up), second_probability, steady (share of sections whose
         best genre is that of the file). A file of silence has the genre ``""``.
     quarantine : DataFrame
@@ -96,14 +95,14 @@ def classify_files(
     names, rows, reasons = unique_names([*taken, *files], folder, (".csv", ".png")), [], {}
     for file in progress(files, "classify", "file"):
         try:
-            found = section_probabilities(network, study, file)
+            probabilities = section_probabilities(network, study, file)
         except AudioError as error:
             reasons[str(file)] = error.advice
             continue
-        base = folder / names[file]
-        write_file(base.with_name(base.name + ".csv"), found.to_csv())
-        rows.append({"name": base.name, "path": str(file)} | _summary(found, file))
-        _picture(found, file, study, rows[-1], base.with_name(base.name + ".png"))
+        name = names[file]
+        write_file(folder / f"{name}.csv", probabilities.to_csv())
+        rows.append({"name": name, "path": str(file)} | _summarise(probabilities, file))
+        _draw(probabilities, file, study, rows[-1], folder / f"{name}.png")
     quarantine = pd.DataFrame(reasons.items(), columns=["path", "reason"])
     if not rows:
         first, reason = next(iter(reasons.items()))
@@ -116,21 +115,27 @@ def classify_files(
     return table, quarantine
 
 
-def _summary(found: pd.DataFrame, file: Path) -> dict:
-    """Bring the sections of a file down to a line."""
-    about = {"seconds": round(audio.info(file).seconds, 1), "sections": len(found)}
-    heard = found.dropna()
-    if heard.empty:
-        nothing = {"genre": "", "probability": np.nan, "second": "", "second_probability": np.nan}
-        return about | nothing | {"steady": np.nan}
-    mean = heard.mean().sort_values(ascending=False)
-    about |= {"genre": mean.index[0], "probability": mean.iloc[0]}
-    about |= {"second": mean.index[1], "second_probability": mean.iloc[1]}
-    return about | {"steady": float((heard.idxmax(axis=1) == mean.index[0]).mean())}
+def _summarise(probabilities: pd.DataFrame, file: Path) -> dict:
+    """Return the row of a file from its sections."""
+    audible = probabilities.dropna()
+    first, second, stability = ("", np.nan), ("", np.nan), np.nan
+    if len(audible):
+        first, second = audible.mean().sort_values(ascending=False).iloc[:2].items()
+        stability = float((audible.idxmax(axis=1) == first[0]).mean())
+    return {
+        "seconds": round(audio.info(file).seconds, 1),
+        "sections": len(probabilities),
+        "genre": first[0],
+        "probability": first[1],
+        "second": second[0],
+        "second_probability": second[1],
+        "steady": stability,
+    }
 
 
-def _picture(found: pd.DataFrame, file: Path, study: Study, row: dict, path: Path) -> None:
+def _draw(probabilities: pd.DataFrame, file: Path, study: Study, row: dict, path: Path) -> None:
     """Draw the sections of a file under its waveform."""
     y = audio.read(file, study.sr, duration_s=SHOWN_S)[0] if row["seconds"] <= SHOWN_S else None
-    said = f"{row['genre']} ({row['probability']:.0%})" if row["genre"] else "silence"
-    plt.close(style.save_figure(genre.timeline(found, f"{said}: {file.name}", y, study.sr), path))
+    answer = f"{row['genre']} ({row['probability']:.0%})" if row["genre"] else "silence"
+    figure = genre.timeline(probabilities, f"{answer}: {file.name}", y, study.sr)
+    plt.close(style.save_figure(figure, path))

@@ -1,4 +1,4 @@
-"""Pictures of genres: attributes, classifiers, and why they answer as they do."""
+"""Pictures of genres: descriptors, classifiers, and why they answer as they do."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -14,30 +14,28 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from musiclatent.display import results, style
-from musiclatent.display.style import PALETTE, subplots
 from musiclatent.features.mel import log_mel
 
 MARKERS = "o^sDvP*X<>"
 SHOWN = (0.5, 99.5)  # percentiles between which points are drawn
 DECADES = 30  # highest above lowest shown value from which an axis is of logarithms
 LEADING = 20  # bars of a picture of importances
-TITLE = 100  # characters of a title, which names a file
 POINTS = 2000  # columns of a drawn waveform
 
 
 def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Figure:
-    """Draw how attributes are spread: densities of the genres above, their box plots below.
+    """Draw how descriptors are spread: densities of the genres above, their box plots below.
 
     Parameters
     ----------
     table
-        Attributes, one row a clip.
+        Descriptors, one row per clip.
     labels
         Genre of each row (B,).
     columns
-        Attributes to draw, one column of the picture each, from the 0.5th to the 99.5th percentile;
-        those that spread over decades on a scale of logarithms, their box plots too. The densities
-        of the later half of the genres are dashed, so that like colours differ.
+        Descriptors to draw, one column of the picture each, from the 0.5th to the 99.5th
+        percentile; those that spread over decades on a logarithmic scale, their box plots too. The
+        densities of the later half of the genres are dashed, so that like colours differ.
 
     Raises
     ------
@@ -45,21 +43,20 @@ def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]
         If a column is missing or lengths differ.
     """
     table, labels = _chosen(table, labels, columns), labels.to_numpy()
-    colors, width = _colors(labels), len(columns)
-    figure, axes = subplots(
-        2, width, figsize=(1.2 + 4.3 * width, 3.2 + 0.34 * len(colors)), squeeze=False,
-        sharex="col", height_ratios=[3, 0.6 + 0.4 * len(colors)],
-    )  # fmt: skip
+    colors = _colors(labels)
+    genres, width = len(colors), len(columns)
+    shape = {"squeeze": False, "sharex": "col", "height_ratios": [3, 0.6 + 0.4 * genres]}
+    size = (1.2 + 4.3 * width, 3.2 + 0.34 * genres)
+    figure, axes = style.subplots(2, width, figsize=size, **shape)
     for column, (top, low) in zip(columns, axes.T, strict=True):
         top.set(xscale=_scale(table[column]), xlim=_range(table[column]))
         for index, (name, color) in enumerate(colors.items()):
-            style = {"color": color, "linestyle": "-" if index < len(colors) / 2 else "--"}
-            mine = table.loc[labels == name, column].to_numpy()
-            sns.kdeplot(x=mine, ax=top, linewidth=1.8, warn_singular=False, **style)
-        sns.boxplot(
-            x=table[column].to_numpy(), y=labels, order=list(colors), hue=labels, palette=colors,
-            legend=False, ax=low, fliersize=2, linewidth=0.9,
-        )  # fmt: skip
+            line = {"color": color, "linestyle": "-" if index < genres / 2 else "--"}
+            values = table.loc[labels == name, column].to_numpy()
+            sns.kdeplot(x=values, ax=top, linewidth=1.8, warn_singular=False, **line)
+        boxes = {"x": table[column].to_numpy(), "y": labels, "hue": labels, "order": list(colors)}
+        look = {"palette": colors, "legend": False, "fliersize": 2, "linewidth": 0.9}
+        sns.boxplot(**boxes, **look, ax=low)
         top.set(ylabel="", yticks=[])
         low.set(xlabel=column, ylabel="")
         low.tick_params(axis="y", length=0, labelleft=low is axes[1, 0])
@@ -69,16 +66,16 @@ def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]
 
 
 def pairs(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Figure:
-    """Draw attributes against each other, coloured by genre; large marks are the genres' medians.
+    """Draw descriptors against each other, coloured by genre; large marks are genre medians.
 
     Parameters
     ----------
     table
-        Attributes, one row a clip.
+        Descriptors, one row per clip.
     labels
         Genre of each row (B,).
     columns
-        Two to four attributes, scaled as in `distributions`.
+        Two to four descriptors, scaled as in `distributions`.
 
     Raises
     ------
@@ -86,44 +83,41 @@ def pairs(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Fig
         If a column is missing, lengths differ, or there are fewer than two or more than four.
     """
     if not 2 <= len(columns) <= 4:
-        raise ValueError(f"there are {len(columns)} attributes to pair; choose two to four")
-    table, shown = _chosen(table, labels, columns), list(combinations(columns, 2))
+        raise ValueError(f"there are {len(columns)} descriptors to pair; choose two to four")
+    table = _chosen(table, labels, columns)
+    shown = list(combinations(columns, 2))
     wide, high = min(3, len(shown)), -(-len(shown) // 3)
-    figure, axes = subplots(high, wide, figsize=(1.6 + 4.4 * wide, 4.2 * high), squeeze=False)
+    figure, axes = style.subplots(high, wide, figsize=(1.6 + 4.4 * wide, 4.2 * high), squeeze=False)
     for axis, (x, y) in zip(axes.flat, shown, strict=True):
         for (name, color), marker in zip(_colors(labels).items(), MARKERS * 9, strict=False):
-            mine = table.loc[(labels == name).to_numpy(), [x, y]]
-            style = {"color": color, "marker": marker}
-            axis.scatter(*mine.to_numpy().T, s=24, alpha=0.6, linewidths=0, **style)
-            middle = mine.median()
-            axis.scatter(*middle, s=150, edgecolors="k", zorder=3, label=name, **style)
+            values = table.loc[(labels == name).to_numpy(), [x, y]]
+            mark = {"color": color, "marker": marker}
+            axis.scatter(*values.to_numpy().T, s=24, alpha=0.6, linewidths=0, **mark)
+            axis.scatter(*values.median(), s=150, edgecolors="k", zorder=3, label=name, **mark)
         axis.set(xlabel=x, xscale=_scale(table[x]), xlim=_range(table[x]))
         axis.set(ylabel=y, yscale=_scale(table[y]), ylim=_range(table[y]))
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right")
-    sns.despine(figure)
-    return figure
+    return style.finish(figure, "right")
 
 
 def correlations(table: pd.DataFrame) -> Figure:
-    """Draw the correlation of each attribute with each, related ones side by side.
+    """Draw the correlation of each descriptor with each, related ones side by side.
 
     Parameters
     ----------
     table
-        Attributes, one row a clip; columns that never change are left out.
+        Descriptors, one row per clip; columns that never change are left out.
     """
     table = table.loc[:, table.nunique() > 1]
-    found = table.corr()
-    if len(found) > 2:
-        apart = squareform(1 - found.abs().to_numpy().clip(0, 1), checks=False)
-        order = leaves_list(linkage(apart, "average", optimal_ordering=True))
-        found = found.iloc[order, order]
-    size = 3 + 0.19 * len(found)
-    figure, axis = subplots(figsize=(size + 1, size))
-    sns.heatmap(
-        found, cmap="vlag", vmin=-1, vmax=1, xticklabels=True, yticklabels=True,
-        cbar_kws={"label": "correlation", "shrink": 0.5, "pad": 0.01}, ax=axis,
-    )  # fmt: skip
+    correlation = table.corr()
+    if len(correlation) > 2:
+        distance = squareform(1 - correlation.abs().to_numpy().clip(0, 1), checks=False)
+        order = leaves_list(linkage(distance, "average", optimal_ordering=True))
+        correlation = correlation.iloc[order, order]
+    size = 3 + 0.19 * len(correlation)
+    figure, axis = style.subplots(figsize=(size + 1, size))
+    look = {"cmap": "vlag", "vmin": -1, "vmax": 1, "xticklabels": True, "yticklabels": True}
+    bar = {"label": "correlation", "shrink": 0.5, "pad": 0.01}
+    sns.heatmap(correlation, **look, cbar_kws=bar, ax=axis)
     axis.tick_params(labelsize="x-small", length=0)
     return figure
 
@@ -138,10 +132,9 @@ def contrasts(table: pd.DataFrame) -> Figure:
         each type first, as `genre_groups.GenreGroups.contrasts`.
     """
     types = dict(list(table.groupby("type", sort=False)))
-    figure, axes = subplots(
-        len(types), 1, figsize=(8.5, 1.0 + 0.7 * len(types) + 0.32 * len(table)), sharex=True,
-        squeeze=False, height_ratios=[len(part) for part in types.values()],
-    )  # fmt: skip
+    shape = {"sharex": True, "squeeze": False, "height_ratios": [*map(len, types.values())]}
+    size = (8.5, 1.0 + 0.7 * len(types) + 0.32 * len(table))
+    figure, axes = style.subplots(len(types), 1, figsize=size, **shape)
     for axis, (name, part) in zip(axes[:, 0], types.items(), strict=True):
         _bars(axis, part["attribute"], part["difference"])
         axis.set_title(f"{name}\n{part['genres'].iloc[0]}", loc="left", fontsize="medium")
@@ -156,21 +149,19 @@ def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     curves
-        Name of the model -> one row a bin: confidence (mean probability of the answers), accuracy,
-        n (`classifiers.reliability_curve`).
+        Name of the model -> one row per bin: confidence (mean probability of the answers),
+        accuracy, n (`classifiers.reliability_curve`).
     """
-    figure, (top, low) = subplots(2, 1, figsize=(8, 6.5), sharex=True, height_ratios=[3, 1])
+    figure, (top, low) = style.subplots(2, 1, figsize=(8, 6.5), sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color="0.5", linestyle=":", label="as sure as right")
     for index, (name, table) in enumerate(curves.items()):
-        color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
-        style = {"color": color, "marker": marker, "clip_on": False}
-        top.plot(table["confidence"], table["accuracy"], label=name, **style)
-        low.plot(table["confidence"], table["n"], **style)
+        color, marker = style.PALETTE[index % len(style.PALETTE)], MARKERS[index % len(MARKERS)]
+        mark = {"color": color, "marker": marker, "clip_on": False}
+        top.plot(table["confidence"], table["accuracy"], label=name, **mark)
+        low.plot(table["confidence"], table["n"], **mark)
     top.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     low.set(xlabel="confidence (probability of the answer)", ylabel="answers", ylim=(0, None))
-    figure.legend(*top.get_legend_handles_labels(), loc="outside right", fontsize="small")
-    sns.despine(figure)
-    return figure
+    return style.finish(figure, "right")
 
 
 def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
@@ -183,17 +174,14 @@ def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     sr
         Sample rate in Hz.
     """
-    figure, axes = subplots(
-        2, len(sounds), figsize=(1 + 3.8 * len(sounds), 5.6), squeeze=False, sharex="col",
-        sharey="row",
-    )  # fmt: skip
+    figure, axes = _pairs_of_rows(len(sounds))
     for (title, y), (top, low) in zip(sounds, axes.T, strict=True):
         _envelope(top, y, sr)
         x = log_mel(y, sr)
-        place = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": -50, "vmax": 40}
-        shown = low.imshow(x, extent=(0, len(y) / sr, 0, len(x)), **place)
+        extent = (0, len(y) / sr, 0, len(x))
+        look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": -50, "vmax": 40}
+        shown = low.imshow(x, extent=extent, **look)
         top.set_title(title[:40], fontsize="small", parse_math=False)
-        low.set_xlabel("time (s)")
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("frequency (Hz)")
     _hertz(axes[1, 0], len(x), sr)
@@ -220,38 +208,35 @@ def saliency(
     ValueError
         If a map has not the size of its spectrogram.
     """
-    figure, axes = subplots(
-        2, len(panels), figsize=(1 + 3.8 * len(panels), 5.6), squeeze=False, sharex="col",
-        sharey="row",
-    )  # fmt: skip
+    figure, axes = _pairs_of_rows(len(panels))
     for (title, x, cam), (top, low) in zip(panels, axes.T, strict=True):
         if x.shape != cam.shape:
             raise ValueError(f"the spectrogram is {x.shape} and its map {cam.shape}; give one size")
-        place = {"origin": "lower", "aspect": "auto"}
-        place["extent"] = (0, x.shape[1] * hop_length / sr, 0, len(x))
-        shades = dict(zip(("vmin", "vmax"), np.percentile(x, SHOWN), strict=True))
-        top.imshow(x, cmap="magma", **shades, **place)
-        low.imshow(x, cmap="gray", **shades, **place)
+        extent = (0, x.shape[1] * hop_length / sr, 0, len(x))
+        place = {"origin": "lower", "aspect": "auto", "extent": extent}
+        darkest, brightest = np.percentile(x, SHOWN)
+        for axis, colors in ((top, "magma"), (low, "gray")):
+            axis.imshow(x, cmap=colors, vmin=darkest, vmax=brightest, **place)
+            _hertz(axis, len(x), sr)
         over = low.imshow(cam, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * cam.clip(0, 1), **place)
         top.set_title(title[:40], fontsize="small", parse_math=False)
-        low.set_xlabel("time (s)")
-        _hertz(top, len(x), sr), _hertz(low, len(x), sr)
-    axes[0, 0].set_ylabel("frequency (Hz, mel)"), axes[1, 0].set_ylabel("Grad-CAM")
+    axes[0, 0].set_ylabel("frequency (Hz, mel)")
+    axes[1, 0].set_ylabel("Grad-CAM")
     figure.colorbar(over, ax=axes, label="weight", shrink=0.45, anchor=(0, 0.08))
     return figure
 
 
 def importances(table: pd.DataFrame) -> Figure:
-    """Draw what a classifier loses without each family of attributes; bars are one sd.
+    """Draw what a classifier loses without each family of descriptors; bars are one sd.
 
     Parameters
     ----------
     table
-        Columns family, drop and sd, the largest drop first (`importance.permutation_importance`); the first 20
-        are drawn.
+        Columns family, drop and sd, the largest drop first (`importance.permutation_importance`);
+        the first 20 are drawn.
     """
     table = table.head(LEADING)
-    figure, axis = subplots(figsize=(7.5, 1.2 + 0.3 * len(table)))
+    figure, axis = style.subplots(figsize=(7.5, 1.2 + 0.3 * len(table)))
     _bars(axis, table["family"], table["drop"], xerr=table["sd"], ecolor="0.3")
     axis.set_xlabel("loss of accuracy when permuted (bar: sd over permutations)")
     sns.despine(figure, left=True)
@@ -259,25 +244,26 @@ def importances(table: pd.DataFrame) -> Figure:
 
 
 def reasons(table: pd.DataFrame, title: str) -> Figure:
-    """Draw which attributes moved one answer, toward its label and toward the rival.
+    """Draw which descriptors moved one answer, toward its label and toward the rival.
 
     Parameters
     ----------
     table
-        Columns attribute, value, label, toward, rival, toward_rival (`importance.strongest_reasons`).
+        Columns attribute, value, label, toward, rival, toward_rival, as
+        `importance.strongest_reasons` returns them.
     title
         Which clip, and what was answered.
     """
-    figure, axis = subplots(figsize=(8.5, 1.6 + 0.46 * len(table)))
+    figure, axis = style.subplots(figsize=(8.5, 1.6 + 0.46 * len(table)))
     rows = np.arange(len(table))
     names = [f"{a} = {_figure(v)}" for a, v in zip(table["attribute"], table["value"], strict=True)]
     sides = (("label", "toward", -0.2), ("rival", "toward_rival", 0.2))
-    for (who, column, shift), color in zip(sides, PALETTE, strict=False):
-        style = {"height": 0.38, "color": color, "label": f"toward {table[who].iloc[0]}"}
-        axis.barh(rows + shift, table[column], **style)
-    _rows(axis, names)
+    for (side, column, shift), color in zip(sides, style.PALETTE, strict=False):
+        label = f"toward {table[side].iloc[0]}"
+        axis.barh(rows + shift, table[column], height=0.38, color=color, label=label)
+    style.name_rows(axis, names)
     axis.set(xlabel="added to the probability")
-    axis.set_title(title[:TITLE], loc="left", fontsize="medium", parse_math=False)
+    style.set_title(axis, title)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower right", ncols=2)
     sns.despine(figure, left=True)
     return figure
@@ -289,10 +275,10 @@ def timeline(probabilities: pd.DataFrame, title: str, y: np.ndarray | None, sr: 
     Parameters
     ----------
     probabilities
-        Index start_s of each section, in equal steps; a column a genre, in [0, 1]. Rows of
+        Index start_s of each section, in equal steps; a column per genre, in [0, 1]. Rows of
         NaN, such as those of silence, stay grey. The colours follow the square root.
     title
-        What was judged.
+        What was classified.
     y
         Samples (N,) in [-1, 1] to draw above, or None.
     sr
@@ -301,23 +287,26 @@ def timeline(probabilities: pd.DataFrame, title: str, y: np.ndarray | None, sr: 
     starts, (count, genres) = probabilities.index.to_numpy(float), probabilities.shape
     step = np.median(np.diff(starts)) if count > 1 else (1 if y is None else len(y) / sr)
     edges = np.append(starts, starts[-1] + step)
-    shape = {"figsize": (11, (0 if y is None else 1.3) + 1.4 + 0.32 * genres), "squeeze": False}
-    heights = [1.2, 0.32 * genres][y is None :]
-    figure, axes = subplots(len(heights), 1, sharex=True, height_ratios=heights, **shape)
+    heights = [0.32 * genres] if y is None else [1.2, 0.32 * genres]
+    shape = {"figsize": (11, sum(heights) + 1.4 + 0.1 * (len(heights) - 1)), "squeeze": False}
+    figure, axes = style.subplots(len(heights), 1, sharex=True, height_ratios=heights, **shape)
     low = axes[-1, 0]
-    rows, values = np.arange(genres + 1) - 0.5, np.ma.masked_invalid(probabilities.to_numpy().T)
+    rows = np.arange(genres + 1) - 0.5
+    values = np.ma.masked_invalid(probabilities.to_numpy().T)
     image = low.pcolormesh(edges, rows, values, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    heard = ~np.ma.getmaskarray(values).any(axis=0)
-    middles, best = (edges[:-1] + edges[1:]) / 2, values.argmax(axis=0)
-    low.plot(middles[heard], best[heard], "o", color=style.PALETTE[3], markersize=5)
-    _rows(low, probabilities.columns)
+    audible = ~np.ma.getmaskarray(values).any(axis=0)
+    middles = (edges[:-1] + edges[1:]) / 2
+    low.plot(
+        middles[audible], values.argmax(axis=0)[audible], "o", color=style.PALETTE[3], markersize=5
+    )
+    style.name_rows(low, probabilities.columns)
     low.set(xlabel="time (s)", xlim=(edges[0], edges[-1]), facecolor="0.85")
     if count == 1 and y is None:
         low.set(xlabel="one section", xticks=[])  # nothing says how long it is
     figure.colorbar(image, ax=low, label="probability")
     if y is not None:
         _envelope(axes[0, 0], y, sr)
-    axes[0, 0].set_title(title[:TITLE], loc="left", fontsize="medium", parse_math=False)
+    style.set_title(axes[0, 0], title)
     return figure
 
 
@@ -339,29 +328,29 @@ def methods(table: pd.DataFrame, title: str) -> Figure:
 
 
 def _chosen(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of a table, after a look at the door."""
+    """Return columns of a table, once inputs are validated."""
     missing = [column for column in columns if column not in table]
     if missing:
-        raise ValueError(f"there is no attribute {missing[0]!r}; choose from {list(table)}")
+        raise ValueError(f"there is no descriptor {missing[0]!r}; choose from {list(table)}")
     if len(labels) != len(table) or not len(table):
-        raise ValueError(f"there are {len(table)} rows but {len(labels)} labels; one a row")
+        raise ValueError(f"there are {len(table)} rows but {len(labels)} labels; one per row")
     return table[list(columns)]
 
 
 def _colors(labels: Sequence[str]) -> dict[str, tuple]:
-    """One colour a label, in the order of the alphabet."""
+    """Return one colour per label, in the order of the alphabet."""
     names = sorted(set(labels))
     return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
 
 
 def _scale(values: pd.Series) -> str:
-    """Scale on which values can be told apart: logarithms for those that spread over decades."""
+    """Return the scale that separates values: logarithmic for those that spread over decades."""
     low, high = np.percentile(values, SHOWN)
     return "log" if values.min() > 0 and high > DECADES * low else "linear"
 
 
 def _range(values: pd.Series) -> tuple[float, float]:
-    """Limits of an axis that a few far points do not stretch."""
+    """Return limits of an axis that a few far points do not stretch."""
     low, high = np.percentile(values, SHOWN)
     if _scale(values) == "log":
         return low / 1.1, high * 1.1
@@ -374,20 +363,22 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _rows(axis: plt.Axes, names: Sequence[str]) -> None:
-    """Name rows from top to bottom."""
-    axis.set_yticks(range(len(names)), names)
-    axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.tick_params(axis="y", length=0)
+def _pairs_of_rows(columns: int) -> tuple[Figure, np.ndarray]:
+    """Return a figure of two rows of spectrograms or waveforms over time, and its axes."""
+    shape = {"figsize": (1 + 3.8 * columns, 5.6), "squeeze": False, "sharex": "col"}
+    figure, axes = style.subplots(2, columns, sharey="row", **shape)
+    for axis in axes[1]:
+        axis.set_xlabel("time (s)")
+    return figure, axes
 
 
-def _bars(axis: plt.Axes, names: Sequence[str], values: pd.Series, **style: object) -> None:
+def _bars(axis: plt.Axes, names: Sequence[str], values: pd.Series, **options: object) -> None:
     """Draw bars from a line at 0, one colour above and one below."""
-    colors = [PALETTE[0 if value >= 0 else 3] for value in values]
-    axis.barh(range(len(values)), values, color=colors, height=0.7, **style)
+    colors = [style.PALETTE[0 if value >= 0 else 3] for value in values]
+    axis.barh(range(len(values)), values, color=colors, height=0.7, **options)
     axis.axvline(0, color="0.3", linewidth=0.8)
     axis.grid(axis="x", alpha=0.4)
-    _rows(axis, names)
+    style.name_rows(axis, names)
 
 
 def _hertz(axis: plt.Axes, n_mels: int, sr: int) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from musiclatent.display.style import PALETTE, subplots
+from musiclatent.display import style
 
 
 def split_counts(items: pd.DataFrame) -> Figure:
@@ -20,7 +20,7 @@ def split_counts(items: pd.DataFrame) -> Figure:
     """
     table = pd.crosstab(items["label"].replace("", "no label"), items["split"])
     order = [name for name in ("train", "validation", "test") if name in table]
-    figure, axis = subplots(figsize=(8, 0.6 + 0.34 * len(table)))
+    figure, axis = style.subplots(figsize=(8, 0.6 + 0.34 * len(table)))
     table[order].plot.barh(stacked=True, ax=axis, width=0.75)
     axis.set(xlabel="recordings", ylabel="")
     axis.legend(title="")
@@ -38,8 +38,8 @@ def elbow(tables: dict[str, pd.DataFrame], chosen: dict[str, int]) -> Figure:
     chosen
         Name -> number of clusters at the elbow.
     """
-    figure, axis = subplots(figsize=(7, 4))
-    for (name, table), color in zip(tables.items(), PALETTE, strict=False):
+    figure, axis = style.subplots(figsize=(7, 4))
+    for (name, table), color in zip(tables.items(), style.PALETTE, strict=False):
         share = table["inertia"] / table["inertia"].iloc[0]
         axis.plot(table["k"], share, "o-", color=color, markersize=4, label=name)
         at = table["k"] == chosen[name]
@@ -53,7 +53,7 @@ def elbow(tables: dict[str, pd.DataFrame], chosen: dict[str, int]) -> Figure:
 def scatter(
     panels: dict[str, np.ndarray], labels: pd.Series, marked: dict[str, np.ndarray] | None = None
 ) -> Figure:
-    """Draw maps side by side, coloured by label.
+    """Draw projections side by side, coloured by label.
 
     Parameters
     ----------
@@ -64,29 +64,26 @@ def scatter(
     marked
         Title -> rows to ring, such as the outliers.
     """
-    figure, axes = subplots(1, len(panels), figsize=(5 * len(panels), 4.6), squeeze=False)
+    figure, axes = style.subplots(1, len(panels), figsize=(5 * len(panels), 4.6), squeeze=False)
     names = sorted(label for label in labels.unique() if label)
     colors = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
     for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
         for index, name in enumerate(["", *names]):
-            mine = points[(labels == name).to_numpy()]
-            style = {"color": colors.get(name, "0.6"), "marker": "o^sD"[(index - 1) // 10 % 4]}
-            axis.scatter(*mine.T, s=12, label=name, alpha=0.8, **style)
+            of_label = points[(labels == name).to_numpy()]
+            marker = "o^sD"[(index - 1) // 10 % 4]  # ten colours, then the next shape
+            color = colors.get(name, "0.6")
+            axis.scatter(*of_label.T, s=12, label=name, alpha=0.8, color=color, marker=marker)
         rows = (marked or {}).get(title, [])
         axis.scatter(*points[rows].T, s=110, facecolors="none", edgecolors="k")
         axis.set(title=title, xticks=[], yticks=[])
     if names:
-        figure.legend(
-            *axes[0, 0].get_legend_handles_labels(), loc="outside right", fontsize="small"
-        )
+        marks = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*marks, loc="outside right", fontsize="small")
     return figure
 
 
 def confusion(
-    labels_true: Sequence[str],
-    labels_predicted: Sequence[str],
-    names: Sequence[str],
-    title: str = "",
+    labels_true: Sequence[str], labels_predicted: Sequence[str], names: Sequence[str], title: str
 ) -> Figure:
     """Draw which label is taken for which, in percent of each true label.
 
@@ -97,18 +94,17 @@ def confusion(
     names
         Labels in the order of rows and columns; all others are left out.
     title
-        What was judged, and on what.
+        What was classified, and on what.
     """
     counts = pd.crosstab(pd.Series(labels_true), pd.Series(labels_predicted))
     counts = counts.reindex(index=names, columns=names, fill_value=0)
     share = 100 * counts / counts.sum(axis=1).clip(lower=1).to_numpy()[:, None]
     size = 2.4 + 0.5 * len(names)
-    figure, axis = subplots(figsize=(size + 1, size))
-    sns.heatmap(
-        share, annot=share.round().astype(int).replace(0, ""), fmt="", cmap="Blues", vmin=0,
-        vmax=100, square=True, linewidths=0.5, ax=axis,
-        cbar_kws={"label": "% of the true label", "shrink": 0.8},
-    )  # fmt: skip
+    figure, axis = style.subplots(figsize=(size + 1, size))
+    annotations = share.round().astype(int).replace(0, "")
+    colors = {"cmap": "Blues", "vmin": 0, "vmax": 100, "square": True, "linewidths": 0.5}
+    bar = {"label": "% of the true label", "shrink": 0.8}
+    sns.heatmap(share, annot=annotations, fmt="", ax=axis, cbar_kws=bar, **colors)
     axis.set(xlabel="predicted", ylabel="true")
     axis.set_title(title, fontsize="small")
     axis.tick_params(axis="x", rotation=45)
@@ -128,18 +124,16 @@ def heatmap(table: pd.DataFrame, title: str) -> Figure:
         What is shown.
     """
     rows, columns = table.shape
-    figure, axis = subplots(figsize=(2.6 + 1.25 * columns, 1.5 + 0.5 * rows))
-    sns.heatmap(
-        table.astype(float), annot=True, fmt=".2f", cmap="viridis", vmin=0, vmax=1, linewidths=0.5,
-        cbar_kws={"label": "score"}, ax=axis,
-    )  # fmt: skip
+    figure, axis = style.subplots(figsize=(2.6 + 1.25 * columns, 1.5 + 0.5 * rows))
+    colors = {"cmap": "viridis", "vmin": 0, "vmax": 1, "cbar_kws": {"label": "score"}}
+    sns.heatmap(table.astype(float), annot=True, fmt=".2f", linewidths=0.5, ax=axis, **colors)
     axis.set(title=title, xlabel="", ylabel="", facecolor="0.92")
     axis.tick_params(axis="y", rotation=0)
     return figure
 
 
 def spectrogram_grid(rows: dict[str, np.ndarray], share: float = 1.0) -> Figure:
-    """Draw rows of spectrograms, each row a way through the latents.
+    """Draw rows of spectrograms, each row a path through the latents.
 
     Parameters
     ----------
@@ -149,7 +143,7 @@ def spectrogram_grid(rows: dict[str, np.ndarray], share: float = 1.0) -> Figure:
         Part of the bins that is shown, from the lowest on.
     """
     n = max(map(len, rows.values()))
-    figure, axes = subplots(len(rows), n, figsize=(1.3 * n, 1.9 * len(rows)), squeeze=False)
+    figure, axes = style.subplots(len(rows), n, figsize=(1.3 * n, 1.9 * len(rows)), squeeze=False)
     for line, (title, row) in zip(axes, rows.items(), strict=True):
         for axis, x in zip(line, row, strict=False):
             top = round(share * len(x))

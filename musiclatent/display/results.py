@@ -6,31 +6,34 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from musiclatent.display.style import PALETTE, subplots
+from musiclatent.display import style
+
+MARKERS = ("", "o", "^", "s")
 
 
 def rate_distortion(table: pd.DataFrame) -> Figure:
-    """Draw error against size: numbers as they are, and bits after rounding to 8.
+    """Draw error against size: latent dimensions as they are, and bits after rounding to 8.
 
     Parameters
     ----------
     table
-        What `table` gives.
+        As `rate_distortion.table` returns it.
     """
-    figure, axes = subplots(1, 2, figsize=(12, 4.8), sharey=True)
-    panels = {"numbers_s": ("mse", "numbers a second"), "bits_s": ("mse_8_bits", "bits a second")}
+    figure, axes = style.subplots(1, 2, figsize=(12, 4.8), sharey=True)
+    panels = (
+        ("numbers_s", "mse", "latent dimensions per second"),
+        ("bits_s", "mse_8_bits", "bits per second"),
+    )
     families = table.index.str.replace(r"_\d+$", "", regex=True)
-    for axis, (size, (error, label)) in zip(axes, panels.items(), strict=True):
+    for axis, (size, error, label) in zip(axes, panels, strict=True):
         for i, family in enumerate(dict.fromkeys(families)):
             part = table[families == family].dropna(subset=size).sort_values(size)
-            style = {"color": PALETTE[i % 10], "marker": "osD^v"[i % 5], "label": family}
-            axis.plot(part[size], part[error], linewidth=1, **style)
+            line = axis.plot(part[size], part[error], linewidth=1, label=family)[0]
+            line.set(color=style.PALETTE[i % 10], marker="osD^v"[i % 5])
         axis.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("MSE on held-out excerpts")
     axes[1].set_title("8 bits, entropy-coded", fontsize="medium")
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right", fontsize="small")
-    sns.despine(figure)
-    return figure
+    return style.finish(figure, "right", axes[1].get_legend_handles_labels()[0])
 
 
 def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
@@ -43,22 +46,24 @@ def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
     paper
         The paper's validation losses by name, drawn as dotted lines.
     """
-    figure, axis = subplots(figsize=(8, 4.5))
+    figure, axis = style.subplots(figsize=(8, 4.5))
     for index, (name, table) in enumerate(tables.items()):
-        color, marker = PALETTE[index % len(PALETTE)], " o^s"[index // len(PALETTE) % 4].strip()
-        style = {"color": color, "marker": marker, "markersize": 3}
-        axis.plot(table["epoch"] + 1, table["validation_mse"], label=name, **style)
-        axis.plot(table["epoch"] + 1, table["train_mse"], color=color, linestyle="--", alpha=0.6)
+        color = style.PALETTE[index % len(style.PALETTE)]
+        marker = MARKERS[
+            index // len(style.PALETTE) % len(MARKERS)
+        ]  # colours come again with another
+        epoch = table["epoch"] + 1
+        validation = table["validation_mse"]
+        axis.plot(epoch, validation, color=color, marker=marker, markersize=3, label=name)
+        axis.plot(epoch, table["train_mse"], color=color, linestyle="--", alpha=0.6)
     for name, value in paper.items():
         axis.axhline(value, color="0.3", linestyle=":", label=f"{name}, paper")
     axis.set(xlabel="epoch", ylabel="MSE (solid: validation, dashed: training)", yscale="log")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside right", fontsize="small")
-    sns.despine(figure)
-    return figure
+    return style.finish(figure, "right")
 
 
 def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
-    """Draw error against the number of latent values in a window.
+    """Draw error against the number of latent dimensions of a window.
 
     Parameters
     ----------
@@ -66,7 +71,7 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         Columns family, latent_numbers, test_mse, and what there is of test_sisdr (dB),
         test_mrstft and test_knn.
     paper
-        The paper's figures: (number of latent values, test MSE).
+        The paper's figures: (latent dimensions, test MSE).
     """
     measures = {
         "test_mse": "MSE",
@@ -75,31 +80,29 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         "test_knn": "accuracy of neighbours",
     }
     measures = {name: label for name, label in measures.items() if name in table}
-    figure, axes = subplots(1, len(measures), figsize=(1 + 4.5 * len(measures), 4), squeeze=False)
+    figure, axes = style.subplots(
+        1, len(measures), figsize=(1 + 4.5 * len(measures), 4), squeeze=False
+    )
     axes = axes[0]
     for axis, (name, label) in zip(axes, measures.items(), strict=True):
-        sns.lineplot(
-            table, x="latent_numbers", y=name, hue="family", style="family", markers=True,
-            dashes=False, ax=axis, legend=axis is axes[0], errorbar=None,
-        )  # fmt: skip
-        axis.set(xscale="log", xlabel="latent numbers a window", ylabel=f"{label}, test")
+        columns = {"x": "latent_numbers", "y": name, "hue": "family", "style": "family"}
+        look = {"markers": True, "dashes": False, "errorbar": None, "legend": axis is axes[0]}
+        sns.lineplot(table, **columns, **look, ax=axis)
+        axis.set(xscale="log", xlabel="latent dimensions per window", ylabel=f"{label}, test")
         ticks = sorted(table["latent_numbers"].unique())
         axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="small", rotation=20)
         axis.minorticks_off()
     if paper:
         axes[0].plot(*zip(*paper, strict=True), "k*", label="the paper, its own split")
     axes[0].set_yscale("log")
-    shown = axes[0].get_legend_handles_labels()
     axes[0].get_legend().remove()
-    figure.legend(*shown, loc="outside right", fontsize="small")
     if "test_sisdr" in measures:
         axes[1].set_ylim(bottom=max(-10, axes[1].get_ylim()[0]))
-    sns.despine(figure)
-    return figure
+    return style.finish(figure, "right")
 
 
 def leakage(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draw the accuracy of each way to split, with its interval.
+    """Draw the accuracy of each split protocol, with its interval.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def leakage(table: pd.DataFrame, title: str = "") -> Figure:
     title
         What must be said of the figures.
     """
-    figure, axis = subplots(figsize=(8, 1.2 + 0.42 * len(table)))
+    figure, axis = style.subplots(figsize=(8, 1.2 + 0.42 * len(table)))
     _intervals(axis, table, "protocol")
     _column(axis, table["accuracy"], 1.03)
     axis.set(xlabel="accuracy (bar: interval)", xlim=(0, 1))
@@ -118,10 +121,10 @@ def leakage(table: pd.DataFrame, title: str = "") -> Figure:
 
 
 def _intervals(axis: plt.Axes, table: pd.DataFrame, names: str) -> None:
-    """Draw a named accuracy a row: dot, and bar from low to high."""
+    """Draw a named accuracy per row: dot, and bar from low to high."""
     rows = np.arange(len(table))
-    axis.hlines(rows, table["low"], table["high"], color=PALETTE[0], linewidth=2)
-    axis.plot(table["accuracy"], rows, "o", color=PALETTE[0], label="ours", clip_on=False)
+    axis.hlines(rows, table["low"], table["high"], color=style.PALETTE[0], linewidth=2)
+    axis.plot(table["accuracy"], rows, "o", color=style.PALETTE[0], label="ours", clip_on=False)
     axis.set_yticks(rows, table[names])
     axis.set_ylim(len(table) - 0.5, -0.5)
     axis.grid(axis="x", alpha=0.4)
@@ -136,21 +139,19 @@ def _column(axis: plt.Axes, values: pd.Series, x: float, head: str = "") -> None
 
 
 def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draw our accuracies beside the paper's, one row a configuration.
+    """Draw our accuracies beside the paper's, one row per configuration.
 
     Parameters
     ----------
     table
-        Columns family, name, paper, ours, low, high (`metrics.beside_paper`), from top to bottom; a
-        panel a family. Accuracies in [0, 1]; ours may be missing.
+        Columns family, name, paper, ours, low, high (`metrics.beside_paper`), from top to bottom;
+        one panel per family. Accuracies in [0, 1]; ours may be missing.
     title
         What ours were measured on.
     """
     families = dict(list(table.groupby("family", sort=False)))
-    figure, axes = subplots(
-        len(families), 1, figsize=(9, 1.4 + 0.45 * len(table)), sharex=True, squeeze=False,
-        height_ratios=[len(part) for part in families.values()],
-    )  # fmt: skip
+    shape = {"sharex": True, "squeeze": False, "height_ratios": [*map(len, families.values())]}
+    figure, axes = style.subplots(len(families), 1, figsize=(9, 1.4 + 0.45 * len(table)), **shape)
     for axis, (family, part) in zip(axes[:, 0], families.items(), strict=True):
         _intervals(axis, part.rename(columns={"ours": "accuracy"}), "name")
         axis.plot(part["paper"], range(len(part)), "k*", markersize=9, label="the paper, its split")
@@ -158,6 +159,4 @@ def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
         _column(axis, part["paper"], 1.12, "paper")
         axis.set_title(family, loc="left", fontsize="medium")
     axes[-1, 0].set(xlabel=f"accuracy of kNN (bar: interval)\n{title}".strip(), xlim=(0, 1))
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    sns.despine(figure)
-    return figure
+    return style.finish(figure, "upper right", ncols=2)

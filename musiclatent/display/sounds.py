@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from musiclatent import audio
-from musiclatent.display.style import subplots
+from musiclatent.display import style
 
 
 def player(y: np.ndarray, sr: int, title: str) -> str:
@@ -34,8 +34,8 @@ def player(y: np.ndarray, sr: int, title: str) -> str:
 
 def players(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> str:
     """Return the html of several players side by side; `sounds` holds (title, y (N,)) pairs."""
-    style = "display:flex;flex-wrap:wrap;gap:.5em"
-    return f'<div style="{style}">{"".join(player(y, sr, title) for title, y in sounds)}</div>'
+    inner = "".join(player(y, sr, title) for title, y in sounds)
+    return f'<div style="display:flex;flex-wrap:wrap;gap:.5em">{inner}</div>'
 
 
 def _spectrogram(axis: plt.Axes, y: np.ndarray, sr: int) -> None:
@@ -54,26 +54,20 @@ def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     Parameters
     ----------
     sounds
-        (title, y (N,)) pairs, one a column; rows wrap after five.
+        (title, y (N,)) pairs, one per column; rows wrap after five.
     sr
         Sample rate in Hz.
     """
     columns = min(5, len(sounds))
     rows = -(-len(sounds) // columns)
-    figure, axes = subplots(
-        2 * rows, columns, figsize=(3.2 * columns, 3.4 * rows), squeeze=False, sharex="col"
-    )
-    for axis in axes.flat[2 * rows * columns :]:
-        axis.remove()
-    for index in range(rows * columns):
-        top = axes[2 * (index // columns), index % columns]
-        low = axes[2 * (index // columns) + 1, index % columns]
-        if index >= len(sounds):
-            top.remove(), low.remove()
-            continue
-        title, y = sounds[index]
+    size = (3.2 * columns, 3.4 * rows)
+    figure, axes = style.subplots(2 * rows, columns, figsize=size, squeeze=False, sharex="col")
+    tops, lows = axes[::2].flat, axes[1::2].flat
+    for (title, y), top, low in zip(sounds, tops, lows, strict=False):
         _waveform(top, y, sr, title)
         _spectrogram(low, y, sr)
+    for axis in [*tops[len(sounds) :], *lows[len(sounds) :]]:
+        axis.remove()
     return figure
 
 
@@ -96,7 +90,7 @@ def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Fi
         Sample rate in Hz.
     """
     sounds = {"original": x, **x_hats}
-    figure, axes = subplots(3, len(sounds), figsize=(3.2 * len(sounds), 6.5), squeeze=False)
+    figure, axes = style.subplots(3, len(sounds), figsize=(3.2 * len(sounds), 6.5), squeeze=False)
     loudest = int(np.abs(x).argmax())
     zoom = slice(max(0, loudest - sr // 100), loudest + sr // 100)
     for (name, y), (top, middle, low) in zip(sounds.items(), axes.T, strict=True):

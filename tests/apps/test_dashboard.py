@@ -75,7 +75,7 @@ def test_counts_and_comparison_are_of_the_sections(data):
         "attributes": {"cluster 0": 3, "cluster 1": 2, "none": 1},
         "mel-crnn": {"cluster 0": 4, "cluster 1": 2, "none": 0},
     }
-    assert data.targets("cluster").tolist() == [0, 1, 0, 1, 0, -1]
+    assert data.codes("cluster").tolist() == [0, 1, 0, 1, 0, -1]
     assert data.crossed().to_numpy().sum() == 5
     assert set(data.agreement()) == {"adjusted_rand", "normalised_mutual_information"}
 
@@ -148,7 +148,7 @@ def test_a_row_of_the_table_is_marked_on_the_map(board):
 
 def test_the_views_have_titles_and_what_can_colour(board):
     titles = [board.get_title(i) for i in range(3)]
-    assert titles == ["Attributes", "Network", "Comparison"]
+    assert titles == ["Descriptors", "Network", "Comparison"]
     names = [column["name"] for column in board.plane.table["columns"]]
     assert names[:5] == ["cluster", "belongs to 0", "belongs to 1", "network", "item_id"]
     assert set(names) >= {"tempo", *section_views.SEVENTEEN}

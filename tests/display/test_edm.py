@@ -71,7 +71,7 @@ def test_a_choice_has_a_bar_and_a_point_a_section_in_the_colour_of_its_role():
 def test_the_ellipse_is_where_central_sections_end(rng):
     track = _track(rng.normal(-12, 2, 60), 1500 * 2 ** rng.normal(0, 0.6, 60))
     table = structure.central_sections(track, spread=1.2)
-    right = edm.section_choice(table, None, "", spread=1.2).axes[1]
+    right = edm.section_choice(table, (), "", spread=1.2).axes[1]
     ellipse = right.lines[0].get_path()
     inside = ellipse.contains_points(table[["spectral_centroid_mean", "level_db"]].to_numpy())
     assert (inside == table["chosen"])[table["role"] != "quiet"].all() and 0 < inside.sum() < 60
@@ -95,9 +95,9 @@ def test_an_hour_is_numbered_here_and_there():
 def test_a_choice_is_of_one_track():
     table = structure.central_sections(_track([-10, -11], [1000, 1000])).assign(item_id=["a", "b"])
     with pytest.raises(ValueError, match="rows of 2 tracks"):
-        edm.section_choice(table, None, "")
+        edm.section_choice(table, (), "")
     with pytest.raises(ValueError, match="rows of 0 tracks"):
-        edm.section_choice(table[:0], None, "")
+        edm.section_choice(table[:0], (), "")
 
 
 def test_clusters_have_colours_counts_and_centres(rng, tmp_path):

@@ -60,11 +60,11 @@ def test_pairs_show_each_pair_once_and_each_genre_apart(table, count, panels):
 
 def test_attributes_are_refused_in_a_sentence(table):
     values, labels = table
-    with pytest.raises(ValueError, match="no attribute 'x'; choose from"):
+    with pytest.raises(ValueError, match="no descriptor 'x'; choose from"):
         genre.distributions(values, labels, ["x"])
     with pytest.raises(ValueError, match="120 rows but 3 labels"):
         genre.pairs(values, labels[:3], ["bright", "loud"])
-    with pytest.raises(ValueError, match="1 attributes to pair"):
+    with pytest.raises(ValueError, match="1 descriptors to pair"):
         genre.pairs(values, labels, ["bright"])
 
 
