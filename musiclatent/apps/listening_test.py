@@ -1,4 +1,4 @@
-"""Judging by ear: blind questions about clusters and mixes in one html page, and their answers.
+"""Blind listening tests of clusters and mixes: one html page of questions, and its answers.
 
 The page opens from disk, asks for nothing beside it and does not know what is right: that stands in
 the table of `questions`, which is the key. Keep it apart from the page.
@@ -39,7 +39,7 @@ def questions(
     n_pairs: int = 12,
     seed: int = SEED,
 ) -> pd.DataFrame:
-    """Make the questions, the same for every rater, and the key to them.
+    """Draw the questions, the same for every listener, and the key to them.
 
     Of each cluster, two central sections of two tunes are the examples; then a section is asked
     about, in half of the questions of that cluster and in half of another, of other tunes than the
@@ -49,7 +49,7 @@ def questions(
     Parameters
     ----------
     z
-        One row a section (B, D).
+        One row per section (B, D).
     sections
         B rows, none silent: item_id, group, path, start_s, end_s.
     labels
@@ -65,7 +65,7 @@ def questions(
     Returns
     -------
     DataFrame
-        One row a question, clusters first, each part shuffled: question (its name), kind ("fits"
+        One row per question, clusters first, each part shuffled: question (its name), kind ("fits"
         or "mixes"), cluster (-1 for mixes), truth (bool: of the cluster, or as proposed), and the
         row numbers first, second (-1 for mixes) and candidate, in the order of playing.
 
@@ -79,11 +79,10 @@ def questions(
             raise ValueError(f"{name} is {n}; half are right, so give an even number from 0 on")
     rng = np.random.default_rng(seed)
     sections, labels = sections.reset_index(drop=True), np.asarray(labels)
-    fits = [
-        row
-        for k in np.unique(labels[labels >= 0])[: None if n_per_cluster else 0]
-        for row in _fits(z, sections, labels, int(k), n_per_cluster // 2, rng)
-    ]
+    fits = []
+    if n_per_cluster:  # else nothing is drawn, and the mixes stay those of the seed
+        for k in np.unique(labels[labels >= 0]):
+            fits += _fits(z, sections, labels, int(k), n_per_cluster // 2, rng)
     mixes = _mixes(sections["group"].to_numpy(), pairs, n_pairs // 2, rng)
     rows = [part[i] for part in (fits, mixes) for i in rng.permutation(len(part))]
     if not rows:
@@ -102,7 +101,7 @@ def page(
     *,
     limit_mb: float = map_html.LIMIT_MB,
 ) -> Path:
-    """Write the page that asks, whole or not at all; it names no track, cluster or right answer.
+    """Write the page of questions, whole or not at all; it names no track, cluster or right answer.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ def page(
     sr
         Sampling rate in Hz of the sound in the page.
     title
-        Heading of the page; plain text that the raters read.
+        Heading of the page; plain text that the listeners read.
     limit_mb
         Largest page in millions of bytes.
 
@@ -127,31 +126,28 @@ def page(
         If the page would pass the limit.
     """
     order = questions[["first", "second", "candidate"]].to_numpy()
-    rows = pd.unique(order[order >= 0])  # as they are heard: no order of tracks shows
+    rows = pd.unique(order[order >= 0])  # as they are played: no order of tracks shows
     place = {row: i for i, row in enumerate(rows)}
-    asked = [
-        {"id": name, "kind": kind, "sounds": [place[row] for row in played if row >= 0]}
-        for name, kind, played in zip(questions["question"], questions["kind"], order, strict=True)
-    ]
+    sounds = [[place[row] for row in played if row >= 0] for played in order]
+    columns = zip(questions["question"], questions["kind"], sounds, strict=True)
+    asked = [dict(zip(("id", "kind", "sounds"), row, strict=True)) for row in columns]
     name = questions["question"].iloc[0].rpartition("-")[0]
     table = {"title": title, "page": name, "questions": asked}
-    room = (
-        limit_mb * 1e6 - len(map_html.inline_json(table)) - 6 * len(rows) - 30_000
-    )  # and the script
+    script_bytes = 30_000
+    room = limit_mb * 1e6 - len(map_html.inline_json(table)) - 6 * len(rows) - script_bytes
 
     def sound(i: int) -> bytes:
         return map_page.segment(sections.iloc[rows[i]], sr)
 
     script = map_html.static_text("listening_test.js")
     parts = map_html.joined(sound, len(rows), room, limit_mb)
-    html = map_html.html(script, table, parts, _MOUNT)
-    return write_file(Path(path), html)
+    return write_file(Path(path), map_html.html(script, table, parts, _MOUNT))
 
 
 def read(
     source: str | Path | Iterable[str | Path], key: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the answers of all raters.
+    """Read the answers of all listeners.
 
     Parameters
     ----------
@@ -164,7 +160,7 @@ def read(
     Returns
     -------
     answers
-        One row a rater and question: rater, question, answer (bool, True for yes). Where a rater
+        One row per listener and question: rater, question, answer (bool, True for yes). Where one
         saved several files, the answer saved last counts.
     quarantine
         Files set aside: path, reason.
@@ -178,22 +174,22 @@ def read(
     paths = sorted(Path(source).glob("*.json") if folder else map(Path, source))
     if not paths:
         raise ValueError(f"there are no answers in {str(source)!r}; put the saved files there")
-    known, saved, bad = set(key["question"]), [], []
+    names, saved, refused = set(key["question"]), [], []
     for path in paths:
         try:
-            saved.append(_answers(path, known))
+            saved.append(_answers(path, names))
         except (OSError, ValueError) as error:
-            bad.append((str(path), one_line(error)))
+            refused.append((str(path), one_line(error)))
     merged: dict[str, dict[str, bool]] = {}
     for _, rater, answers in sorted(saved, key=lambda file: file[0]):
         merged.setdefault(rater, {}).update(answers)
     rows = [(rater, *row) for rater, answers in sorted(merged.items()) for row in answers.items()]
     answers = pd.DataFrame(rows, columns=["rater", "question", "answer"])
-    return answers.astype({"answer": bool}), pd.DataFrame(bad, columns=["path", "reason"])
+    return answers.astype({"answer": bool}), pd.DataFrame(refused, columns=["path", "reason"])
 
 
 def agreement(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """Say how often the raters hear what the clusters and the mixes claim, and how far they agree.
+    """Report how often listeners hear what clusters and mixes claim, and how far they agree.
 
     Parameters
     ----------
@@ -205,7 +201,7 @@ def agreement(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cluster, one (cluster -1) of all clusters together and one of the mixes: kind,
+        One row per cluster, one (cluster -1) of all clusters together and one of the mixes: kind,
         cluster, raters, n (answers); `members`, `yes_members`, `low_members` and `high_members`:
         number of answers about sections of the cluster (or pairs as proposed), share of yes and
         its 95 % interval; the same of `strangers` (sections of another cluster, random seconds);
@@ -266,34 +262,25 @@ def fleiss_kappa(counts: np.ndarray) -> float:
     return float((observed - expected) / (1 - expected)) if expected < 1 else float("nan")
 
 
-def _fits(
-    z: np.ndarray,
-    sections: pd.DataFrame,
-    labels: np.ndarray,
-    k: int,
-    half: int,
-    rng: np.random.Generator,
-) -> list[tuple]:
-    """Questions about one cluster: half with its own sections, half with others."""
+def _fits(z, sections: pd.DataFrame, labels: np.ndarray, k: int, half: int, rng) -> list[tuple]:
+    """Draw questions about one cluster: half with its own sections, half with others."""
     members = selections.central(z, sections, labels, k, len(labels)).index.to_numpy()
     group = sections["group"].to_numpy()
     other = np.flatnonzero(group[members] != group[members[0]])  # the most central of another tune
     examples = members[[0, other[0] if len(other) else min(1, len(members) - 1)]]
-    candidates = {True: np.setdiff1d(members, examples)}
-    candidates[False] = np.flatnonzero((labels >= 0) & (labels != k))
+    others = np.flatnonzero((labels >= 0) & (labels != k))
+    candidates = {True: np.setdiff1d(members, examples), False: others}
     half, rows = min(half, *map(len, candidates.values())), []
     for truth, pool in candidates.items():
         pool = rng.permutation(pool)
-        heard = np.isin(group[pool], group[examples])
-        chosen = pool[np.argsort(heard, kind="stable")][:half]
+        same_tune = np.isin(group[pool], group[examples])
+        chosen = pool[np.argsort(same_tune, kind="stable")][:half]
         rows += [("fits", k, truth, *examples, candidate) for candidate in chosen]
     return rows
 
 
-def _mixes(
-    group: np.ndarray, pairs: pd.DataFrame, half: int, rng: np.random.Generator
-) -> list[tuple]:
-    """Questions about pairs: half as proposed, half with a random second."""
+def _mixes(group: np.ndarray, pairs: pd.DataFrame, half: int, rng) -> list[tuple]:
+    """Draw questions about pairs: half as proposed, half with a random second."""
     pairs = pairs[["first", "second"]].drop_duplicates().to_numpy(int)
     if ((pairs < 0) | (pairs >= len(group))).any():
         raise ValueError(f"a pair names a section that is not among 0 to {len(group) - 1}")
@@ -310,47 +297,46 @@ def _mixes(
 
 
 def _name(table: pd.DataFrame, sections: pd.DataFrame) -> str:
-    """Name a set of questions by what is asked, so that answers to others are told apart."""
-    known = table.to_csv(index=False) + sections[["item_id", "start_s"]].to_csv(index=False)
-    return hashlib.sha256(known.encode("utf-8", "backslashreplace")).hexdigest()[:10]
+    """Name a set of questions by what is asked, so that answers to others are recognised."""
+    asked = table.to_csv(index=False) + sections[["item_id", "start_s"]].to_csv(index=False)
+    return hashlib.sha256(asked.encode("utf-8", "backslashreplace")).hexdigest()[:10]
 
 
-def _answers(path: Path, known: set[str]) -> tuple[datetime, str, dict[str, bool]]:
+def _answers(path: Path, names: set[str]) -> tuple[datetime, str, dict[str, bool]]:
     """Read one file: when it was saved, by whom, and the answers by question."""
     try:
-        found = json.loads(path.read_text("utf-8"))
-        rater, answers = found["rater"].strip(), found["answers"]
-        saved = datetime.fromisoformat(found["saved"]).astimezone(UTC)
+        content = json.loads(path.read_text("utf-8"))
+        rater, answers = content["rater"].strip(), content["answers"]
+        saved = datetime.fromisoformat(content["saved"]).astimezone(UTC)
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         raise ValueError("it is no file of answers; save them again in the page") from None
     if not rater or not isinstance(answers, dict):
         raise ValueError("it names no rater or holds no answers; save them again in the page")
     if not all(type(answer) is bool for answer in answers.values()):
         raise ValueError("an answer is neither true nor false; save them again in the page")
-    strange = answers.keys() - known
+    strange = answers.keys() - names
     if strange:
         raise ValueError(f"{len(strange)} answers are to other questions; give it their key")
     return saved, rater, answers
 
 
 def _agreed(part: pd.DataFrame) -> dict:
-    """Shares of yes and agreement of some questions."""
-    found: dict = {"raters": part["rater"].nunique(), "n": len(part)}
+    """Return shares of yes and agreement of some questions."""
+    n_raters = part["rater"].nunique()
+    row: dict = {"raters": n_raters, "n": len(part)}
     for name, truth in (("members", True), ("strangers", False)):
         yes = part.loc[part["truth"] == truth, "answer"]
         low, high = interval(yes.mean(), len(yes)) if len(yes) else (np.nan, np.nan)
-        found |= {name: len(yes), f"yes_{name}": yes.mean()}
-        found |= {f"low_{name}": low, f"high_{name}": high}
-    counts = pd.crosstab(part["question"], part["answer"]).reindex(
-        columns=[False, True], fill_value=0
-    )
-    counts = counts[counts.sum(axis=1) == found["raters"]]
+        row |= {name: len(yes), f"yes_{name}": yes.mean(), f"low_{name}": low, f"high_{name}": high}
+    counts = pd.crosstab(part["question"], part["answer"])
+    counts = counts.reindex(columns=[False, True], fill_value=0)
+    counts = counts[counts.sum(axis=1) == n_raters]
     kappa, note = np.nan, ""
-    if found["raters"] < 2:
+    if n_raters < 2:
         note = ONE_RATER
     elif counts.empty:
         note = NONE_SHARED
     else:
         kappa = fleiss_kappa(counts.to_numpy())
         note = ONE_ANSWER if np.isnan(kappa) else ""
-    return found | {"shared": len(counts), "kappa": kappa, "note": note}
+    return row | {"shared": len(counts), "kappa": kappa, "note": note}

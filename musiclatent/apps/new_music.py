@@ -10,20 +10,16 @@ import pandas as pd
 
 from musiclatent import audio
 from musiclatent.analysis import neighbours, pooling
-from musiclatent.analysis.pooling import RECORDING
 from musiclatent.config import Study
-from musiclatent.data.datamodules import transform
-from musiclatent.data.folders import index
+from musiclatent.data import datamodules, folders
 from musiclatent.display import map_html, sounds, style
 from musiclatent.errors import AudioError
 from musiclatent.evaluation import reconstruction
 from musiclatent.files import progress, sha256_of, unique_names, whole_file, write_file
-from musiclatent.latents import encode as latents_encode
-from musiclatent.latents.decode import rebuild
-from musiclatent.latents.encode import encode_files, latent_spec
+from musiclatent.latents import decode, encode
 from musiclatent.latents.store import Latents
 from musiclatent.models.base import LitModule
-from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 NEAREST = 3  # training recordings named for each file
@@ -36,7 +32,7 @@ PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
 def encode_own_files(
     run: Run, study: Study, files: Sequence[Path], folder: Path, training: Latents | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Encode files, rebuild them beside their originals, and say how well the model knows them.
+    """Encode files, rebuild them beside their originals, and report how near the model's music is.
 
     Parameters
     ----------
@@ -56,7 +52,7 @@ def encode_own_files(
     Returns
     -------
     files : DataFrame
-        One row a file that could be read: name, path, seconds, mse, sisdr (dB), mrstft, and from
+        One row per file that could be read: name, path, seconds, mse, sisdr (dB), mrstft, and from
         the training recordings nearest (names with distances), nearest_distance, percentile (of
         their own distances, 0 to 100) and note, a sentence.
     quarantine : DataFrame
@@ -68,12 +64,12 @@ def encode_own_files(
         If there are no files, or none can be read.
     """
     files = list(dict.fromkeys(Path(file).absolute() for file in files))
-    encoded, reasons = encode_files(run, study, files, folder)
-    model = load_checkpoint(run.checkpoint, run.experiment)
-    known = [file for file in files if str(file) not in reasons]
-    bases = unique_names(known, folder, ENDINGS)
-    bar = progress(known, "rebuild", "file")
-    table = pd.DataFrame([_rebuild(model, study, file, folder / bases[file]) for file in bar])
+    encoded, reasons = encode.encode_files(run, study, files, folder)
+    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    usable = [file for file in files if str(file) not in reasons]
+    names = unique_names(usable, folder, ENDINGS)
+    bar = progress(usable, "rebuild", "file")
+    table = pd.DataFrame([_rebuild(model, study, file, folder, names[file]) for file in bar])
     if training is not None:
         vectors = _vectors(encoded, encoded.items["path"]).loc[table["path"]].to_numpy()
         table = pd.concat([table, _place(vectors, training)], axis=1)
@@ -83,29 +79,24 @@ def encode_own_files(
     return table, quarantine
 
 
-def _products(base: Path) -> list[Path]:
-    """Return the paths of the original, the reconstruction and the picture."""
-    return [base.with_name(base.name + end) for end in ENDINGS]
-
-
-def _rebuild(model: LitModule, study: Study, file: Path, base: Path) -> dict:
+def _rebuild(model: LitModule, study: Study, file: Path, folder: Path, name: str) -> dict:
     """Write the sounds and the picture of one file; return its row."""
-    original, rebuilt, picture = _products(base)
+    original, rebuilt, picture = (folder / f"{name}{end}" for end in ENDINGS)
     sr, window_s = study.sr, study.window_s
     audio.write_blocks(original, audio.blocks(file, sr), sr)
-    audio.write_blocks(rebuilt, rebuild(model, original, transform(study)), sr)
+    audio.write_blocks(rebuilt, decode.rebuild(model, original, datamodules.transform(study)), sr)
     seconds = audio.info(original).seconds
     part = {"start_s": max(0.0, (seconds - window_s) / 2), "duration_s": window_s}
     x, x_hat = (audio.read(path, **part)[0] for path in (original, rebuilt))
     plt.close(style.save_figure(sounds.reconstructions(x, {"rebuilt": x_hat}, sr), picture))
-    row = {"name": base.name, "path": str(file), "seconds": seconds}
+    row = {"name": name, "path": str(file), "seconds": seconds}
     return row | reconstruction.measure(original, rebuilt, sr, window_s)
 
 
 def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
-    """Say which training recordings lie nearest to each vector (B, S), and if it lies outside."""
-    heard = training.items["split"].eq("train") & ~training.items["silent"]
-    corpus = _vectors(training, training.items["item_id"].where(heard))
+    """Report the training recordings nearest to each vector (B, S), and if it lies outside."""
+    audible = training.items["split"].eq("train") & ~training.items["silent"]
+    corpus = _vectors(training, training.items["item_id"].where(audible))
     distances, indices = neighbours.nearest(vectors, corpus.to_numpy(), NEAREST)
     percentiles = neighbours.percentile(vectors, corpus.to_numpy())
     rows = []
@@ -117,13 +108,13 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
 
 
 def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
-    """Return one vector a recording; `names` has one a window, or none to leave it out."""
-    about, make = encoded.provenance, RECORDING[encoded.provenance["input"]]
+    """Return one vector per recording; `names` has one per window, or none to leave it out."""
+    spec, pool = encoded.provenance, pooling.RECORDING[encoded.provenance["input"]]
     names = names.reset_index(drop=True).dropna()
     rows = {}
     for name, windows in names.groupby(names, sort=False).groups.items():
         parts = np.array_split(windows, -(-len(windows) // BATCH))
-        rows[name] = make(pooling.over_time(encoded.z[part], about) for part in parts)
+        rows[name] = pool(pooling.over_time(encoded.z[part], spec) for part in parts)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -143,8 +134,8 @@ def similar(
     music
         A folder of music, searched with all that lies in it; no labels are needed.
     out
-        Where the list goes as ``similar.html``, which plays, and as ``similar.csv``; and what is
-        known of each track, so that the next call need not decode it again.
+        Where the list goes as ``similar.html``, which plays, and as ``similar.csv``; and the
+        vector of each track, so that the next call need not decode it again.
 
     Returns
     -------
@@ -160,44 +151,39 @@ def similar(
     ValueError
         If the folder is missing or holds no audio that can be read.
     """
-    found = index(Path(music))
-    model, store = load_checkpoint(run.checkpoint, run.experiment), _store(run, out)
-    query = _known_vector(model, study, store, Path(file))
-    named = found["reason"].eq("")  # else the name itself is no text
-    rows, quarantine = [], list(found.loc[~named, ["path", "reason"]].itertuples(index=False))
-    todo = found.loc[named, ["item_id", "path"]].to_numpy()
-    for title, path in progress(todo, "similar", "file"):
+    files = folders.index(Path(music))
+    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{VERSION}"
+    store.mkdir(parents=True, exist_ok=True)
+    query = _stored_vector(model, study, store, Path(file))
+    named = files["reason"].eq("")  # else the name itself is no text
+    rows, quarantine = [], list(files.loc[~named, ["path", "reason"]].itertuples(index=False))
+    titles = files.loc[named, ["item_id", "path"]].to_numpy()
+    for title, path in progress(titles, "similar", "file"):
         try:
-            rows.append((title, path, _known_vector(model, study, store, Path(path))))
+            rows.append((title, path, _stored_vector(model, study, store, Path(path))))
         except AudioError as error:
             quarantine.append((path, error.advice))
     if not rows:
-        raise ValueError(f"{music}: none of its {len(found)} files can be read; {quarantine[0][1]}")
+        raise ValueError(f"{music}: none of its {len(files)} files can be read; {quarantine[0][1]}")
     tracks = _ranked(query, rows)
     write_file(out / "similar.csv", tracks.to_csv(index=False))
     write_file(out / "similar.html", _page(run, Path(file), Path(music), tracks))
     return tracks, pd.DataFrame(quarantine, columns=["path", "reason"])
 
 
-def _store(run: Run, out: Path) -> Path:
-    """Return the folder of the vectors that this checkpoint makes."""
-    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{VERSION}"
-    store.mkdir(parents=True, exist_ok=True)
-    return store
-
-
-def _known_vector(model: LitModule, study: Study, store: Path, path: Path) -> np.ndarray:
+def _stored_vector(model: LitModule, study: Study, store: Path, path: Path) -> np.ndarray:
     """Return the vector (S,) of a file, from the store if these bytes were encoded before."""
     audio.info(path)  # says what is wrong with a path that cannot be opened
     stored = store / f"{sha256_of(path)}.npy"
     with suppress(OSError, ValueError, EOFError):
         return np.load(stored, allow_pickle=False)
-    what = transform(study)
-    about, batches = latent_spec(model, what), latents_encode.encode(model, path, what)
-    found = RECORDING[what.kind](pooling.over_time(z, about) for _, z in batches)
+    transform = datamodules.transform(study)
+    spec, batches = encode.latent_spec(model, transform), encode.encode(model, path, transform)
+    vector = pooling.RECORDING[transform.kind](pooling.over_time(z, spec) for _, z in batches)
     with whole_file(stored) as part, part.open("wb") as file:
-        np.save(file, found)
-    return found
+        np.save(file, vector)
+    return vector
 
 
 def _ranked(query: np.ndarray, rows: list[tuple[str, str, np.ndarray]]) -> pd.DataFrame:

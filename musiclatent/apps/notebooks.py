@@ -24,7 +24,6 @@ from traitlets.config import Config
 from musiclatent import config, numba_cache
 from musiclatent.apps import report, up_to_date
 from musiclatent.config import Study, Workspace
-from musiclatent.data import corpus
 from musiclatent.data.corpus import require
 from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.files import pick, write_json
@@ -85,11 +84,11 @@ def reproduce(
     asked = {"only": notebook, "experiment": experiment, "scheduler": scheduler}
     tasks = (delayed(_whole)(plan, spaces[plan.name], **asked) for plan in plans)
     # In a process of its own each has one thread: joblib sees to that.
-    found = Parallel(min(config.profile(profile).parallel_studies, len(plans)))(tasks)
-    problems = {plan.name: why for plan, why in zip(plans, found, strict=True) if why}
+    reasons = Parallel(min(config.profile(profile).parallel_studies, len(plans)))(tasks)
+    problems = {plan.name: why for plan, why in zip(plans, reasons, strict=True) if why}
     page = report.write(spaces[plans[0].name].base, profile)
     print(f"report: {page}", flush=True)
-    _judge(problems, alone=len(plans) == 1)
+    _raise_for(problems, alone=len(plans) == 1)
     return page
 
 
@@ -112,12 +111,12 @@ def _whole(plan: Study, space: Workspace, only: str | None, **asked: str) -> str
 
 
 def _missing(plan: Study, space: Workspace) -> str:
-    """Say which dataset a study lacks and how to get it; empty if none."""
+    """Report which dataset a study lacks and how to get it; empty if none."""
     if space.corpus or config.profile(space.profile).demo:
         return ""
     for name in [*_corpora(plan, space), *(["new_music"] if plan.experiments else [])]:
         try:
-            corpus.require(name, config.data_root())
+            require(name, config.data_root())
         except CorpusError as error:
             print(f"{plan.name}: skipped, {error}", flush=True)
             return f"skipped: {error}"
@@ -125,11 +124,9 @@ def _missing(plan: Study, space: Workspace) -> str:
 
 
 def _corpora(plan: Study, space: Workspace) -> list[str]:
-    """Real corpora that a study needs in a profile."""
-    return [
-        *plan.real,
-        *([plan.precomputed] if plan.precomputed and space.profile == "real" else []),
-    ]
+    """Return the real corpora that a study needs in a profile."""
+    precomputed = plan.precomputed if space.profile == "real" else ""
+    return [*plan.real, *filter(None, [precomputed])]
 
 
 def _run(
@@ -164,7 +161,7 @@ def _execute_once(source: Path, space: Workspace, parameters: dict[str, str], id
 
 
 def _parameters(plan: Study, space: Workspace, experiment: str) -> dict[str, str]:
-    """Parameters that every notebook takes."""
+    """Return the parameters that every notebook takes."""
     return {
         "study": plan.name,
         "experiment": experiment,
@@ -175,7 +172,7 @@ def _parameters(plan: Study, space: Workspace, experiment: str) -> dict[str, str
 
 
 def _data(plan: Study, space: Workspace) -> list[Path]:
-    """Folders of the audio that a study works on; embedded corpora follow from our code."""
+    """Return folders of the audio that a study works on; embedded corpora follow from our code."""
     if config.profile(space.profile).demo:
         return [Path(space.corpus)] if space.corpus else []
     names = [space.corpus] if space.corpus else _corpora(plan, space)
@@ -210,10 +207,8 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 32))
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
-        papermill.execute_notebook(
-            source, running, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
-            config=options(),
-        )  # fmt: skip
+        run = {"kernel_name": "python3", "cwd": folder, "progress_bar": False}
+        papermill.execute_notebook(source, running, parameters, config=options(), **run)
     except PapermillExecutionError as error:
         failed = folder / f"failed-{source.name}"
         os.replace(running, failed)
@@ -224,13 +219,13 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
 
 
 def _note(space: Workspace, problem: str) -> None:
-    """Leave a line for the report, or take an old one away."""
+    """Write a line for the report, or remove an old one."""
     (space.path() / report.FAILED).unlink(missing_ok=True)
     if problem:
         write_json(space.make() / report.FAILED, {"reason": problem})
 
 
-def _judge(problems: dict[str, str], alone: bool) -> None:
+def _raise_for(problems: dict[str, str], alone: bool) -> None:
     """Fail for what went wrong; a dataset that is missing fails only a study asked for by name."""
     serious = {k: v for k, v in problems.items() if alone or not v.startswith("skipped")}
     if serious:

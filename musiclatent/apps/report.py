@@ -24,7 +24,7 @@ FIGURES = {
 
 
 def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
-    """Set the paper's figures beside ours.
+    """Return our figures of each experiment beside the paper's.
 
     Parameters
     ----------
@@ -41,26 +41,20 @@ def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
     """
     rows = study.experiments.values()
     shown = [name for name in FIGURES if any(f"{name}_{row.key}" in metrics for row in rows)]
-    known = [row for row in rows if any(f"{name}_{row.key}" in metrics for name in shown)]
-    return [_row(experiment, metrics, shown) for experiment in known]
+    measured = [row for row in rows if any(f"{name}_{row.key}" in metrics for name in shown)]
+    return [_row(experiment, metrics, shown) for experiment in measured]
 
 
 def _row(experiment: Experiment, metrics: dict, shown: list[str]) -> dict:
-    """One experiment's line."""
-    values = {}
-    for name in shown:
-        ours = metrics.get(f"{name}_{experiment.key}")
-        values[name] = _beside(ours, experiment.paper.get(name))
-    return {
-        "name": experiment.name,
-        "about": experiment.about,
-        "source": experiment.source,
-        "values": values,
-    }
+    """Return one experiment's line."""
+    ours = {name: metrics.get(f"{name}_{experiment.key}") for name in shown}
+    values = {name: _beside(ours[name], experiment.paper.get(name)) for name in shown}
+    row = {name: getattr(experiment, name) for name in ("name", "about", "source")}
+    return row | {"values": values}
 
 
 def compared(study: Study, metrics: dict) -> dict[str, dict]:
-    """Lay the figures of a study without experiments beside the paper's: name -> ours, paper."""
+    """Return figures of a study without experiments beside the paper's: name -> ours, paper."""
     return {
         name: _beside(metrics[name], paper)
         for name, paper in study.paper.items()
@@ -75,18 +69,15 @@ def _beside(ours: float | None, paper: float | None) -> dict[str, float | None]:
 
 
 def _pictures(folder: Path) -> list[dict]:
-    """Pictures of a study as data addresses, in the order of their names."""
-    return [
-        {
-            "title": path.stem.replace("_", " "),
-            "data": base64.b64encode(path.read_bytes()).decode(),
-        }
-        for path in sorted(folder.glob("figures/*.png"))
-    ]
+    """Return pictures of a study as base64, in the order of their names."""
+    paths = sorted(folder.glob("figures/*.png"))
+    data = [base64.b64encode(path.read_bytes()).decode() for path in paths]
+    titles = [path.stem.replace("_", " ") for path in paths]
+    return [{"title": title, "data": png} for title, png in zip(titles, data, strict=True)]
 
 
 def _sounds(folder: Path) -> list[str]:
-    """Players of a study's sounds."""
+    """Return players of a study's sounds."""
     players = []
     for _, paths in groupby(sorted(folder.glob("audio/*.wav")), key=lambda path: path.name[:2]):
         for path in islice(paths, SOUNDS):
@@ -96,7 +87,7 @@ def _sounds(folder: Path) -> list[str]:
 
 
 def _section(study: Study, folder: Path) -> dict:
-    """Everything that the page says of one study."""
+    """Return everything that the page shows of one study."""
     metrics = {}
     for path in sorted(folder.glob("metrics/*.json")):
         metrics |= json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Tell whether a notebook would only make again what is there.
+"""Report whether a notebook would only make again what is there.
 
 A stamp holds a hash of all that decides what a notebook gives (its source, its parameters, our
 code, the data files by name, size and time, the notebook before it) and the files that stood in
@@ -39,31 +39,31 @@ def identity(
 
 @cache
 def _code() -> str:
-    """Hash of the package's own files."""
+    """Hash the package's own files."""
     folder = Path(__file__).parents[1]
     files = sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".js", ".j2"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _listing(folder: Path, times: bool) -> dict[str, list[int]]:
-    """Size, and time where asked, of every file under a folder that is not hidden."""
-    found = {}
+    """Return size, and time where asked, of every file under a folder that is not hidden."""
+    sizes = {}
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "tensorboard"))]
         for path in (Path(here, name) for name in names if not name.startswith(".")):
             status = path.stat()
             stamp = [status.st_size, status.st_mtime_ns] if times else [status.st_size]
-            found[str(path.relative_to(folder))] = stamp
-    return found
+            sizes[str(path.relative_to(folder))] = stamp
+    return sizes
 
 
 def _path(folder: Path, name: str) -> Path:
-    """File of a notebook's stamp, in the folder of executed notebooks."""
+    """Return the file of a notebook's stamp, in the folder of executed notebooks."""
     return folder / f".{name}.stamp.json"
 
 
 def is_up_to_date(space: Workspace, name: str, wanted: str) -> bool:
-    """Tell whether a notebook ran with this identity and all that it left is still there.
+    """Return whether a notebook ran with this identity and all that it left is still there.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def is_up_to_date(space: Workspace, name: str, wanted: str) -> bool:
     return stamp["identity"] == wanted and stamp["files"].items() <= there.items()
 
 
-def record(space: Workspace, name: str, made: str) -> None:
+def record(space: Workspace, name: str, digest: str) -> None:
     """Write the stamp of a notebook that ran to its end."""
     path = _path(space.make("notebooks"), name)
     files = _listing(space.path(), times=False)
@@ -90,4 +90,4 @@ def record(space: Workspace, name: str, made: str) -> None:
     other = {f for f in files if f.startswith("notebooks") and Path(f).stem != name}
     other |= {f for f in files if f.endswith("index.parquet")}
     files = {file: size for file, size in files.items() if file not in other}
-    write_json(path, {"identity": made, "files": files})
+    write_json(path, {"identity": digest, "files": files})

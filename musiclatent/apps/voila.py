@@ -28,7 +28,8 @@ from musiclatent.studies import study
 TOKEN = "MUSICLATENT_TOKEN"  # environment variable with a token of one's own
 LEAST = 16  # characters of a token
 STATIC = "static"  # tag of cells that are for reading only
-IDLE_S, LOOK_S = 120, 30  # a kernel whose page is closed ends after so long; how often one looks
+IDLE_S = 120  # a kernel whose page is closed ends after so long
+LOOK_S = 30  # how often Voila checks that
 PATIENCE_S = 60.0  # until the server answers
 TEMPLATE = "musiclatent"
 
@@ -60,10 +61,8 @@ def dashboard(
     folder = Workspace(profile, plan.name, corpus, results).path("notebooks")
     notebook = folder / f"{plan.dashboard}.ipynb"
     if not notebook.exists():
-        own = f" CORPUS={corpus}" if corpus else ""
-        raise ValueError(
-            f"{notebook} is not there; `make reproduce STUDY=edm PROFILE={profile}{own}` makes it"
-        )
+        options = f"PROFILE={profile}" + (f" CORPUS={corpus}" if corpus else "")
+        raise ValueError(f"{notebook} is not there; `make reproduce STUDY=edm {options}` makes it")
     serve(notebook, host=host, port=port, token=os.environ.get(TOKEN) or None)
 
 
@@ -100,7 +99,7 @@ def serve(
 def started(
     notebook: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str | None = None
 ) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Start the server of `serve`, which says what is raised; end it with its kernels on leaving.
+    """Start the server of `serve`, which lists what is raised; end it with its kernels on leaving.
 
     Yields
     ------
@@ -120,11 +119,13 @@ def started(
         _private(Path(folder) / "voila.json", json.dumps(settings))
         _template(Path(folder) / "voila" / "templates" / TEMPLATE)
         command = [sys.executable, "-m", "voila", page.name, "--no-browser"]
-        environment = os.environ | {"JUPYTER_CONFIG_DIR": folder, "TQDM_DISABLE": "1"}
-        environment |= {"MUSICLATENT_HOME": str(config.home())}
-        paths = [folder, os.environ.get("JUPYTER_PATH")]
-        environment |= {"JUPYTER_PATH": os.pathsep.join(filter(None, paths))}
-        environment |= {"MUSICLATENT_DATA": str(config.data_root())}
+        environment = os.environ | {
+            "JUPYTER_CONFIG_DIR": folder,
+            "JUPYTER_PATH": os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")])),
+            "MUSICLATENT_DATA": str(config.data_root()),
+            "MUSICLATENT_HOME": str(config.home()),
+            "TQDM_DISABLE": "1",
+        }
         server = subprocess.Popen(command, cwd=folder, env=environment)
         try:
             _wait(server, host, port)
@@ -135,7 +136,7 @@ def started(
 
 
 def _settings(host: str, port: int, token: str) -> dict:
-    """Write what Voila is told; the names of its own options are what it obeys."""
+    """Return the settings of Voila; the names of its own options are what it obeys."""
     settings = {
         "Voila": {"token": token, "ip": host, "port": port, "port_retries": 0, "log_level": 40},
         "VoilaConfiguration": {
@@ -178,7 +179,7 @@ def _private(path: Path, text: str) -> None:
 
 
 def _check(notebook: Path, host: str, port: int, token: str | None) -> None:
-    """Refuse what cannot be served, or must not be."""
+    """Validate what is to be served, and where."""
     if importlib.util.find_spec("voila") is None:
         raise ValueError("voila is not installed; `pip install 'musiclatent[lab]'` brings it")
     if not notebook.is_file():
@@ -196,7 +197,7 @@ def _check(notebook: Path, host: str, port: int, token: str | None) -> None:
 
 
 def _local(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -208,13 +209,13 @@ def _check_port(host: str, port: int) -> None:
     if not 1 <= port <= 65535:
         raise ValueError(f"there is no port {port}; choose one from 1 to 65535")
     try:
-        kind, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(kind) as probe:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise ValueError(f"{host}, port {port}: {why}; choose another port or host") from error
+        reason = (error.strerror or str(error)).lower()
+        raise ValueError(f"{host}, port {port}: {reason}; choose another port or host") from error
 
 
 def _wait(server: subprocess.Popen, host: str, port: int) -> None:

@@ -58,8 +58,10 @@ def data(tmp_path_factory) -> dashboard_data.DashboardData:
         dashboard.counted(pd.DataFrame({"a": [1], "b": [2]}, ["cluster 0"]))
     )
     pictures = dict.fromkeys(["cluster 0", "cluster 1"], picture)
-    return dashboard_data.DashboardData("mel-crnn", **tables, z=z | {"reasons": reasons}, pictures=pictures,
-                           folder=folder, sr=SR)  # fmt: skip
+    z |= {"reasons": reasons}
+    return dashboard_data.DashboardData(
+        "mel-crnn", **tables, z=z, pictures=pictures, folder=folder, sr=SR
+    )
 
 
 @pytest.fixture(scope="module")
