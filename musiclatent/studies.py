@@ -23,7 +23,7 @@ EMBEDDED = {
     "SparseAutoencoder": {"hops": [256, 2048], "iterations": 2, "refits": 0, "crop": 1},
     "DeepAutoencoder": {"width": 32, "depth": 2, "crop": 1},
 }
-# System E trains nothing of its own; its figures are of 53 licensed tracks (papers.md, E2 and E3).
+# The study `edm` trains nothing of its own; its figures: Murillo Martinez (2022), 53 licensed tracks.
 MURILLO = {
     "silhouette_classical": 0.178,
     "pca_classical_1": 0.489,
