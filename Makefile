@@ -11,9 +11,12 @@ HOST = 127.0.0.1
 PORT ?= 8866
 TORCH_INDEX ?=
 QUICK ?=
+ROOM ?=
 MUSICLATENT_DATA ?= data
-# Notebooks run in other folders, so the address becomes absolute here, once.
-export MUSICLATENT_DATA := $(abspath $(MUSICLATENT_DATA))
+# Notebooks run in other folders, so the address becomes absolute here, once; where it was given to
+# make too. $(abspath) would take every word of a path with spaces for a path of its own.
+override MUSICLATENT_DATA := $(if $(filter /%,$(firstword $(MUSICLATENT_DATA))),,$(CURDIR)/)$(MUSICLATENT_DATA)
+export MUSICLATENT_DATA
 export MUSICLATENT_HOME := $(CURDIR)
 # Waiting threads that spin make torch eight times as slow where another program wants a core.
 export OMP_WAIT_POLICY ?= passive
@@ -57,10 +60,14 @@ lint: $(READY)  ## check format, rules, stripped notebooks, layers and the noteb
 	@$(BIN)/nbstripout --verify notebooks/*.ipynb
 	@$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py -k 'not runs' --durations=0
 
+ROOMS := audio features analysis data models training latents evaluation edm display apps
 # Two files of tests at a time, each on one thread.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(if $(ROOM),tests/$(ROOM))
 
-test: $(READY)  ## run the tests; those on real data need MUSICLATENT_DATA
+test: $(READY)  ## run the tests, of one room with ROOM=audio; those on real data need MUSICLATENT_DATA
+	@if [ -n "$(ROOM)" ] && [ -z "$(filter $(ROOM),$(ROOMS))" ]; then \
+		echo "there is no room '$(ROOM)'; choose one of: $(ROOMS)"; exit 1; \
+	fi
 	@if [ -d "$(MUSICLATENT_DATA)/gtzan" ] || [ -d "$(MUSICLATENT_DATA)/fsdd" ]; then \
 		$(TESTS); \
 	else \

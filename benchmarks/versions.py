@@ -1,6 +1,6 @@
-"""Choose the shares of timbre and tracks in `versions.version_distance` on embedded tunes, seeds 0 to 2.
+"""Choose the shares of timbre and tracks in `versions.version_distance` on embedded tunes.
 
-Their versions differ in instruments, drums, form and, by up to 3 %, in tempo. The pair of shares
+The versions of seeds 0 to 2 differ in instruments, drums, form and, by up to 3 %, in tempo. The pair of shares
 with the most sections whose nearest is of their tune is chosen, among equals that with the most
 timbre. No real track is looked at.
 

@@ -1,4 +1,8 @@
-"""The experiments of each study, with the papers' figures and their sources."""
+"""The experiments of each study, with the papers' figures and their sources.
+
+In Nunez, Suarez and Vitetta (2024), A1 is the chosen model, A2 the rejected ones and A3 the study
+of latent sizes.
+"""
 
 from musiclatent.config import Experiment, Training
 

@@ -63,6 +63,33 @@ def test_make_names_the_python_it_needs(tmp_path):
     assert done.returncode and "needs Python 3.11, 3.12 or 3.13" in done.stdout
 
 
+def test_an_unknown_room_is_answered_with_the_rooms(tmp_path):
+    (tmp_path / ".ready").touch()
+    done = subprocess.run(
+        ["make", "test", "ROOM=cellar", f"VENV={tmp_path}"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rooms = {path.parent.name for path in (CHECKOUT / "musiclatent").glob("*/__init__.py")}
+    assert done.returncode and done.stdout.startswith("there is no room 'cellar'")
+    assert set(done.stdout.partition("one of: ")[2].split()) == rooms
+
+
+@pytest.mark.parametrize("folder", ["/my music/sets", "my music", "../sets"])
+def test_the_folder_of_data_becomes_absolute_and_may_hold_spaces(folder, tmp_path):
+    (tmp_path / "show.mk").write_text('include Makefile\nshow:\n\t@echo "$$MUSICLATENT_DATA"\n')
+    done = subprocess.run(
+        ["make", "-s", "-f", str(tmp_path / "show.mk"), "show", f"MUSICLATENT_DATA={folder}"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()) == CHECKOUT / folder
+
+
 def test_ci_runs_the_readmes_commands():
     readme = (CHECKOUT / "README.md").read_text()
     commands = re.findall(r"^make \w+", (CHECKOUT / ".ci/run").read_text(), re.MULTILINE)

@@ -119,3 +119,8 @@ def test_embedded_profiles_take_smaller_models_and_the_paper_its_window():
     assert real.window_s == 3 and studies.study("mel", "paper").window_s == 30
     with pytest.raises(ValueError, match="no profile named 'huge'"):
         studies.study("mel", "huge")
+
+
+def test_jazz_takes_all_styles_where_one_has_too_few_clips_to_split():
+    assert studies.study("jazz", "tiny").labels == {}
+    assert studies.study("jazz", "demo").labels["demo-music"] == ("blues",)

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 OUTSIDE, EDGE = 99.0, 95.0  # percentiles from which a sentence says so
-K = 10  # neighbours that vote, as in the paper (papers.md, system B)
+K = 10  # neighbours that vote, as in Kovar, CTU Prague
 
 
 def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

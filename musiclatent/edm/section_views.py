@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from musiclatent.analysis import clustering
 from musiclatent.config import SEED
 
-# papers.md, system E: what the paper keeps of its attributes.
+# The descriptors that Murillo Martinez, EAFIT (2022), keeps.
 SEVENTEEN = (
     "amplitude_envelope_mean",
     "rms_mean",

@@ -1,4 +1,8 @@
-"""System A: autoencoders of waveforms, and the linear transform that they must beat."""
+"""System A: autoencoders of waveforms, and the linear transform that they must beat.
+
+The system is that of Nunez, Suarez and Vitetta (2024): A1 is the model that they chose, A2 those
+that they rejected, (i) made from a classifier and (ii) A1 with added layers.
+"""
 
 from itertools import pairwise
 
