@@ -30,7 +30,7 @@ from musiclatent.training.run_folder import Run
 NEAREST = 3  # training recordings named for each file
 ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
-VERSION = 1  # raise by hand when vectors change
+CACHE_VERSION = 1  # raise by hand when vectors change
 PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -210,7 +210,7 @@ def similar(
 
 def _store(run: Run, out: Path) -> Path:
     """Return the folder of the vectors that this checkpoint makes."""
-    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{VERSION}"
+    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{CACHE_VERSION}"
     store.mkdir(parents=True, exist_ok=True)
     return store
 

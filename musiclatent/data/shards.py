@@ -3,7 +3,7 @@
 A shard is an array of rows (``.npy``) with a journal beside it (``.jsonl``). A file counts from the
 line that its worker writes there, behind its last row; what has no line was not finished, and is
 computed again. Rows are found by a key, the sha256 of (sha256 of the file's bytes, kind, parameters
-and version of the transform, FORMAT), so that the same key means the same rows.
+and version of the transform, CACHE_VERSION), so that the same key means the same rows.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from musiclatent.errors import AudioError
 from musiclatent.files import sha256_of
 
 _PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
-FORMAT = 1  # raise by hand when everything must be computed anew
+CACHE_VERSION = 1  # raise by hand when everything must be computed anew
 SILENT = 10 ** (-90 / 20)  # a window whose peak lies below -90 dBFS: at most one step of 16 bits
 
 
@@ -158,7 +158,7 @@ def stamp(path: str) -> tuple[int, int]:
 def description(transform: Measurement) -> str:
     """Write down, as json, everything that decides what a transform gives."""
     about = {"kind": transform.kind, "parameters": asdict(transform)}
-    about |= {"version": transform.version, "format": FORMAT}
+    about |= {"version": transform.version, "format": CACHE_VERSION}
     return json.dumps(about, indent=2, sort_keys=True)
 
 

@@ -262,7 +262,7 @@ def test_another_transform_version_or_format_is_computed(items, tmp_path, said, 
         "sr": SR,
         "window_s": 0.5,
     }
-    for place, name in ((Waveform, "version"), (shards, "FORMAT")):
+    for place, name in ((Waveform, "version"), (shards, "CACHE_VERSION")):
         cache.build(items, TRANSFORM, tmp_path / "c")
         said()
         monkeypatch.setattr(place, name, 77)

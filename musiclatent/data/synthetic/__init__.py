@@ -19,7 +19,7 @@ from musiclatent.files import pick, progress, write_file, write_json
 
 MAKERS = {"music": music, "digits": digits, "dance": dance}
 KINDS = tuple(MAKERS)
-VERSION = 1  # raise it when the same seed would give other sounds
+CACHE_VERSION = 1  # raise it when the same seed would give other sounds
 Item = music.Clip | digits.Utterance | dance.Track
 
 
@@ -65,7 +65,7 @@ def _rendered(
     kind: str, items: list[Item], folder: Path, size: DemoSize, seed: int, n_jobs: int
 ) -> pd.DataFrame:
     """Render what is missing, and index all."""
-    manifest = {"kind": kind, "size": asdict(size), "seed": seed, "version": VERSION}
+    manifest = {"kind": kind, "size": asdict(size), "seed": seed, "version": CACHE_VERSION}
     _prepare(folder, manifest)
     missing = [item for item in items if not (folder / "audio" / item.file).exists()]
     tasks = (delayed(_render_file)(item, folder / "audio" / item.file) for item in missing)
