@@ -64,7 +64,7 @@ class Track(score.Factors):
         return score.Grid(self.tempo)
 
     def form(self) -> list[tuple[str, int, tuple[str, ...]]]:
-        """Return sections as (name, bars, players); a second at least is left for the last one."""
+        """Return (name, bars, players) of sections; at least 1 s is left for the last silence."""
         bars = int((self.seconds - 1.0) / self.grid.bar_s) - 1
         vary = _rng(self.seed, self.tune, self.version, 1).uniform(0.8, 1.25, len(FORM))
         shares = np.array([share for _, share, _ in FORM]) * vary
