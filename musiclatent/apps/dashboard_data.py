@@ -22,7 +22,7 @@ from musiclatent.config import SEED, Study, Workspace
 from musiclatent.display import map_page, style
 from musiclatent.edm import section_views
 
-VERSION = 2  # raised by hand where what is kept changes
+CACHE_VERSION = 2  # raise by hand when what is kept changes
 TABLES = ("sections", "parts", "memberships", "comparison")  # of the notebooks that ran before
 MEAN_OF = 40  # seconds of a cluster that its mean picture is made of
 STRONGEST = 10  # descriptors, or latent dimensions of a network, that a picture shows
@@ -127,7 +127,7 @@ def chosen_network(space: Workspace) -> str:
 
 def _mark(space: Workspace, k: int) -> str:
     """Name the state of the tables that stand behind the dashboard."""
-    digest = hashlib.sha256(f"{VERSION} {k}".encode())
+    digest = hashlib.sha256(f"{CACHE_VERSION} {k}".encode())
     for name in TABLES:
         path = space.path("tables") / f"{name}.parquet"
         digest.update(path.read_bytes() if path.exists() else b"none")

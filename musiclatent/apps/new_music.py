@@ -25,7 +25,7 @@ from musiclatent.training.run_folder import Run
 NEAREST = 3  # training recordings named for each file
 ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
-VERSION = 1  # raise by hand when vectors change
+CACHE_VERSION = 1  # raise by hand when vectors change
 PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
 
 
@@ -153,7 +153,7 @@ def similar(
     """
     files = folders.index(Path(music))
     model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
-    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{VERSION}"
+    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{CACHE_VERSION}"
     store.mkdir(parents=True, exist_ok=True)
     query = _stored_vector(model, study, store, Path(file))
     named = files["reason"].eq("")  # else the name itself is no text

@@ -17,17 +17,8 @@ from typing import IO
 from musiclatent.errors import FetchError, plain_errors
 
 _CHUNK = 2**20  # bytes
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RecursionError,
-    ValueError,
-)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+_CONFUSED = (EOFError, NotImplementedError, RecursionError, ValueError)  # readers fed nonsense
 
 
 def unpack(
@@ -41,7 +32,7 @@ def unpack(
     Parameters
     ----------
     archive
-        The file; its kind is told by its first bytes.
+        The file; its first bytes say what kind it is.
     target
         Folder to make; it must not exist.
     max_files
@@ -74,7 +65,8 @@ def unpack(
 
 def _extract(archive: Path, staging: Path, max_files: int, max_bytes: int) -> list[Path]:
     """Write the members into `staging`, counting files and real bytes."""
-    paths, left = [], max_bytes
+    paths = []
+    left = max_bytes
     try:
         for count, (name, stream) in enumerate(_members(archive)):
             if count >= max_files:
@@ -88,7 +80,7 @@ def _extract(archive: Path, staging: Path, max_files: int, max_bytes: int) -> li
             if left < 0:
                 raise _hostile(archive, f"unpacks to more than {max_bytes:,} bytes")
             paths.append(path)
-    except (*_DAMAGED, OSError) as error:
+    except (*_DAMAGED, *_CONFUSED, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # gzip and bz2 raise OSError without one
             raise
         raise FetchError(f"{archive.name} is damaged ({error}): download it again") from error
@@ -115,7 +107,7 @@ def _inside(archive: Path, folder: Path, name: str) -> Path:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    """Name and open stream of each member; no stream for folders."""
+    """Return name and open stream of each member; no stream for folders."""
     with archive.open("rb") as file:
         magic = file.read(3)
     if magic.startswith(b"PK"):

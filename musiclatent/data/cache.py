@@ -3,7 +3,7 @@
 A cache folder holds one transform of one corpus:
 
 - ``x.npy``: every window of every item, float32, in index order;
-- ``index.parquet``: one row a window, with the key of the file that it came from;
+- ``index.parquet``: one row per window, with the key of the file that it came from;
 - ``quarantine.csv``: files set aside (path, reason);
 - ``seen.parquet``: size, time and sha256 of every file, so that an unchanged file is not hashed;
 - ``transform.json``: what was computed;
@@ -30,12 +30,11 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import numba_cache
-from musiclatent.audio.windows import Grid, Measurement
+from musiclatent.audio import windows
 from musiclatent.config import SR
 from musiclatent.data import shards
-from musiclatent.data.shards import File
 from musiclatent.errors import CacheError
-from musiclatent.features.descriptors import COLUMNS, Descriptors
+from musiclatent.features import descriptors
 from musiclatent.files import progress
 
 
@@ -48,7 +47,7 @@ def descriptor_table(
     n_jobs: int = 2,
     scheduler: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute the attributes of every section of a corpus, or read them from the cache.
+    """Compute the descriptors of every section of a corpus, or read them from the cache.
 
     Parameters
     ----------
@@ -67,29 +66,30 @@ def descriptor_table(
     Returns
     -------
     sections
-        One row a section: item_id, path, label, group, split, start_s and end_s in seconds, silent
-        (peak below -90 dBFS), and `descriptors.COLUMNS`.
+        One row per section: item_id, path, label, group, split, start_s and end_s in seconds,
+        silent (peak below -90 dBFS), and `descriptors.COLUMNS`.
     quarantine
         Files set aside: path, reason.
 
     Raises
     ------
     ValueError
-        If a section is too short for attributes, or as in `cache.build`.
+        If a section is too short for descriptors, or as in `cache.build`.
     CacheError
         As in `cache.build`.
     """
-    transform = Descriptors(sr, window_s)
+    transform = descriptors.Descriptors(sr, window_s)
     target = Path(folder) / f"attributes-{window_s:g}s-{sr}hz"
     cached = build(items, transform, target, n_jobs=n_jobs, scheduler=scheduler)
-    found = pd.DataFrame(np.asarray(cached.x, np.float64), columns=list(COLUMNS))
-    return pd.concat([cached.items[WINDOW], found], axis=1), cached.quarantine
+    values = pd.DataFrame(np.asarray(cached.x, np.float64), columns=list(descriptors.COLUMNS))
+    return pd.concat([cached.items[WINDOW], values], axis=1), cached.quarantine
 
 
 ORIGIN = ["item_id", "path", "label", "group", "split"]  # columns of all tables of a corpus
 ITEM = [*ORIGIN, "seconds"]  # one row per recording
 WINDOW = [*ORIGIN, "start_s", "end_s", "silent"]  # one row per window
 INDEX = [*WINDOW, "row", "key"]  # one row per cached window
+SEEN = ["path", "size", "mtime_ns", "sha256"]  # one row per file that was read
 CONNECT_S = 10  # how long to wait for a Dask scheduler
 _log = logging.getLogger("musiclatent")
 
@@ -103,7 +103,7 @@ class Cached:
     x
         Memory-mapped float32 array (W, ...): W windows in the order of the corpus.
     items
-        One row a window: item_id, path, label, group, split, start_s, end_s (in seconds), silent
+        One row per window: item_id, path, label, group, split, start_s, end_s (in seconds), silent
         (peak below -90 dBFS), row (in `x`), key.
     quarantine
         Files set aside: path, reason.
@@ -116,7 +116,7 @@ class Cached:
 
 def build(
     items: pd.DataFrame,
-    transform: Measurement,
+    transform: windows.Measurement,
     folder: Path,
     *,
     n_jobs: int = 1,
@@ -151,21 +151,21 @@ def build(
         If `folder` cannot be written (no space left, say), or `scheduler` does not answer.
     """
     _check(items)
-    folder = Path(folder).absolute()
+    work = _Build(items, transform, Path(folder).absolute(), n_jobs, scheduler)
     try:
-        with _alone(folder):
-            _build(items, transform, folder, n_jobs, scheduler)
-            return _load(folder)
+        with _alone(work.folder):
+            work.run()
+            return _load(work.folder)
     except OSError as error:
-        raise CacheError(_cannot_write(error, items, transform, folder)) from error
+        raise CacheError(work.failure(error)) from error
 
 
 def _check(items: pd.DataFrame) -> None:
-    """Refuse a table that is no corpus."""
+    """Validate that a table is a corpus."""
     missing = [name for name in ITEM if name not in items]
     if missing:
         raise ValueError(
-            f"the corpus index lacks {', '.join(missing)}; load the corpus with corpora.load"
+            f"the corpus index lacks {', '.join(missing)}; load the corpus with corpus.load"
         )
     if items.empty:
         raise ValueError("the corpus is empty: nothing to cache; check the folder it was read from")
@@ -206,21 +206,108 @@ def _publish(folder: Path) -> None:
         ready.rmdir()
 
 
-def _build(
-    items: pd.DataFrame, transform: Measurement, folder: Path, n_jobs: int, scheduler: str | None
-) -> None:
-    """Compute what is missing and write the merged files."""
-    old, seen = _merged(folder)
-    left = shards.finished(folder, transform)
-    seen |= {(file.path, file.size, file.mtime_ns): file.sha256 for file in left}
-    files = {path: _look_up(path, seen, transform) for path in items["path"].unique()}
-    known = {key.encode() for key in (*old["key"], *(file.key for file in left))}
-    todo = [file for file in files.values() if file.key.encode() not in known]
-    for file in _run(todo, transform, folder, known, n_jobs, scheduler):
-        files[file.path] = file
-        known.add(file.key.encode())  # so that one process does not compute equal files twice
-    _tell(items, files, folder)
-    _write(items, files, _rows(old, [*left, *files.values()]), old, transform, folder)
+@dataclass(frozen=True)
+class _Build:
+    """One run over a cache folder, see `build`."""
+
+    items: pd.DataFrame
+    transform: windows.Measurement
+    folder: Path
+    n_jobs: int
+    scheduler: str | None
+
+    def run(self) -> None:
+        """Compute what is missing and write the merged files."""
+        old, hashes = _merged(self.folder)
+        left = shards.finished(self.folder, self.transform)
+        hashes |= {(file.path, file.size, file.mtime_ns): file.sha256 for file in left}
+        files = {path: self.identify(path, hashes) for path in self.items["path"].unique()}
+        keys = {key.encode() for key in (*old["key"], *(file.key for file in left))}
+        todo = [file for file in files.values() if file.key.encode() not in keys]
+        for file in self.compute(todo, keys) if todo else ():
+            files[file.path] = file
+            keys.add(file.key.encode())  # so that one process does not compute equal files twice
+        self.report(files)
+        self.write(files, _rows(old, [*left, *files.values()]), old)
+
+    def identify(self, path: str, hashes: dict) -> shards.File:
+        """Take the hash of a file that did not change since the last run."""
+        try:
+            stamp = shards.stamp(path)
+        except OSError:
+            return shards.File(path)
+        sha256 = hashes.get((path, *stamp))
+        if not sha256:
+            return shards.File(path)
+        return shards.File(path, *stamp, sha256, shards.key(sha256, self.transform))
+
+    def compute(self, todo: list[shards.File], keys: set[bytes]) -> Iterator[shards.File]:
+        """Compute here into one shard, or have workers write a shard for each file."""
+        (self.folder / "shards").mkdir(exist_ok=True)
+        with _backend(self.n_jobs, self.scheduler):
+            if self.n_jobs == 1 and self.scheduler is None:
+                done = shards.compute(todo, self.transform, self.folder, keys)
+            else:
+                numba_cache.compile_librosa()
+                shared = np.array(sorted(keys), dtype="S64")  # joblib hands a large array over once
+                task = joblib.delayed(shards.compute_one)
+                tasks = (task(file, self.transform, self.folder, shared) for file in todo)
+                done = joblib.Parallel(return_as="generator")(tasks)
+            yield from progress(done, "cache", "file", total=len(todo))
+
+    def report(self, files: dict[str, shards.File]) -> None:
+        """Report what was reused and what was set aside; refuse a corpus without a good file."""
+        bad = [file for file in files.values() if file.reason]
+        if len(bad) == len(files):
+            above = os.path.commonpath([Path(path).absolute().parent for path in files])
+            raise ValueError(
+                f"none of the {len(files)} files in {above!r} can be used; the first,"
+                f" {Path(bad[0].path).name!r}: {bad[0].reason}"
+            )
+        reused = [path for path, file in files.items() if not (file.source or file.reason)]
+        count = self.items["path"].isin(reused).sum()
+        _log.info("cache: %d of %d items reused", count, len(self.items))
+        if bad:
+            table = self.folder / "quarantine.csv"
+            _log.warning("cache: %d of %d files set aside, see %s", len(bad), len(files), table)
+
+    def write(self, files: dict, rows: pd.DataFrame, old: pd.DataFrame) -> None:
+        """Write the merged files aside, then have them count all at once."""
+        table = pd.DataFrame([vars(file) for file in files.values()])
+        bad = table["reason"] != ""
+        index = self.items[ITEM].merge(table.loc[~bad, ["path", "key"]], on="path")
+        index = index.merge(rows, on="key")
+        draft = self.folder / "draft"
+        draft.mkdir()
+        if not index[["key", "start_s"]].equals(old[["key", "start_s"]]):
+            shards.merge(index, self.transform, self.folder, draft / "x.npy")
+        end_s = self.grid.end_s(index["start_s"], index["seconds"])
+        index = index.assign(end_s=end_s, row=np.arange(len(index)))
+        index[INDEX].to_parquet(draft / "index.parquet", index=False)
+        table.loc[~bad, SEEN].to_parquet(draft / "seen.parquet", index=False)
+        aside = table.loc[bad, ["path", "reason"]]
+        aside.to_csv(draft / "quarantine.csv", index=False, lineterminator="\n")
+        (draft / "transform.json").write_text(shards.description(self.transform))
+        draft.rename(self.folder / "ready")
+        _publish(self.folder)
+
+    @property
+    def grid(self) -> windows.Grid:
+        """Where the windows lie."""
+        return windows.Grid(self.transform.sr, self.transform.window_s)
+
+    def failure(self, error: OSError) -> str:
+        """Return what is kept, how much space is needed, and what to do."""
+        finished = shards.finished(self.folder, self.transform)
+        paths = [*_merged(self.folder)[0]["path"], *(file.path for file in finished)]
+        size = self.grid.most(self.items["seconds"]).sum() * shards.row_bytes(self.transform)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return (
+            f"cannot write the cache in {str(self.folder)!r}: {reason};"
+            f" {self.items['path'].isin(paths).sum()} of {len(self.items)} items are done and kept;"
+            f" the array takes about {size / 1e6:,.0f} MB, twice that while several processes build"
+            " it; free some space or choose another folder, then run again to continue"
+        )
 
 
 def _merged(folder: Path) -> tuple[pd.DataFrame, dict]:
@@ -228,51 +315,17 @@ def _merged(folder: Path) -> tuple[pd.DataFrame, dict]:
     try:
         index = pd.read_parquet(folder / "index.parquet")
         seen = pd.read_parquet(folder / "seen.parquet")
-        if len(np.load(folder / "x.npy", mmap_mode="r")) != len(index):
-            raise ValueError
+        n_rows = len(np.load(folder / "x.npy", mmap_mode="r"))
     except (OSError, ValueError):
-        return pd.DataFrame({name: [] for name in INDEX}), {}
-    stamps = zip(seen["path"], seen["size"], seen["mtime_ns"], strict=True)
-    return index, dict(zip(stamps, seen["sha256"], strict=True))
-
-
-def _look_up(path: str, seen: dict, transform: Measurement) -> File:
-    """Take the hash of a file that did not change since the last run."""
-    try:
-        stamp = shards.stamp(path)
-    except OSError:
-        return File(path)
-    sha256 = seen.get((path, *stamp))
-    return File(path, *stamp, sha256, shards.key(sha256, transform)) if sha256 else File(path)
-
-
-def _run(
-    todo: list[File],
-    transform: Measurement,
-    folder: Path,
-    known: set[bytes],
-    n_jobs: int,
-    scheduler: str | None,
-) -> Iterator[File]:
-    """Compute here into one shard, or let workers write a shard for each file."""
-    if not todo:
-        return
-    (folder / "shards").mkdir(exist_ok=True)
-    with _backend(n_jobs, scheduler):
-        if n_jobs == 1 and scheduler is None:
-            done = shards.compute(todo, transform, folder, known)
-        else:
-            numba_cache.compile_librosa()
-            keys = np.array(sorted(known), dtype="S64")  # joblib hands a large array over once
-            task = joblib.delayed(shards.compute_one)
-            tasks = (task(file, transform, folder, keys) for file in todo)
-            done = joblib.Parallel(return_as="generator")(tasks)
-        yield from progress(done, "cache", "file", total=len(todo))
+        n_rows = -1
+    if n_rows < 0 or n_rows != len(index):
+        return pd.DataFrame(columns=INDEX), {}
+    return index, seen.set_index(SEEN[:3])["sha256"].to_dict()
 
 
 @contextmanager
 def _backend(n_jobs: int, scheduler: str | None) -> Iterator[None]:
-    """Let joblib use processes of this machine or a Dask cluster."""
+    """Configure joblib to use processes of this machine or a Dask cluster."""
     if scheduler is None:
         with joblib.parallel_config("loky", n_jobs=n_jobs):
             yield
@@ -292,59 +345,16 @@ def _backend(n_jobs: int, scheduler: str | None) -> Iterator[None]:
         yield
 
 
-def _tell(items: pd.DataFrame, files: dict[str, File], folder: Path) -> None:
-    """Say what was reused and what was set aside; refuse a corpus without a good file."""
-    bad = [file for file in files.values() if file.reason]
-    if len(bad) == len(files):
-        above = os.path.commonpath([Path(path).absolute().parent for path in files])
-        raise ValueError(
-            f"none of the {len(files)} files in {above!r} can be used; the first,"
-            f" {Path(bad[0].path).name!r}: {bad[0].reason}"
-        )
-    reused = [path for path, file in files.items() if not (file.source or file.reason)]
-    _log.info("cache: %d of %d items reused", items["path"].isin(reused).sum(), len(items))
-    if bad:
-        table = folder / "quarantine.csv"
-        _log.warning("cache: %d of %d files set aside, see %s", len(bad), len(files), table)
-
-
-def _rows(old: pd.DataFrame, files: list[File]) -> pd.DataFrame:
-    """One row a window that exists, with the file and the row where it lies."""
-    kept = old[["key", "start_s", "silent", "row"]].assign(source="x.npy")
+def _rows(old: pd.DataFrame, files: list[shards.File]) -> pd.DataFrame:
+    """Return one row per window that exists, with the file and the row where it lies."""
+    merged = old[["key", "start_s", "silent", "row"]].assign(source="x.npy")
     new = pd.DataFrame([vars(file) for file in files])
     new = new.loc[new["source"] != "", ["key", "start_s", "silent", "row", "source"]]
     new = new.explode(["start_s", "silent"], ignore_index=True)
     new["row"] += new.groupby(["source", "row"]).cumcount()
-    rows = pd.concat([table for table in (kept, new) if len(table)])
+    rows = pd.concat([table for table in (merged, new) if len(table)])
     rows = rows.astype({"start_s": float, "silent": bool, "row": int})
     return rows.drop_duplicates(["key", "start_s"])
-
-
-def _write(
-    items: pd.DataFrame,
-    files: dict,
-    rows: pd.DataFrame,
-    old: pd.DataFrame,
-    transform: Measurement,
-    folder: Path,
-) -> None:
-    """Write the merged files aside, then let them count all at once."""
-    seen = pd.DataFrame([vars(file) for file in files.values() if not file.reason])
-    index = items[ITEM].merge(seen[["path", "key"]], on="path").merge(rows, on="key")
-    draft = folder / "draft"
-    draft.mkdir()
-    if not index[["key", "start_s"]].equals(old[["key", "start_s"]]):
-        shards.merge(index, transform, folder, draft / "x.npy")
-    end_s = Grid(transform.sr, transform.window_s).end_s(index["start_s"], index["seconds"])
-    index = index.assign(end_s=end_s, row=np.arange(len(index)))
-    index[INDEX].to_parquet(draft / "index.parquet", index=False)
-    seen[["path", "size", "mtime_ns", "sha256"]].to_parquet(draft / "seen.parquet", index=False)
-    bad = [(file.path, file.reason) for file in files.values() if file.reason]
-    table = pd.DataFrame(bad, columns=["path", "reason"])
-    table.to_csv(draft / "quarantine.csv", index=False, lineterminator="\n")
-    (draft / "transform.json").write_text(shards.description(transform))
-    draft.rename(folder / "ready")
-    _publish(folder)
 
 
 def _load(folder: Path) -> Cached:
@@ -352,23 +362,6 @@ def _load(folder: Path) -> Cached:
     x = np.load(folder / "x.npy", mmap_mode="r")
     items = pd.read_parquet(folder / "index.parquet")
     return Cached(x, items, pd.read_csv(folder / "quarantine.csv", dtype=str))
-
-
-def _cannot_write(error: OSError, items: pd.DataFrame, transform: Measurement, folder: Path) -> str:
-    """Say what is kept, how much space is needed, and what to do."""
-    kept = [
-        *_merged(folder)[0]["path"],
-        *(file.path for file in shards.finished(folder, transform)),
-    ]
-    n_rows = Grid(transform.sr, transform.window_s).most(items["seconds"]).sum()
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return (
-        f"cannot write the cache in {str(folder)!r}: {reason};"
-        f" {items['path'].isin(kept).sum()} of {len(items)} items are done and kept;"
-        f" the array takes about {n_rows * shards.row_bytes(transform) / 1e6:,.0f} MB, twice that"
-        " while several processes build it; free some space or choose another folder, then run"
-        " again to continue"
-    )
 
 
 def values_of(cached: Cached, sections: pd.DataFrame) -> np.ndarray:

@@ -1,38 +1,36 @@
-"""Index tables of the corpora: one row an item, with its label, its group and its split.
+"""Index tables of the corpora: one row per item, with its label, its group and its split.
 
 Corpora are the embedded ones (``demo-music``, ``demo-digits``, ``demo-dance``), the real datasets
-of `musiclatent.data.folders`, and any folder of music, named by its path. Files whose header cannot be
-read are set aside in the quarantine table; repeated recordings, found in the sound, share a group.
+of `datasets`, and any folder of music, named by its path. Files whose header cannot be read are
+set aside in the quarantine table; duplicates of a recording, by their sound, share a group.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from musiclatent import audio, config
-from musiclatent.config import PROFILES, DemoSize, Workspace
-from musiclatent.data import fsdd, gtzan_tables, splits, synthetic
+from musiclatent.config import DemoSize, Workspace
+from musiclatent.data import download, folders, fsdd, gtzan_tables, splits, synthetic
 from musiclatent.data.cache import ITEM
 from musiclatent.data.datasets import DATASETS, Dataset
-from musiclatent.data.folders import index
 from musiclatent.errors import AudioError, CorpusError
 from musiclatent.features import fingerprint
 from musiclatent.files import pick, progress, sha256_of
 
 DEMO = {f"demo-{kind}": kind for kind in synthetic.KINDS}
 NAMES = (*DEMO, *DATASETS)
-SUMS = "SHA256SUMS"
 NUMBERED = {
     "fold-K": lambda items, root, work, k: splits.by_fold(items, k),
     "outer-K": lambda items, root, work, k: splits.by_fold(items, k, inner=False),
     "shuffled-K": lambda items, root, work, k: splits.at_random(items, k),
 }
-attributes = gtzan_tables.read_descriptors
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Corpus:
     name
         Its name.
     items
-        One row an item: `cache.ITEM` and the corpus' own columns; path is absolute.
+        One row per item: `cache.ITEM` and the corpus' own columns; path is absolute.
     quarantine
         Files set aside: path, reason.
     """
@@ -102,11 +100,11 @@ def load(
         If the corpus has no such split or fold.
     """
     if name in DEMO:
-        dataset, found = _render(name, work, demo, seed, n_jobs)
+        dataset, table = _render(name, work, demo, seed, n_jobs)
     else:
         dataset = _dataset(name)
-        found = dataset.index(Path(root), Path(work))
-    corpus = _measured(Path(name).name if name not in NAMES else name, found)
+        table = dataset.index(Path(root), Path(work))
+    corpus = _measured(name if name in NAMES else Path(name).name, table)
     items = corpus.items
     if dataset.repeats:
         items["group"] = _grouped(items, items["group"], work, n_jobs)
@@ -133,12 +131,12 @@ def load_all(
     seed: int = 0,
     n_jobs: int = 1,
 ) -> Corpus:
-    """Index one or more corpora as one, with some labels only where `keep` says so.
+    """Index one or more corpora as one, with some labels only where `keep` names them.
 
     Parameters
     ----------
     names
-        Corpora, as `load` knows them.
+        Corpora, as `load` takes them.
     root, work, demo, seed, n_jobs
         As in `load`.
     keep
@@ -159,8 +157,10 @@ def load_all(
     if len(names) > 1 and split != "group":
         joined = ", ".join(names)
         raise ValueError(f"{joined}: there is no split {split!r} over several corpora; use group")
-    options = {"root": root, "work": work, "demo": demo, "seed": seed, "n_jobs": n_jobs}
-    parts = [load(name, split=split, **options) for name in names]
+    parts = [
+        load(name, root=root, work=work, demo=demo, split=split, seed=seed, n_jobs=n_jobs)
+        for name in names
+    ]
     parts = [_kept(part, (keep or {}).get(part.name)) for part in parts]
     if len(parts) == 1 and (split != "group" or not keep):
         return parts[0]
@@ -183,7 +183,7 @@ def combine(*corpora: Corpus, work: Path | None = None, seed: int = 0, n_jobs: i
     Returns
     -------
     Corpus
-        With a column `corpus` more.
+        With one more column, `corpus`.
     """
     names = [c.name for c in corpora]
     names = [f"{n}-{i}" if names.count(n) > 1 else n for i, n in enumerate(names)]
@@ -199,7 +199,7 @@ def combine(*corpora: Corpus, work: Path | None = None, seed: int = 0, n_jobs: i
 
 
 def require(name: str, root: Path) -> None:
-    """Make sure that a corpus is there, without reading its files.
+    """Validate that a corpus is there, without reading its files.
 
     Raises
     ------
@@ -227,17 +227,24 @@ def check(name: str, root: Path) -> pd.DataFrame:
     """
     if name in DEMO:
         return _table([])
-    root, dataset = Path(root), _dataset(name)
+    rows = []
+    root = Path(root)
+    dataset = _dataset(name)
+    folder = root / dataset.source.folder
     if dataset.spectrograms:
-        return _table(gtzan_tables.problems(root) + _hashes(root / dataset.folder))
+        return _table(gtzan_tables.problems(root) + _hashes(folder))
     try:
-        found = dataset.index(root, root)
+        items = dataset.index(root, root)
     except CorpusError as error:
-        return _table([(root / dataset.folder, str(error))])
-    rows = _missing(dataset, found["item_id"], root) + _hashes(root / dataset.folder)
-    decoded = _each(lambda path: _decode(path, dataset.least_s), found["path"], f"checking {name}")
-    for path, *why in zip(found["path"], found["reason"], decoded, strict=True):
-        rows += [(path, reason) for reason in why if reason]
+        return _table([(folder, str(error))])
+    missing = sorted(set(dataset.expected) - set(items["item_id"]))
+    if missing:
+        counts = f"{len(missing):,} of {len(dataset.expected):,} files are missing"
+        rows.append((folder, f"{counts}: {', '.join(missing[:3])} ..."))
+    rows += _hashes(folder)
+    decoded = _each(lambda path: _decode(path, dataset.least_s), items["path"], f"checking {name}")
+    for path, *reasons in zip(items["path"], items["reason"], decoded, strict=True):
+        rows += [(path, reason) for reason in reasons if reason]
     return _table(rows)
 
 
@@ -268,18 +275,18 @@ def spectrograms(name: str, root: Path) -> np.ndarray | None:
         If the corpus is missing or broken.
     """
     read = None if name in DEMO else _dataset(name).spectrograms
-    return read and read(Path(root))
+    return read(Path(root)) if read else None
 
 
 def descriptor_splits(root: Path, kind: str = "filtered") -> pd.Series:
-    """Split the table of attributes by the published lists of GTZAN.
+    """Split the table of descriptors by the published lists of GTZAN.
 
     Parameters
     ----------
     root
         Folder above the real datasets.
     kind
-        ``filtered``: 443/197/290 clips, faults and repetitions removed, artists kept apart.
+        ``filtered``: 443/197/290 clips, faults and duplicates removed, artists kept apart.
         ``random``: 500/250/250, artists mixed.
 
     Returns
@@ -295,23 +302,23 @@ def descriptor_splits(root: Path, kind: str = "filtered") -> pd.Series:
         If there are no lists of that kind.
     """
     lists = {kind: DATASETS["gtzan"].splits[kind] for kind in ("filtered", "random")}
-    items = attributes(root)
+    items = gtzan_tables.read_descriptors(root)
     split = pick(lists, kind, "published split")(items, Path(root), None)
     return split.set_axis(items["item_id"])[lambda parts: parts != ""]
 
 
 def _split(by: dict[str, Callable], split: str, name: str) -> Callable:
-    """Look up a split; one that ends in a number is kept under the name that ends in K."""
+    """Return a split; one that ends in a number is kept under the name that ends in K."""
     stem, _, number = split.rpartition("-")
     if f"{stem}-K" in by and re.fullmatch("[0-9]{1,9}", number):
-        return lambda *given: by[f"{stem}-K"](*given, int(number))
+        return partial(by[f"{stem}-K"], k=int(number))
     if number == "K":
         raise ValueError(f"{split}: K stands for a number; write {stem}-0")
     return pick(by, split, f"split of {name}")
 
 
 def _dataset(name: str) -> Dataset:
-    """Look up a real dataset, or take the name for a folder."""
+    """Return a real dataset, or that of a folder of this name."""
     if name in DATASETS:
         return DATASETS[name]
     folder = Path(name)
@@ -320,44 +327,45 @@ def _dataset(name: str) -> Dataset:
             f"{name!r}: there is no such folder, nor a corpus of that name; name a folder with "
             f"audio files, or one of: {', '.join(NAMES)}"
         )
-    return Dataset(lambda root, work: index(folder), str(folder.absolute()))
+    source = download.Source(folder=str(folder.absolute()))
+    return Dataset(lambda root, work: folders.index(folder), source)
 
 
 def _render(
     name: str, work: Path, size: DemoSize | None, seed: int, n_jobs: int
 ) -> tuple[Dataset, pd.DataFrame]:
     """Render an embedded corpus; its groups are known, so none are searched for."""
-    size = size or PROFILES["demo"].demo
+    size = size or config.PROFILES["demo"].demo
     items = synthetic.render(DEMO[name], size, Path(work) / name, seed=seed, n_jobs=n_jobs)
     by = {"speakers": lambda items, *_: fsdd.by_speaker(items)} if "speaker" in items else {}
-    return Dataset(lambda root, work: items, "", repeats=False, splits=by), items
+    source = download.Source(folder="")
+    return Dataset(lambda root, work: items, source, repeats=False, splits=by), items
 
 
-def _measured(name: str, found: pd.DataFrame) -> Corpus:
+def _measured(name: str, table: pd.DataFrame) -> Corpus:
     """Read the length of every file from its header; set aside those without a sound one."""
-    if "seconds" in found:
-        return Corpus(name, found, _table([]))
-    headers = _each(_header, found["path"], f"index of {name}")
-    seconds = pd.Series([h if isinstance(h, float) else 0.0 for h in headers], found.index)
-    reason = pd.Series([h if isinstance(h, str) else "" for h in headers], found.index)
-    reason = found["reason"].mask(found["reason"] == "", reason)
+    if "seconds" in table:
+        return Corpus(name, table, _table([]))
+    headers = _each(_header, table["path"], f"index of {name}")
+    measured = pd.DataFrame(headers, table.index, ["seconds", "problem"])
+    reason = table["reason"].where(table["reason"] != "", measured["problem"])
     bad = reason != ""
     if bad.all():
-        first = found["path"].iloc[0]
         raise CorpusError(
-            f"{name!r}: none of its {len(found)} files can be used; the first, {first!r}: "
-            f"{reason.iloc[0]}"
+            f"{name!r}: none of its {len(table)} files can be used; the first, "
+            f"{table['path'].iloc[0]!r}: {reason.iloc[0]}"
         )
-    items = found.assign(seconds=seconds).drop(columns="reason")[~bad].reset_index(drop=True)
-    return Corpus(name, items, _table(zip(found["path"][bad], reason[bad], strict=True)))
+    items = table.assign(seconds=measured["seconds"]).drop(columns="reason")[~bad]
+    aside = _table(zip(table["path"][bad], reason[bad], strict=True))
+    return Corpus(name, items.reset_index(drop=True), aside)
 
 
-def _header(path: str) -> float | str:
-    """Length of a file in seconds, or why it cannot be used."""
+def _header(path: str) -> tuple[float, str]:
+    """Return the length of a file in seconds, and why it cannot be used; empty if it can."""
     try:
-        return float(audio.info(path).seconds)
+        return float(audio.info(path).seconds), ""
     except AudioError as error:
-        return error.advice
+        return 0.0, error.advice
 
 
 def _decode(path: str, least_s: float) -> str:
@@ -377,48 +385,34 @@ def _each(function: Callable, paths: pd.Series, label: str) -> list:
         return list(progress(done, label, "file", total=len(paths), delay=2))
 
 
-def _missing(dataset: Dataset, ids: pd.Series, root: Path) -> list[tuple]:
-    """One row on the items that the whole dataset has and this copy has not."""
-    missing = sorted(set(dataset.expected) - set(ids))
-    if not missing:
-        return []
-    total, some = len(dataset.expected), ", ".join(missing[:3])
-    return [
-        (
-            root / dataset.folder,
-            f"{len(missing):,} of {total:,} files are missing: {some} ...",
-        )
-    ]
-
-
 def _hashes(folder: Path) -> list[tuple]:
-    """Rows on the files that differ from what is listed in SHA256SUMS beside them."""
-    rows, sums = [], folder / SUMS
+    """Return rows on the files that differ from what SHA256SUMS beside them lists."""
+    rows = []
+    sums = folder / download.SUMS
     for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []:
         sha256, _, name = line.partition("  ")
         try:
-            same = sha256_of(folder / name) == sha256
-            rows += [] if same else [(folder / name, f"its sha256 is not the one in {SUMS}")]
+            if sha256_of(folder / name) != sha256:
+                rows.append((folder / name, f"its sha256 is not the one in {sums.name}"))
         except OSError as error:
-            rows.append((folder / name, f"it is listed in {SUMS} but: {error.strerror}"))
+            rows.append((folder / name, f"it is listed in {sums.name} but: {error.strerror}"))
     return rows
 
 
 def _grouped(items: pd.DataFrame, keys: pd.Series, work: Path | None, n_jobs: int) -> pd.Series:
     """Join groups of equal key and, where `work` is given, of equal sound; named by an item."""
-    first = pd.Series(range(len(items))).groupby(keys.to_numpy()).transform("min")
-    links = pd.DataFrame({"a": first, "b": range(len(items))})
+    order = pd.Series(range(len(items)))
+    links = pd.DataFrame({"a": order.groupby(keys.to_numpy()).transform("min"), "b": order})
     if work is not None:
         store = Path(work) / "fingerprints.parquet"
         pairs = fingerprint.find_duplicates(list(items["path"]), store=store, n_jobs=n_jobs)
         links = pd.concat([links, pairs[["a", "b"]]])
-    return (
-        items["item_id"].groupby(fingerprint.connected_groups(len(items), links)).transform("min")
-    )
+    group = fingerprint.connected_groups(len(items), links)
+    return items["item_id"].groupby(group).transform("min")
 
 
 def _kept(corpus: Corpus, labels: Sequence[str] | None) -> Corpus:
-    """Leave out the items of other labels, if labels are given."""
+    """Return a corpus without the items of other labels, if labels are given."""
     if not labels:
         return corpus
     items = corpus.items[corpus.items["label"].isin(labels)].reset_index(drop=True)
@@ -434,8 +428,9 @@ def _tidy(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(rows: Iterable[tuple]) -> pd.DataFrame:
-    """Make a table of path and reason."""
-    return pd.DataFrame([(str(path), why) for path, why in rows], columns=["path", "reason"])
+    """Return a table of path and reason."""
+    rows = [(str(path), reason) for path, reason in rows]
+    return pd.DataFrame(rows, columns=["path", "reason"])
 
 
 def examples(space: Workspace) -> list[Path]:
@@ -452,13 +447,10 @@ def examples(space: Workspace) -> list[Path]:
     CorpusError
         If the folder is missing or holds no music.
     """
-    profile = config.profile(space.profile)
-    if not profile.demo:
-        folder = config.data_root() / "new_music"
-        require("new_music", config.data_root())
-        return [folder / name for name in index(folder)["item_id"]]
+    if not config.profile(space.profile).demo:
+        items = _dataset("new_music").index(config.data_root(), None)
+        return [Path(path) for path in items["path"]]
     size = config.PROFILES["tiny"].demo
-    tracks = synthetic.render(
-        "dance", size, space.base / "corpora" / "new-music", seed=config.SEED + 1
-    )
+    folder = space.base / "corpora" / "new-music"
+    tracks = synthetic.render("dance", size, folder, seed=config.SEED + 1)
     return [Path(path) for path in tracks["path"].iloc[:2]]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,20 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from musiclatent import config
 from musiclatent.audio.windows import Transform, Waveform
-from musiclatent.config import SEED, DemoSize, Study, Workspace
-from musiclatent.data import cache, corpus
-from musiclatent.data.splits import SPLITS
+from musiclatent.data import cache, corpus, splits
 from musiclatent.features.mel import LogMel
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
 from musiclatent.files import pick
 
-TRANSFORMS = {kind.kind: kind for kind in (Waveform, LogMel, LogSTFT)}
+TRANSFORMS = {each.kind: each for each in (Waveform, LogMel, LogSTFT)}
 
 
-def transform(study: Study) -> Transform:
+def transform(study: config.Study) -> Transform:
     """Return what turns a study's windows into what its models take."""
     return pick(TRANSFORMS, study.input, "transform")(study.sr, study.window_s, **study.frames)
 
 
+@dataclass(eq=False, repr=False)
 class Windows(Dataset):
     """Windows of one split, as (x, row, label): x (1, ...), its row in the cache, its label's code.
 
@@ -43,10 +43,10 @@ class Windows(Dataset):
         What turns a cached window into a model's input, see `windows.Transform`.
     """
 
-    def __init__(
-        self, x: np.ndarray, rows: np.ndarray, codes: np.ndarray, transform: Transform
-    ) -> None:
-        self.x, self.rows, self.codes, self.transform = x, rows, codes, transform
+    x: np.ndarray
+    rows: np.ndarray
+    codes: np.ndarray
+    transform: Transform
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,7 +69,9 @@ class EpochSampler(Sampler):
     """
 
     def __init__(self, n: int, seed: int) -> None:
-        self.n, self.seed, self.epoch = n, seed, 0
+        self.n = n
+        self.seed = seed
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch; Lightning calls this."""
@@ -102,15 +104,15 @@ class BalancedSampler(EpochSampler):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self.seed, self.epoch])
         unknown = np.flatnonzero(self.codes < 0)
-        known = self._known(rng)
+        labelled = self._labelled(rng)
         for place in range(self.n):
             if len(unknown) and place % 2:
                 yield int(rng.choice(unknown))
             else:
-                yield next(known)
+                yield next(labelled)
 
-    def _known(self, rng: np.random.Generator) -> Iterator[int]:
-        """Go round the labels; the windows of each come in turn, in a random order."""
+    def _labelled(self, rng: np.random.Generator) -> Iterator[int]:
+        """Draw from each label in turn; the windows of each come in turn, in a random order."""
         labels = np.unique(self.codes[self.codes >= 0])
         queues = {label: [] for label in labels}
         while True:
@@ -120,19 +122,20 @@ class BalancedSampler(EpochSampler):
                 yield queues[label].pop()
 
 
+@dataclass(eq=False, repr=False)  # equal to itself only, whatever its options
 class CorpusDataModule(pl.LightningDataModule):
     """Windows of one or more corpora, split by group.
 
     Parameters
     ----------
     names
-        Corpora, as `corpus.load` knows them, or folders of one's own music.
+        Corpora, as `corpus.load` takes them, or folders of one's own music.
     folder
         Folder of the cache.
     root
         Folder of the real datasets.
     work
-        Folder for what the corpora need to keep, ``corpora`` in `folder` unless told otherwise.
+        Folder for what the corpora need to keep; ``corpora`` in `folder` where it is None.
     transform
         What a window becomes.
     split
@@ -153,37 +156,35 @@ class CorpusDataModule(pl.LightningDataModule):
         Processes, or the address of a Dask scheduler, for the cache.
     """
 
-    def __init__(
-        self,
-        names: tuple[str, ...],
-        folder: Path,
-        root: Path,
-        *,
-        work: Path | None = None,
-        transform: Transform = Waveform(),  # noqa: B008, frozen
-        split: str = "group",
-        demo: DemoSize | None = None,
-        keep: dict[str, tuple[str, ...]] | None = None,
-        batch_size: int = 16,
-        seed: int = SEED,
-        balanced: bool = False,
-        labelled: float = 1.0,
-        n_jobs: int = 2,
-        scheduler: str | None = None,
-    ) -> None:
+    names: tuple[str, ...]
+    folder: Path
+    root: Path
+    _: KW_ONLY
+    work: Path | None = None
+    transform: Transform = Waveform()  # noqa: RUF009, frozen
+    split: str = "group"
+    demo: config.DemoSize | None = None
+    keep: dict[str, tuple[str, ...]] | None = None
+    batch_size: int = 16
+    seed: int = config.SEED
+    balanced: bool = False
+    labelled: float = 1.0
+    n_jobs: int = 2
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.names, self.folder, self.root, self.transform = names, Path(folder), root, transform
-        self.work = work or self.folder / "corpora"
-        self.split, self.demo, self.keep = split, demo, keep or {}
-        self.batch_size, self.seed = batch_size, seed
-        self.balanced, self.labelled = balanced, labelled
-        self.n_jobs, self.scheduler = n_jobs, scheduler
         self.corpus: corpus.Corpus | None = None
         self.cached: cache.Cached | None = None
 
     @staticmethod
     def of_study(
-        study: Study, space: Workspace, *, sound: bool = False, split: str = "", **options
+        study: config.Study,
+        space: config.Workspace,
+        *,
+        sound: bool = False,
+        split: str = "",
+        scheduler: str | None = None,
     ) -> "CorpusDataModule":
         """Return the windows that a study works on: the module of its corpus where one has a name.
 
@@ -195,23 +196,35 @@ class CorpusDataModule(pl.LightningDataModule):
             Whether sound is wanted where the study trains on ready spectrograms.
         split
             Another split than the study's.
-        options
+        scheduler
             As in the class.
         """
-        names, usual = _source(study, space, sound)
+        names, default_split = _source(study, space, sound)
         return NAMED.get(names[0], CorpusDataModule)(
-            names=names, folder=space.path("cache"), root=config.data_root(),
-            work=space.base / "corpora", transform=transform(study), split=split or usual,
-            demo=config.profile(space.profile).demo, keep=study.labels, **options,
-        )  # fmt: skip
+            names=names,
+            folder=space.path("cache"),
+            root=config.data_root(),
+            work=space.base / "corpora",
+            transform=transform(study),
+            split=split or default_split,
+            demo=config.profile(space.profile).demo,
+            keep=study.labels,
+            scheduler=scheduler,
+        )
 
     def index(self) -> corpus.Corpus:
         """Index the corpora, once."""
         if self.corpus is None:
             self.corpus = corpus.load_all(
-                self.names, root=self.root, work=self.work, demo=self.demo,
-                keep=self.keep, split=self.split, seed=self.seed, n_jobs=self.n_jobs,
-            )  # fmt: skip
+                self.names,
+                root=self.root,
+                work=self.work or self.folder / "corpora",
+                demo=self.demo,
+                keep=self.keep,
+                split=self.split,
+                seed=self.seed,
+                n_jobs=self.n_jobs,
+            )
         return self.corpus
 
     def prepare_data(self) -> None:
@@ -220,18 +233,19 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache, once, computing what is missing."""
-        x = self._ready() if self.cached is None else None
-        if x is not None:
-            self.cached = x
         if self.cached is None:
-            t = self.transform
-            folder = self.folder / f"{t.kind}-{t.window_s:g}s-{t.sr}hz"
-            self.cached = cache.build(
-                self.index().items, t, folder, n_jobs=self.n_jobs, scheduler=self.scheduler
-            )
+            self.cached = self._precomputed() or self._computed()
 
-    def _ready(self) -> cache.Cached | None:
-        """Take the spectrograms that a corpus holds in place of sound; None where it has sound."""
+    def _computed(self) -> cache.Cached:
+        """Compute what a window becomes, or read it from the cache."""
+        t = self.transform
+        folder = self.folder / f"{t.kind}-{t.window_s:g}s-{t.sr}hz"
+        return cache.build(
+            self.index().items, t, folder, n_jobs=self.n_jobs, scheduler=self.scheduler
+        )
+
+    def _precomputed(self) -> cache.Cached | None:
+        """Read the spectrograms that a corpus holds in place of sound; None where it has sound."""
         x = corpus.spectrograms(self.names[0], self.root)
         if x is None:
             return None
@@ -243,8 +257,8 @@ class CorpusDataModule(pl.LightningDataModule):
         items = self.index().items
         x = x[items["row"]]
         keys = [hashlib.sha256(row.tobytes()).hexdigest() for row in x]
-        more = {"start_s": 0.0, "end_s": items["seconds"], "silent": False}
-        items = items.assign(**more, row=np.arange(len(items)), key=keys)
+        items = items.assign(start_s=0.0, end_s=items["seconds"], silent=False)
+        items = items.assign(row=np.arange(len(items)), key=keys)
         return cache.Cached(x, items[cache.INDEX], self.index().quarantine)
 
     def targets(self) -> np.ndarray:
@@ -256,47 +270,52 @@ class CorpusDataModule(pl.LightningDataModule):
         if not 0 < self.labelled <= 1:
             raise ValueError(f"labelled is {self.labelled}; give a share above 0, at most 1")
         items = self.cached.items
-        names = sorted(set(items["label"]) - {""})
-        codes = items["label"].map({name: i for i, name in enumerate(names)}).fillna(-1)
-        codes = np.array(codes, int)
+        codes = np.array(pd.Categorical(items["label"].replace("", None)).codes, int)
         if self.labelled < 1:
             rng = np.random.default_rng(self.seed)
-            for code in range(len(names)):
-                mine = items["split"].eq("train") & (codes == code)
-                order = rng.permutation(items.loc[mine, "group"].unique())
-                known = order[: max(2, round(self.labelled * len(order)))]
-                codes[mine & ~items["group"].isin(known)] = -1
+            for code in range(codes.max() + 1):
+                train = items["split"].eq("train") & (codes == code)
+                groups = rng.permutation(items.loc[train, "group"].unique())
+                labelled = groups[: max(2, round(self.labelled * len(groups)))]
+                codes[train & ~items["group"].isin(labelled)] = -1
         return codes
 
-    def rows(self, split: str, audible: bool = False) -> np.ndarray:
-        """Return the rows (W',) of one split in the cache; with `audible` those with sound."""
+    def rows(self, split: str, audible: bool = False, at_most: int | None = None) -> np.ndarray:
+        """Return the rows (W',) of one split in the cache.
+
+        Parameters
+        ----------
+        split
+            ``train``, ``validation`` or ``test``.
+        audible
+            Whether silent windows are left out.
+        at_most
+            How many are enough, spread over the split; None takes all.
+        """
         items = self.cached.items
         chosen = items["split"].eq(split) & ~(items["silent"] & audible)
-        return items.loc[chosen, "row"].to_numpy()
+        rows = items.loc[chosen, "row"].to_numpy()
+        if at_most and len(rows) > at_most:
+            rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+        return rows
 
     def window_items(self) -> pd.DataFrame:
         """Return one row per cached window, with what the corpus knows of its recording."""
-        corpus = self.index().items
-        columns = ["item_id", *corpus.columns.difference(cache.WINDOW, sort=False)]
-        table = self.cached.items[cache.WINDOW].merge(
-            corpus[columns], "left", "item_id", validate="m:1"
-        )
-        return table.reset_index(drop=True)
+        items = self.index().items
+        columns = ["item_id", *items.columns.difference(cache.WINDOW, sort=False)]
+        windows = self.cached.items[cache.WINDOW]
+        return windows.merge(items[columns], "left", "item_id", validate="m:1")
 
     def spectrograms(self, split: str, at_most: int | None = None) -> SpectrogramBatch:
         """Return the audible spectrograms of a split.
 
         Parameters
         ----------
-        split
-            ``train``, ``validation`` or ``test``.
-        at_most
-            How many are enough, spread over the split; None takes all.
+        split, at_most
+            As in `rows`.
         """
         self.setup()
-        rows = self.rows(split, audible=True)
-        if at_most and len(rows) > at_most:
-            rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+        rows = self.rows(split, audible=True, at_most=at_most)
         x = np.array(self.cached.x[rows])
         items = self.window_items().iloc[rows].reset_index(drop=True)
         return SpectrogramBatch(
@@ -309,8 +328,9 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def summary(self) -> dict[str, str | int]:
         """Return what the figures stand on: corpora, split, seed, and windows of each split."""
-        about = {"corpora": corpus.title(self.names), "split": self.split, "seed": self.seed}
-        return about | {f"{split}_windows": len(self.rows(split)) for split in SPLITS}
+        counts = {f"{split}_windows": len(self.rows(split)) for split in splits.SPLITS}
+        title = corpus.title(self.names)
+        return {"corpora": title, "split": self.split, "seed": self.seed} | counts
 
     def data_hash(self) -> str:
         """Return a sha256 of which windows stand in which split."""
@@ -321,19 +341,14 @@ class CorpusDataModule(pl.LightningDataModule):
         self, split: str, shuffle: bool = False, at_most: int | None = None, audible: bool = False
     ) -> DataLoader:
         """Return the batches (x (B, 1, ...), row (B,), label (B,)) of a split, or of some of it."""
-        rows = self.rows(split, audible)
-        if at_most and len(rows) > at_most:
-            rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
+        rows = self.rows(split, audible, at_most)
         codes = self.targets()
-        data = Windows(self.cached.x, rows, codes, self.transform)
         sampler = None
-        if shuffle:
-            balanced = self.balanced and (codes[rows] >= 0).any()
-            sampler = (
-                BalancedSampler(codes[rows], self.seed)
-                if balanced
-                else EpochSampler(len(data), self.seed)
-            )
+        if shuffle and self.balanced and (codes[rows] >= 0).any():
+            sampler = BalancedSampler(codes[rows], self.seed)
+        elif shuffle:
+            sampler = EpochSampler(len(rows), self.seed)
+        data = Windows(self.cached.x, rows, codes, self.transform)
         return DataLoader(data, self.batch_size, sampler=sampler)
 
     def train_dataloader(self) -> DataLoader:
@@ -349,43 +364,29 @@ class CorpusDataModule(pl.LightningDataModule):
         return self.loader("test")
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class GTZANDataModule(CorpusDataModule):
-    """Five-second windows of GTZAN, on the fault-filtered split unless told otherwise."""
+    """Five-second windows of GTZAN, by default on the fault-filtered split."""
 
-    def __init__(
-        self,
-        folder: Path,
-        root: Path,
-        *,
-        names: tuple[str, ...] = ("gtzan",),
-        split: str = "filtered",
-        **options,
-    ):
-        super().__init__(names, folder, root, split=split, **options)
+    names: tuple[str, ...] = ("gtzan",)
+    split: str = "filtered"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DigitsDataModule(CorpusDataModule):
     """The spoken digits, the first 0.74 s of each as a spectrogram, on the official split."""
 
-    def __init__(
-        self,
-        folder: Path,
-        root: Path,
-        *,
-        names: tuple[str, ...] = ("fsdd",),
-        split: str = "official",
-        **options,
-    ):
-        options = {"transform": LogSTFT(first_only=True), **options}
-        super().__init__(names, folder, root, split=split, **options)
+    names: tuple[str, ...] = ("fsdd",)
+    transform: Transform = LogSTFT(first_only=True)  # noqa: RUF009, frozen
+    split: str = "official"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class EDMDataModule(CorpusDataModule):
     """Fifteen-second sections of dance tracks; versions of a tune stay in one split."""
 
-    def __init__(self, folder: Path, root: Path, *, names: tuple[str, ...] = ("edm",), **options):
-        options = {"transform": Waveform(window_s=15.0), **options}
-        super().__init__(names, folder, root, **options)
+    names: tuple[str, ...] = ("edm",)
+    transform: Transform = Waveform(window_s=15.0)  # noqa: RUF009, frozen
 
 
 NAMED = {
@@ -396,16 +397,16 @@ NAMED = {
 }
 
 
-def _source(study: Study, space: Workspace, sound: bool) -> tuple[tuple[str, ...], str]:
+def _source(
+    study: config.Study, space: config.Workspace, sound: bool
+) -> tuple[tuple[str, ...], str]:
     """Return the corpora that a study works on, and the split that it takes of them."""
     if space.corpus:  # a folder of one's own: nobody published lists for it
         return (space.corpus,), "group"
     if config.profile(space.profile).demo:  # rendered corpora know their groups
         return study.demo, "group"
-    if (
-        not study.precomputed or space.profile != "real"
-    ):  # the paper's windows differ from ready ones
-        return study.real, study.split
+    if not study.precomputed or space.profile != "real":
+        return study.real, study.split  # the paper's windows differ from the precomputed ones
     if sound:  # the clips that are heard stand where their spectrograms stand
         return study.real, "excerpts-0"
     return (study.precomputed,), "fold-0"

@@ -1,6 +1,6 @@
 """The datasets by name: who indexes them, where they come from, how they are split.
 
-To add one: an indexer in a module of its own, an entry here, a row in ``data/README.md``.
+To add one: a module with its indexer and its source, an entry here, a row in ``data/README.md``.
 """
 
 from collections.abc import Callable
@@ -23,25 +23,25 @@ class Dataset:
     ----------
     index
         ``index(root, work)``: table of its files.
-    folder
-        Its folder inside the root.
+    source
+        Its folder inside the root, and where it comes from.
     expected
         Every item_id of the whole dataset; empty where there is no such list.
     least_s
         Length in seconds below which a file must be cut.
     repeats
-        Whether repeated recordings are searched for in the sound.
+        Whether duplicates are searched for in the sound.
     splits
         Splits beside ``group``: ``split(items, root, work)``; where the name ends in ``-K``, for
         any number, with the number as a fourth argument.
     spectrograms
         ``spectrograms(root)``: what the corpus holds in place of sound; None for sound.
     note
-        What must be said with every figure on it.
+        What every figure on it must state.
     """
 
     index: Callable[[Path, Path | None], pd.DataFrame]
-    folder: str
+    source: Source
     expected: tuple[str, ...] = ()
     least_s: float = 0.0
     repeats: bool = True
@@ -58,7 +58,7 @@ _VGGISH_SHA256 = {  # the names hold the first digits; of the second file no mor
 DATASETS = {
     "gtzan": Dataset(
         index=gtzan.index,
-        folder="gtzan",
+        source=gtzan.SOURCE,
         expected=gtzan.EXPECTED,
         least_s=29.0,  # 18 clips are a little shorter than 30 s
         splits={
@@ -69,18 +69,18 @@ DATASETS = {
     ),
     "gtzan_excerpts": Dataset(
         index=gtzan_tables.index_excerpts,
-        folder="gtzan_excerpts",
+        source=gtzan_tables.SOURCE,
         repeats=False,
         spectrograms=gtzan_tables.read_spectrograms,
         note="artists not kept apart",
     ),
-    "music_speech": Dataset(index=folders.index_music_speech, folder="music_speech"),
+    "music_speech": Dataset(index=folders.index_music_speech, source=folders.MUSIC_SPEECH),
     "music_speech/music": Dataset(
-        index=partial(folders.index_music_speech, kind="music"), folder="music_speech"
+        index=partial(folders.index_music_speech, label="music"), source=folders.MUSIC_SPEECH
     ),
     "fsdd": Dataset(
         index=fsdd.index,
-        folder="fsdd",
+        source=fsdd.SOURCE,
         expected=fsdd.EXPECTED,
         repeats=False,
         splits={
@@ -88,25 +88,18 @@ DATASETS = {
             "speakers": lambda items, root, work: fsdd.by_speaker(items),
         },
     ),
-    "edm": Dataset(index=folders.index_edm, folder="edm"),
-    "new_music": Dataset(index=partial(folders.index_named, name="new_music"), folder="new_music"),
+    "edm": Dataset(index=folders.index_edm, source=folders.EDM),
+    "new_music": Dataset(index=folders.index_new_music, source=folders.NEW_MUSIC),
 }
-SOURCES = {
-    "fsdd": fsdd.SOURCE,
-    "gtzan": gtzan.SOURCE,
-    "gtzan_excerpts": gtzan_tables.SOURCE,
-    "music_speech": folders.MUSIC_SPEECH,
-    "edm": folders.EDM,
-    "new_music": folders.NEW_MUSIC,
-    "vggish": Source(  # weights and no music, but fetched in the same way
-        folder="vggish",
-        present=("vggish*.pth",),
-        by_hand=f"put {' and '.join(_VGGISH_SHA256)} of github.com/harritaylor/torchvggish, "
-        "release v0.1, into vggish",
-        remotes=tuple(
-            Remote(url=f"{_VGGISH}/{name}", to=name, sha256=sha256)
-            for name, sha256 in _VGGISH_SHA256.items()
-        ),
-        count=2,
+VGGISH = Source(  # weights and no music, but fetched in the same way
+    folder="vggish",
+    present=("vggish*.pth",),
+    by_hand=f"put {' and '.join(_VGGISH_SHA256)} of github.com/harritaylor/torchvggish, "
+    "release v0.1, into vggish",
+    remotes=tuple(
+        Remote(url=f"{_VGGISH}/{name}", to=name, sha256=sha256)
+        for name, sha256 in _VGGISH_SHA256.items()
     ),
-}
+    count=2,
+)
+SOURCES = {source.folder: source for source in (*(d.source for d in DATASETS.values()), VGGISH)}

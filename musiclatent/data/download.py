@@ -7,7 +7,6 @@ publisher states no hash of the content, the first download writes that file and
 compared with it.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import pooch
 import requests
 
-from musiclatent.data.archives import unpack
+from musiclatent.data import archives
 from musiclatent.errors import FetchError, plain_errors
 from musiclatent.files import progress, sha256_of
 
@@ -75,8 +74,8 @@ class Source:
     """
 
     folder: str
-    present: tuple[str, ...]
-    by_hand: str
+    present: tuple[str, ...] = ()
+    by_hand: str = ""
     remotes: tuple[Remote, ...] = ()
     shards: tuple[str, str] | tuple[()] = ()
     count: int = 1
@@ -89,7 +88,7 @@ def fetch(source: Source, root: Path) -> Path:
     Parameters
     ----------
     source
-        Where it comes from, see `datasets.source`.
+        Where it comes from, see `datasets.SOURCES`.
     root
         Folder above all datasets; made if it is missing.
 
@@ -139,15 +138,17 @@ def _bring(remote: Remote, partial: Path) -> None:
     if target.exists() and _matches(target, remote.sha256):
         return
     with tempfile.TemporaryDirectory(dir=partial) as scratch:
-        got = _transfer(remote.url, Path(scratch) / Path(remote.url).name, remote.sha256)
+        path = _transfer(remote.url, Path(scratch) / Path(remote.url).name, remote.sha256)
         if remote.inside:
-            unpack(got, Path(scratch) / "unpacked")
-            found = list((Path(scratch) / "unpacked").glob(remote.inside))
-            if len(found) != 1:
+            archive = path
+            path = Path(scratch) / "unpacked"
+            archives.unpack(archive, path)
+            matches = list(path.glob(remote.inside))
+            if len(matches) != 1:
                 raise FetchError(f"{remote.url}: the archive has no {remote.inside}; {_BY_HAND}")
-            got = found[0]
+            path = matches[0]
         target.parent.mkdir(parents=True, exist_ok=True)
-        Path(got).replace(target)
+        path.replace(target)
 
 
 def _shards(urls: tuple, partial: Path) -> list[Remote]:
@@ -173,12 +174,11 @@ def _shards(urls: tuple, partial: Path) -> list[Remote]:
 def _install(source: Source, remotes: tuple[Remote, ...], partial: Path, folder: Path) -> None:
     """Verify what has arrived against the known sums and move it into place."""
     tops = list(dict.fromkeys(PurePosixPath(remote.to).parts[0] for remote in remotes))
-    sums = _sums(partial, tops)
-    (partial / SUMS).write_text(sums, encoding="utf-8", newline="\n")
-    known = source.sums
-    if not known and (folder / SUMS).exists():
-        known = sha256_of(folder / SUMS)
-    if known and hashlib.sha256(sums.encode()).hexdigest() != known:
+    (partial / SUMS).write_text(_sums(partial, tops), encoding="utf-8", newline="\n")
+    expected = source.sums
+    if not expected and (folder / SUMS).exists():
+        expected = sha256_of(folder / SUMS)
+    if expected and sha256_of(partial / SUMS) != expected:
         shutil.rmtree(partial)
         raise FetchError(
             f"{source.remotes[0].url}: the content is not the one known (see {folder / SUMS} if it "
@@ -192,13 +192,9 @@ def _install(source: Source, remotes: tuple[Remote, ...], partial: Path, folder:
 
 
 def _sums(folder: Path, tops: list[str]) -> str:
-    """One ``sha256  path`` line a file, sorted by path."""
-    paths = sorted(
-        p.relative_to(folder).as_posix()
-        for top in tops
-        for p in (folder / top).rglob("*")
-        if p.is_file()
-    )
+    """Return one ``sha256  path`` line per file, sorted by path."""
+    files = [path for top in tops for path in (folder / top).rglob("*") if path.is_file()]
+    paths = sorted(path.relative_to(folder).as_posix() for path in files)
     return "".join(f"{sha256_of(folder / path)}  {path}\n" for path in paths)
 
 
@@ -211,21 +207,22 @@ def _transfer(url: str, target: Path, sha256: str | None) -> Path:
         urls={target.name: url},
         retry_if_failed=_RETRIES,
     )
+    wrong = FetchError(
+        f"{url}: the content does not have the sha256 {sha256} and was deleted: "
+        f"try again later, {_BY_HAND}"
+    )
     try:
         cache.fetch(target.name, downloader=_download)
-        if not _matches(target, sha256):  # pooch compares whole hashes only
-            target.unlink()
-            raise ValueError
     except requests.RequestException as error:
         raise FetchError(
             f"{url}: {_reason(error)} ({_RETRIES + 1} tries): check the network and run the "
             f"command again, finished files are kept; {_BY_HAND}"
         ) from error
     except ValueError as error:
-        raise FetchError(
-            f"{url}: the content does not have the sha256 {sha256} and was deleted: "
-            f"try again later, {_BY_HAND}"
-        ) from error
+        raise wrong from error
+    if not _matches(target, sha256):  # pooch compares whole hashes only
+        target.unlink()
+        raise wrong
     target.chmod(0o644)  # pooch leaves the temporary file's 0600
     return target
 
@@ -250,7 +247,7 @@ def _download(url: str, output_file: str, _pooch: pooch.Pooch) -> None:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Say in plain words why a transfer failed."""
+    """Return in plain words why a transfer failed."""
     if isinstance(error, requests.HTTPError):
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):

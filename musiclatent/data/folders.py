@@ -37,12 +37,12 @@ _NO_TEXT = "its name is no valid UTF-8; rename it"
 
 def walk(folder: Path) -> list[Path]:
     """List the audio files under a folder in the order of their names, without hidden ones."""
-    found = []
+    paths = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(here, name).absolute() for name in names if not name.startswith(".")]
-    found = [path for path in found if path.suffix.lower() in SUFFIXES]
-    return sorted(found, key=lambda path: path.relative_to(folder.absolute()).as_posix())
+        paths += [Path(here, name).absolute() for name in names if not name.startswith(".")]
+    audible = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    return sorted(audible, key=lambda path: path.relative_to(folder.absolute()).as_posix())
 
 
 def index(folder: Path, name: str = "") -> pd.DataFrame:
@@ -85,9 +85,9 @@ def _text(path: Path | str) -> str:
     return str(path).encode("utf-8", "surrogateescape").decode(errors="backslashreplace")
 
 
-def index_named(root: Path, work: Path | None, name: str) -> pd.DataFrame:
-    """Index a dataset that is a plain folder."""
-    return index(root / name, name)
+def index_new_music(root: Path, work: Path | None) -> pd.DataFrame:
+    """Index music that no model was trained on."""
+    return index(root / "new_music", "new_music")
 
 
 def index_edm(root: Path, work: Path | None) -> pd.DataFrame:
@@ -104,14 +104,16 @@ def tune(stem: str) -> str:
     return "-".join(words)
 
 
-def index_music_speech(root: Path, work: Path | None, kind: str = "") -> pd.DataFrame:
-    """Index the clips of music and speech; glass and glass1 are of one source."""
+def index_music_speech(root: Path, work: Path | None, label: str = "") -> pd.DataFrame:
+    """Index the clips of music and speech, or of one label; glass and glass1 are of one source."""
     folder = root / "music_speech"
     items = index(folder, "music_speech")
     items["label"] = items["item_id"].str.extract(r"(?:^|/)(music|speech)\w*/")[0].fillna("")
     stems = [Path(path).stem for path in items["path"]]
     items["group"] = items["label"] + "/" + [s.rstrip("0123456789") or s for s in stems]
-    if kind and not (items["label"] == kind).any():
+    if not label:
+        return items
+    if label not in set(items["label"]):
         remedy = "run `musiclatent data fetch music_speech`"
-        raise CorpusError(f"{str(folder / kind)!r}: the folder holds no audio; {remedy}")
-    return items[items["label"] == kind] if kind else items
+        raise CorpusError(f"{str(folder / label)!r}: the folder holds no audio; {remedy}")
+    return items[items["label"] == label]

@@ -41,7 +41,7 @@ def index(root: Path, work: Path | None) -> pd.DataFrame:
     return items
 
 
-HELD_OUT = {"theo": "test", "yweweler": "test", "nicolas": "validation"}  # the rest: train
+TEST_SPEAKERS = {"theo": "test", "yweweler": "test", "nicolas": "validation"}  # the rest: train
 TEST_INDEX = (5, 10)  # below 5: test, as published; 5 to 9: our validation part; the rest: train
 
 
@@ -52,9 +52,9 @@ def by_index(items: pd.DataFrame) -> pd.Series:
 
 
 def by_speaker(items: pd.DataFrame) -> pd.Series:
-    """Split by speaker: FSDD's named in `HELD_OUT`, else the last two in the alphabet."""
+    """Split by speaker: FSDD's named in `TEST_SPEAKERS`, else the last two in the alphabet."""
     speakers = sorted(items["speaker"].unique())
-    held_out = HELD_OUT
-    if not held_out.keys() <= set(speakers):
-        held_out = dict(zip(speakers[:0:-1], ("test", "validation"), strict=False))
-    return pd.Series([held_out.get(who, "train") for who in items["speaker"]], items.index)
+    parts = TEST_SPEAKERS
+    if not parts.keys() <= set(speakers):
+        parts = dict(zip(speakers[:0:-1], ("test", "validation"), strict=False))
+    return items["speaker"].map(parts).fillna("train")

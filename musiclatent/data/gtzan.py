@@ -8,9 +8,8 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet as pq
 
-from musiclatent.data import splits
+from musiclatent.data import folders, splits
 from musiclatent.data.download import Remote, Source
-from musiclatent.data.folders import file_table, walk
 from musiclatent.errors import CorpusError, one_line
 
 _NAMES = "blues classical country disco hiphop jazz metal pop reggae rock"
@@ -53,7 +52,7 @@ _CLIP = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}\.(wav|au|mp3|flac|ogg)")
 def index(root: Path, work: Path | None) -> pd.DataFrame:
     """Index GTZAN's clips by genre and stem; of two files with one stem the first counts."""
     paths = _clips(root) or (_clips(work) if work else []) or _from_parquet(root, work)
-    items = file_table(paths, [path.stem for path in paths])
+    items = folders.file_table(paths, [path.stem for path in paths])
     items["label"] = [path.parent.name for path in paths]
     twice = items["item_id"].duplicated()
     items["reason"] = items["reason"].mask(twice, "a second file of the same clip; keep one")
@@ -61,12 +60,15 @@ def index(root: Path, work: Path | None) -> pd.DataFrame:
 
 
 def _clips(root: Path) -> list[Path]:
-    """GTZAN's clips in the layout under `root` that holds most of them; wav first."""
-    found = []
-    for layout in LAYOUTS:
-        clips = [path for genre in GENRES for path in walk(root / layout / genre)]
-        found = max(found, clips, key=len)
-    return sorted(found, key=lambda p: (p.parent.name, p.stem, p.suffix.lower() != ".wav", p.name))
+    """List GTZAN's clips in the layout under `root` that holds most of them; wav first."""
+    layouts = [
+        [path for genre in GENRES for path in folders.walk(root / layout / genre)]
+        for layout in LAYOUTS
+    ]
+    return sorted(
+        max(layouts, key=len),
+        key=lambda p: (p.parent.name, p.stem, p.suffix.lower() != ".wav", p.name),
+    )
 
 
 def _from_parquet(root: Path, work: Path | None) -> list[Path]:

@@ -30,7 +30,7 @@ MEL_SHAPE = (128, 130)  # mel bands and frames
 TYPES = {"mel": np.floating, "repeated_pairs": np.integer}
 SECONDS = 3.02
 N_FOLDS = 5
-N_ATTRIBUTES = 57
+N_DESCRIPTORS = 57
 _BROKEN = (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _BY_HAND = "data/README.md says where it comes from"
 
@@ -61,7 +61,7 @@ def index_excerpts(root: Path, work: Path | None) -> pd.DataFrame:
     numbered = items["label"] + items["row"].map("-{:04d}".format)
     items["item_id"] = items["clip"].mask(items["clip"] == "", numbered)
     if items["item_id"].duplicated().any():
-        raise CorpusError(f"{str(_npz(root))!r}: it names a clip twice; get a good copy")
+        raise _unusable(_npz(root), "it names a clip twice")
     items["group"] = items["item_id"].groupby(group).transform("min")
     items = items.assign(path=str(_npz(root).absolute()), seconds=SECONDS)
     return items if work is None else items.assign(fold=_folds(items, Path(work)))
@@ -70,22 +70,21 @@ def index_excerpts(root: Path, work: Path | None) -> pd.DataFrame:
 def _folds(items: pd.DataFrame, work: Path) -> np.ndarray:
     """Read the fold table; write it first where there is none."""
     path = work / EXCERPTS / "folds.csv"
-    known = items[["row", "item_id", "label", "group"]]
+    excerpts = items[["row", "item_id", "label", "group"]]
     if not path.is_file():
-        table = known.assign(fold=splits.folds(items, N_FOLDS))
+        table = excerpts.assign(fold=splits.folds(items, N_FOLDS))
         write_file(path, table.to_csv(index=False))
     try:
         table = pd.read_csv(path, keep_default_na=False)
-        same = table[list(known)].equals(known) and set(table["fold"]) == set(range(N_FOLDS))
-        same = same and not splits.straddling(table["group"], table["fold"])
+        same = table[list(excerpts)].equals(excerpts) and set(table["fold"]) == set(range(N_FOLDS))
+        if same and not splits.straddling(table["group"], table["fold"]):
+            return table["fold"].to_numpy()
     except (KeyError, ValueError):
-        same = False
-    if not same:
-        raise CorpusError(
-            f"{str(path)!r}: this fold table is broken or of other excerpts; delete it and all "
-            "that was trained on its folds, and run again"
-        )
-    return table["fold"].to_numpy()
+        pass
+    raise CorpusError(
+        f"{str(path)!r}: this fold table is broken or of other excerpts; delete it and all that "
+        "was trained on its folds, and run again"
+    )
 
 
 def split_as_excerpts(items: pd.DataFrame, root: Path, work: Path, k: int) -> pd.Series:
@@ -96,7 +95,7 @@ def split_as_excerpts(items: pd.DataFrame, root: Path, work: Path, k: int) -> pd
     items
         Column item_id: the name of the clip; clips that no excerpt names are left out.
     root, work
-        As in `excerpts`.
+        As in `index_excerpts`.
     k
         Fold for the test, 0 to 4.
     """
@@ -127,12 +126,12 @@ def read_spectrograms(root: Path) -> np.ndarray:
     """
     (mel,) = _arrays(root, "mel")
     if not np.isfinite(mel).all():
-        raise CorpusError(f"{str(_npz(root))!r}: it holds values that are not finite; {_BY_HAND}")
+        raise _unusable(_npz(root), "it holds values that are not finite")
     return np.ascontiguousarray(mel, dtype=np.float32)
 
 
 def problems(root: Path) -> list[tuple[Path, str]]:
-    """Verify the excerpts: presence, shapes, finite values, repetitions in one group.
+    """Verify the excerpts: presence, shapes, finite values, duplicates in one group.
 
     Parameters
     ----------
@@ -146,46 +145,47 @@ def problems(root: Path) -> list[tuple[Path, str]]:
     """
     path = _npz(root)
     try:
-        index, mel = index_excerpts(root, None), read_spectrograms(root)
+        items = index_excerpts(root, None)
+        count = len(read_spectrograms(root))
         (pairs,) = _arrays(root, "repeated_pairs")
-        apart = [pair for pair in pairs if index["group"].iloc[pair].nunique() > 1]
+        straddling = [pair for pair in pairs if items["group"].iloc[pair].nunique() > 1]
     except CorpusError as error:
         return [(path, str(error))]
     except IndexError:
         return [(path, f"its repeated_pairs name no rows; {_BY_HAND}")]
-    rows = [(path, f"it holds {len(mel):,} of {COUNT:,} excerpts; {_BY_HAND}")]
-    rows = rows if len(mel) != COUNT else []
-    if apart:
-        rows.append((path, f"{len(apart)} of its repeated pairs lie in two groups; {_BY_HAND}"))
-    return rows
+    reasons = []
+    if count != COUNT:
+        reasons.append(f"it holds {count:,} of {COUNT:,} excerpts")
+    if straddling:
+        reasons.append(f"{len(straddling)} of its repeated pairs lie in two groups")
+    return [(path, f"{reason}; {_BY_HAND}") for reason in reasons]
 
 
 def _npz(root: Path) -> Path:
-    """Path of the excerpts."""
+    """Return the path of the excerpts."""
     return Path(root) / EXCERPTS / "mel3s.npz"
 
 
+def _unusable(path: Path, reason: str) -> CorpusError:
+    """Return the error for a file that is missing or broken."""
+    return CorpusError(f"{str(path)!r}: {reason}; get a good copy, {_BY_HAND}")
+
+
 def _arrays(root: Path, *names: str) -> list[np.ndarray]:
-    """Read arrays from the file of the excerpts, one row an excerpt; never unpickle any."""
+    """Read arrays from the file of the excerpts, one row per excerpt; never unpickle any."""
     path = _npz(root)
     if not path.is_file():
-        raise CorpusError(
-            f"{str(path)!r}: there is no such file; {_BY_HAND}, as does "
-            f"`musiclatent data fetch {EXCERPTS}`"
-        )
+        raise _unusable(path, f"there is no such file; see `musiclatent data fetch {EXCERPTS}`")
     try:
         with np.load(path, allow_pickle=False) as file:
             count = len(file["label"])
-            arrays = [_shaped(name, file[name], count) for name in names]
+            return [_shaped(name, file[name], count) for name in names]
     except _BROKEN as error:
-        raise CorpusError(
-            f"{str(path)!r}: it cannot be read ({error}); get a good copy, {_BY_HAND}"
-        ) from error
-    return arrays
+        raise _unusable(path, f"it cannot be read ({error})") from error
 
 
 def _shaped(name: str, array: np.ndarray, count: int) -> np.ndarray:
-    """Refuse an array of the wrong shape or type."""
+    """Validate an array: refuse the wrong shape or type."""
     expected = {"mel": (count, *MEL_SHAPE), "repeated_pairs": (len(array), 2)}.get(name, (count,))
     if array.shape != expected:
         raise ValueError(f"the shape of {name} is {array.shape}, not {expected}")
@@ -195,12 +195,12 @@ def _shaped(name: str, array: np.ndarray, count: int) -> np.ndarray:
 
 
 def descriptors_path(root: Path) -> Path:
-    """Return where the table of attributes lies under the folder `root` of the datasets."""
+    """Return where the table of descriptors lies under the folder `root` of the datasets."""
     return Path(root) / "gtzan" / "features_30_sec.csv"
 
 
 def read_descriptors(root: Path) -> pd.DataFrame:
-    """Read the table of numeric attributes of GTZAN's clips.
+    """Read the table of descriptors of GTZAN's clips.
 
     Parameters
     ----------
@@ -210,8 +210,8 @@ def read_descriptors(root: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a clip, 1,000 in all: item_id (its name, such as blues.00000), label, and the 57
-        attributes, in the units of librosa; jazz.00054 and repeated recordings are among them.
+        One row per clip, 1,000 in all: item_id (its name, such as blues.00000), label, and the 57
+        descriptors, in the units of librosa; jazz.00054 and duplicates are among them.
 
     Raises
     ------
@@ -220,22 +220,21 @@ def read_descriptors(root: Path) -> pd.DataFrame:
     """
     path = descriptors_path(root)
     if not path.is_file():
-        raise CorpusError(f"{str(path)!r}: there is no table of attributes; {_BY_HAND}")
+        raise _unusable(path, "there is no table of descriptors")
     try:
         table = pd.read_csv(path)
         names = table["filename"].astype(str).str.removesuffix(".wav").rename("item_id")
-        numbers = table.drop(columns=["filename", "length", "label"]).astype(float)
+        values = table.drop(columns=["filename", "length", "label"]).astype(float)
     except (LookupError, ValueError) as error:
-        raise CorpusError(f"{str(path)!r}: it cannot be read ({error}); {_BY_HAND}") from error
-    if numbers.shape[1] != N_ATTRIBUTES or not np.isfinite(numbers.to_numpy()).all():
-        raise CorpusError(
-            f"{str(path)!r}: it has {numbers.shape[1]} attributes, or gaps; there must be "
-            f"{N_ATTRIBUTES}, all finite; {_BY_HAND}"
-        )
-    return pd.concat([names, table["label"], numbers], axis=1)
+        raise _unusable(path, f"it cannot be read ({error})") from error
+    if values.shape[1] != N_DESCRIPTORS or not np.isfinite(values.to_numpy()).all():
+        counts = f"{values.shape[1]} descriptors, or gaps; there must be {N_DESCRIPTORS}"
+        raise _unusable(path, f"it has {counts}, all finite")
+    return pd.concat([names, table["label"], values], axis=1)
 
 
-DIFFERENCE, CORRELATION = 0.05, 0.98  # at most, above: one of them is enough to agree
+DIFFERENCE = 0.05  # columns agree where they differ by this share at most,
+CORRELATION = 0.98  # or where their correlation is above this
 _ENDS = (
     "librosa mirrored the ends of a clip when GTZAN's table was made and now pads them with zeros, "
     "which changes two frames at either end"
@@ -251,45 +250,45 @@ WHY = {name: _ENDS for name in CLASSIC if not name.startswith("zero_crossing_rat
 }  # column -> why it may disagree with GTZAN's table
 
 
-def agreement(found: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Compare attributes of clips with those of the same clips in a known table.
+def agreement(measured: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Compare descriptors of clips with those of the same clips in a published table.
 
     Parameters
     ----------
-    found
-        Columns item_id and `descriptors.CLASSIC`, one row a clip.
+    measured
+        Columns item_id and `descriptors.CLASSIC`, one row per clip.
     table
-        The same columns, such as `gtzan_tables.read_descriptors` gives; clips that only one of both has are
+        The same columns, such as `read_descriptors` gives; clips that only one of both has are
         left out.
 
     Returns
     -------
     DataFrame
-        One row a column: column, difference (median over clips of the difference, as a share of
-        the known value), correlation (NaN where a column does not change), agrees (difference at
-        most 0.05 or correlation above 0.98).
+        One row per column: column, difference (median over clips of the difference, as a share of
+        the published value), correlation (NaN where a column does not change), agrees (difference
+        at most 0.05 or correlation above 0.98).
 
     Raises
     ------
     ValueError
         If both have no clip in common, or the table names one twice.
     """
-    known = table.set_index("item_id")[list(CLASSIC)]
-    if known.index.has_duplicates:
-        twice = known.index[known.index.duplicated()][0]
-        raise ValueError(f"the table names {twice!r} twice; keep one row a clip")
-    ours = found.set_index("item_id")[list(CLASSIC)]
-    ours = ours[ours.index.isin(known.index)]
+    theirs = table.set_index("item_id")[list(CLASSIC)]
+    if theirs.index.has_duplicates:
+        twice = theirs.index[theirs.index.duplicated()][0]
+        raise ValueError(f"the table names {twice!r} twice; keep one row per clip")
+    ours = measured.set_index("item_id")[list(CLASSIC)]
+    ours = ours[ours.index.isin(theirs.index)]
     if ours.empty:
         raise ValueError(
             "no clip is in both tables; name the clips as the table does, such as "
             f"{str(table['item_id'].iloc[0])!r}"
         )
-    theirs = known.loc[ours.index].reset_index(drop=True)
+    theirs = theirs.loc[ours.index].reset_index(drop=True)
     ours = ours.reset_index(drop=True)
-    away = (ours - theirs).abs()
+    difference = (ours - theirs).abs()
     with np.errstate(invalid="ignore", divide="ignore"):  # of constants there is no correlation
-        shares = (away / theirs.abs()).mask(away == 0, 0.0)
+        shares = (difference / theirs.abs()).mask(difference == 0, 0.0)
         correlation = ours.corrwith(theirs)
     rows = pd.DataFrame({"difference": shares.median(skipna=False), "correlation": correlation})
     close = (rows["difference"] <= DIFFERENCE) | (rows["correlation"] > CORRELATION)

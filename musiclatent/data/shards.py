@@ -3,7 +3,7 @@
 A shard is an array of rows (``.npy``) with a journal beside it (``.jsonl``). A file counts from the
 line that its worker writes there, behind its last row; what has no line was not finished, and is
 computed again. Rows are found by a key, the sha256 of (sha256 of the file's bytes, kind, parameters
-and version of the transform, FORMAT), so that the same key means the same rows.
+and version of the transform, CACHE_VERSION), so that the same key means the same rows.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from musiclatent.audio.windows import Measurement, windows
+from musiclatent.audio import windows
 from musiclatent.errors import AudioError
 from musiclatent.files import sha256_of
 
 _PART = 1 << 19  # bytes copied at once: few enough to stay in the processor's cache
-FORMAT = 1  # raise by hand when everything must be computed anew
+CACHE_VERSION = 1  # raise by hand when everything must be computed anew
 SILENT = 10 ** (-90 / 20)  # a window whose peak lies below -90 dBFS: at most one step of 16 bits
 
 
 @dataclass(frozen=True)
 class File:
-    """What is known of one file; also one line of a journal.
+    """One file as far as it was read; also one line of a journal.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class File:
 
 
 def compute(
-    files: list[File], transform: Measurement, folder: Path, known: Container[bytes]
+    files: list[File], transform: windows.Measurement, folder: Path, keys: Container[bytes]
 ) -> Iterator[File]:
     """Write the windows of files into one new shard; leave out what is cached already.
 
@@ -76,7 +76,7 @@ def compute(
         As in `cache.build`.
     folder
         The cache folder; the shard goes into its ``shards``.
-    known
+    keys
         Keys that are cached; may grow meanwhile.
 
     Yields
@@ -91,7 +91,7 @@ def compute(
         for file in files:
             try:
                 file = file if file.key else _identify(file.path, transform)
-                if file.key.encode() not in known:
+                if file.key.encode() not in keys:
                     file = _append(file, transform, shard)
                     file = replace(file, source=f"shards/{path.name}", row=n_rows)
                     n_rows += len(file.start_s)
@@ -103,13 +103,15 @@ def compute(
         put(header(n_rows, transform.shape), shard)
 
 
-def compute_one(file: File, transform: Measurement, folder: Path, known: Container[bytes]) -> File:
+def compute_one(
+    file: File, transform: windows.Measurement, folder: Path, keys: Container[bytes]
+) -> File:
     """Write the windows of one file into a shard of its own; see `compute`."""
-    [file] = compute([file], transform, folder, known)
+    [file] = compute([file], transform, folder, keys)
     return file
 
 
-def finished(folder: Path, transform: Measurement) -> list[File]:
+def finished(folder: Path, transform: windows.Measurement) -> list[File]:
     """List the files that shards hold.
 
     Parameters
@@ -149,25 +151,25 @@ def _journal(shard: Path) -> list[File]:
 
 
 def stamp(path: str) -> tuple[int, int]:
-    """Look up size (bytes) and time of the last change (ns) of a file."""
+    """Return size (bytes) and time of the last change (ns) of a file."""
     status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
 
 
 @lru_cache
-def description(transform: Measurement) -> str:
-    """Write down, as json, everything that decides what a transform gives."""
-    about = {"kind": transform.kind, "parameters": asdict(transform)}
-    about |= {"version": transform.version, "format": FORMAT}
-    return json.dumps(about, indent=2, sort_keys=True)
+def description(transform: windows.Measurement) -> str:
+    """Return as json everything that decides what a transform gives."""
+    values = {"kind": transform.kind, "parameters": asdict(transform)}
+    values |= {"version": transform.version, "format": CACHE_VERSION}
+    return json.dumps(values, indent=2, sort_keys=True)
 
 
-def key(sha256: str, transform: Measurement) -> str:
+def key(sha256: str, transform: windows.Measurement) -> str:
     """Name what a transform makes of a file with these bytes."""
     return hashlib.sha256((sha256 + description(transform)).encode()).hexdigest()
 
 
-def _identify(path: str, transform: Measurement) -> File:
+def _identify(path: str, transform: windows.Measurement) -> File:
     """Hash the bytes of a file."""
     try:
         size, mtime_ns = stamp(path)
@@ -178,12 +180,13 @@ def _identify(path: str, transform: Measurement) -> File:
     return File(path, size, mtime_ns, sha256, key(sha256, transform))
 
 
-def _append(file: File, transform: Measurement, shard: BinaryIO) -> File:
+def _append(file: File, transform: windows.Measurement, shard: BinaryIO) -> File:
     """Compute the windows of one file onto the end of a shard, all or none."""
-    begin, start_s, silent = shard.tell(), [], []
+    begin = shard.tell()
+    start_s, silent = [], []
     try:
-        found = windows(file.path, transform.sr, transform.window_s)
-        for start, y in islice(found, 1 if transform.first_only else None):
+        cut = windows.windows(file.path, transform.sr, transform.window_s)
+        for start, y in islice(cut, 1 if transform.first_only else None):
             put(_row(transform, y), shard)
             start_s.append(float(start))
             silent.append(_silent(y))
@@ -197,12 +200,12 @@ def _append(file: File, transform: Measurement, shard: BinaryIO) -> File:
 
 
 def _silent(y: np.ndarray) -> bool:
-    """Whether no sample reaches SILENT; one in 64 settles it for nearly all music."""
+    """Return whether no sample reaches SILENT; one in 64 settles it for nearly all music."""
     return bool(np.abs(y[::64]).max() < SILENT and np.abs(y).max() < SILENT)
 
 
-def _row(transform: Measurement, y: np.ndarray) -> memoryview:
-    """Compute one row, and refuse a transform that does not keep its promise."""
+def _row(transform: windows.Measurement, y: np.ndarray) -> memoryview:
+    """Compute one row, and validate that it has the shape that the transform promises."""
     x = np.ascontiguousarray(transform(y), dtype="<f4")
     if x.shape != tuple(transform.shape):
         raise ValueError(
@@ -212,13 +215,13 @@ def _row(transform: Measurement, y: np.ndarray) -> memoryview:
     return x.data.cast("B")
 
 
-def row_bytes(transform: Measurement) -> int:
+def row_bytes(transform: windows.Measurement) -> int:
     """Count the bytes of one row."""
     return 4 * math.prod(transform.shape)
 
 
 def header(n_rows: int, shape: tuple[int, ...]) -> bytes:
-    """Make the head of a npy file; its length is the same for any number of rows.
+    """Return the head of a npy file; its length is the same for any number of rows.
 
     Parameters
     ----------
@@ -228,8 +231,8 @@ def header(n_rows: int, shape: tuple[int, ...]) -> bytes:
         Shape of one row.
     """
     head = io.BytesIO()
-    about = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, *shape)}
-    np.lib.format.write_array_header_1_0(head, about)
+    fields = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, *shape)}
+    np.lib.format.write_array_header_1_0(head, fields)
     return head.getvalue()
 
 
@@ -240,9 +243,10 @@ def put(data: bytes | memoryview, file: BinaryIO) -> None:
         left = left[file.write(left) :]
 
 
-def merge(index: pd.DataFrame, transform: Measurement, folder: Path, target: Path) -> None:
-    """Lay the rows of all items behind one another; a shard that is just that takes the name."""
-    head, size = header(len(index), transform.shape), row_bytes(transform)
+def merge(index: pd.DataFrame, transform: windows.Measurement, folder: Path, target: Path) -> None:
+    """Write the rows of all items behind one another; a shard that is just that is linked."""
+    head = header(len(index), transform.shape)
+    size = row_bytes(transform)
     follows = (index["source"] == index["source"].shift()) & (index["row"].diff() == 1)
     runs = index.groupby((~follows).cumsum()).agg(
         source=("source", "first"), row=("row", "first"), n_rows=("row", "size")
@@ -256,7 +260,7 @@ def merge(index: pd.DataFrame, transform: Measurement, folder: Path, target: Pat
 
 
 def _link(shard: Path, head: bytes, size: int, target: Path) -> bool:
-    """Give a shard a second name, if it is the whole array and the file system can."""
+    """Return whether a shard is the whole array and could be given a second name."""
     with shard.open("rb") as file:
         if file.read(len(head)) != head or shard.stat().st_size != len(head) + size:
             return False

@@ -1,7 +1,7 @@
 """Divide the items of a corpus into train, validation and test.
 
-A group is what may never straddle a split: versions of a tune, repeated recordings, one source.
-Every function takes an index table and returns one value an item, empty for items left out.
+A group is what may never straddle a split: versions of a tune, duplicates, clips of one source.
+Every function takes an index table and returns one value per item, empty for items left out.
 """
 
 import warnings
@@ -44,7 +44,7 @@ def by_group(items: pd.DataFrame, seed: int = 0) -> pd.Series:
     sizes = np.bincount(fold)
     small = [k for k in np.flatnonzero(sizes) if k != sizes.argmax()]  # the largest: to train on
     names = np.full(len(sizes), "train", dtype=object)
-    names[small[0]], names[small[1]] = "test", "validation"
+    names[small[:2]] = "test", "validation"
     return pd.Series(names[fold], index=ordered.index).reindex(items.index)
 
 
@@ -71,7 +71,8 @@ def folds(items: pd.DataFrame, count: int, seed: int = 0) -> pd.Series:
     ValueError
         If there are fewer groups than folds.
     """
-    if (groups := items["group"].nunique()) < count:
+    groups = items["group"].nunique()
+    if groups < count:
         raise ValueError(f"{groups} group(s) cannot be divided into {count} folds; add recordings")
     ordered = items.sort_values("item_id")
     label = ordered["label"]
@@ -104,13 +105,13 @@ def by_fold(items: pd.DataFrame, k: int, *, inner: bool = True) -> pd.Series:
     ValueError
         If there is no fold `k`.
     """
-    held = items["fold"] == k
-    if not held.any():
+    test = items["fold"] == k
+    if not test.any():
         last = items["fold"].max()
         raise ValueError(f"there is no fold {k}; choose one of 0 to {last}")
-    split = pd.Series("train", items.index).mask(held, "test")
+    split = pd.Series("train", items.index).mask(test, "test")
     if inner:
-        parts = folds(items[~held], FOLDS)
+        parts = folds(items[~test], FOLDS)
         split[parts.index[parts == 0]] = "validation"
     return split
 
@@ -145,7 +146,7 @@ def by_lists(items: pd.DataFrame, lists: dict[str, Path]) -> pd.Series:
     items
         Column item_id: the stem of the file.
     lists
-        Text file for each split, with one path a line, matched by stem.
+        Text file for each split, with one path per line, matched by stem.
     """
     split = {}
     for name, path in lists.items():

@@ -22,7 +22,7 @@ from musiclatent.files import progress, write_file
 
 COLUMNS = ("title", "start_s", "end_s")
 SCRIPT = map_html.STATIC / "map.js"
-SOUND = 1  # raised by hand where the mp3 of the same segment becomes another
+CACHE_VERSION = 1  # raise by hand when the mp3 of the same segment becomes another
 NEAR = 8  # neighbours that are listed
 FEW = 20  # whole numbers with no more values than these are labels, such as clusters
 
@@ -349,7 +349,7 @@ def _name(row: pd.Series, sr: int) -> str:
     """Name a segment by what it holds: another file at the same path is another name."""
     stat = Path(row["path"]).stat()
     what = (
-        SOUND,
+        CACHE_VERSION,
         str(row["path"]),
         stat.st_size,
         stat.st_mtime_ns,

@@ -98,7 +98,7 @@ def load_table(study: Study, space: Workspace, window_s: float = 30.0) -> tuple[
     data = CorpusDataModule.of_study(study, space, sound=True, split="group")
     real = config.profile(space.profile).demo is None and not space.corpus
     if real and gtzan_tables.descriptors_path(data.root).is_file():
-        found = corpus.attributes(data.root)
+        found = gtzan_tables.read_descriptors(data.root)
         lists = {kind: corpus.descriptor_splits(data.root, kind) for kind in KINDS}
     else:
         folder, items = space.path("cache"), data.index().items

@@ -25,7 +25,7 @@ from musiclatent.audio.windows import frames
 from musiclatent.errors import AudioError
 from musiclatent.files import progress, sha256_of, whole_file
 
-VERSION = 1  # raise by hand when the words change: older stores are then computed anew
+CACHE_VERSION = 1  # raise by hand when the words change: older stores are then computed anew
 SR = 5_512  # Hz
 N_FFT = 2_048  # 372 ms
 HOP_LENGTH = 256  # 46 ms
@@ -239,7 +239,7 @@ def _load(store: Path | None) -> dict[str, np.ndarray]:
     """Read a store; one that is missing, broken or of another version is empty."""
     try:
         table = pd.read_parquet(store) if store else None
-        if table is None or (table["version"] != VERSION).any():
+        if table is None or (table["version"] != CACHE_VERSION).any():
             return {}
         return {d: np.frombuffer(w, "<u4") for d, w in zip(table.sha256, table.words, strict=True)}
     except (OSError, ValueError, KeyError, AttributeError):  # pyarrow's errors are ValueErrors
@@ -254,4 +254,4 @@ def _save(store: Path | None, prints: dict[str, np.ndarray]) -> None:
     table = pd.DataFrame({"sha256": list(prints), "words": words})
     store.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(store) as part:
-        table.assign(version=VERSION).to_parquet(part, index=False)
+        table.assign(version=CACHE_VERSION).to_parquet(part, index=False)

@@ -28,7 +28,7 @@ from musiclatent.errors import AudioError
 from musiclatent.features import tonal
 from musiclatent.files import progress, sha256_of, write_file
 
-VERSION = 1  # raise by hand when the numbers change: tracks are then computed anew
+CACHE_VERSION = 1  # raise it when the features change: tracks are then computed anew
 N_FFT, HOP = 512, 128  # 23 and 5.8 ms
 CHROMA_HOP = 16 * HOP
 BANDS, LOW, HIGH = 24, 2, 16  # mel bands; those below LOW hold the bass drum, from HIGH cymbals
@@ -198,7 +198,7 @@ def analyse_tracks(
 def _kept(path: str, folder: Path) -> Track | str:
     """Read a track that was kept, or analyse and keep it; the reason where it is bad."""
     try:
-        target = folder / f"{sha256_of(path)}-{VERSION}.json"
+        target = folder / f"{sha256_of(path)}-{CACHE_VERSION}.json"
     except OSError as error:
         return f"it cannot be read ({error.strerror}); check the path and its permissions"
     if target.exists():

@@ -25,7 +25,7 @@ from musiclatent.training.metrics import evaluate
 from musiclatent.training.run_folder import Run, is_complete, prepare_folder, read_run, with_hash
 from musiclatent.training.trainer import Clock, Curves, fit_quietly, make_trainer, precision
 
-FORMAT = 1  # raise by hand when a change of code makes older checkpoints wrong
+CACHE_VERSION = 1  # raise it when a change of code makes older checkpoints wrong
 log = logging.getLogger("musiclatent")
 
 
@@ -147,7 +147,7 @@ def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed:
         "data": data.data_hash(),
         "data_seed": data.seed,
         "labels": hashlib.sha256(data.targets().tobytes()).hexdigest() if learns else "",
-        "format": FORMAT,
+        "format": CACHE_VERSION,
     }
     return with_hash(plan)
 

@@ -19,7 +19,7 @@ from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.run_folder import is_complete, prepare_folder, with_hash
 from musiclatent.training.trainer import fit_quietly, make_trainer
 
-FORMAT = 1  # raise by hand when a change of code makes older classifiers wrong
+CACHE_VERSION = 1  # raise it when new code makes older classifiers wrong
 
 
 def fit_classifier(
@@ -120,6 +120,6 @@ def _plan(
     about = asdict(experiment) | {"about": "", "paper": {}, "source": "", "full": {}}
     about["full_training"] = None
     del about["study"]  # it decides nothing, and older identities were without it
-    return {"experiment": about, "epochs": epochs, "seed": seed, "format": FORMAT} | {
+    return {"experiment": about, "epochs": epochs, "seed": seed, "format": CACHE_VERSION} | {
         "data": data.hexdigest()
     }

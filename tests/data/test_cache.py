@@ -81,7 +81,7 @@ def items(tmp_path):
 
 
 @pytest.fixture
-def said(caplog):
+def message(caplog):
     caplog.set_level(logging.INFO, logger="musiclatent")
 
     def last() -> str:
@@ -97,8 +97,8 @@ def files_of(folder):
 
 
 def leftovers(folder):
-    known = {*SAME, "seen.parquet", "transform.json", ".lock"}
-    return {path.name for path in Path(folder).iterdir()} - known
+    whole = {*SAME, "seen.parquet", "transform.json", ".lock"}
+    return {path.name for path in Path(folder).iterdir()} - whole
 
 
 # ---------------------------------------------------------------- right rows
@@ -142,7 +142,7 @@ def test_one_and_two_processes_write_the_same_bytes(items, tmp_path):
     assert not leftovers(tmp_path / "two")
 
 
-def test_names_with_spaces_quotes_umlauts_and_newlines(tmp_path, said):
+def test_names_with_spaces_quotes_umlauts_and_newlines(tmp_path, message):
     names = ["a b.wav", 'it\'s "so".wav', "Größe 音楽.wav", "two\nlines.wav", "c,d;e\t.wav"]
     good = [write_wav(tmp_path / name, 0.5, i) for i, name in enumerate(names)]
     bad = [tmp_path / f"bad {name}" for name in names]
@@ -153,7 +153,7 @@ def test_names_with_spaces_quotes_umlauts_and_newlines(tmp_path, said):
         cached = cache.build(items, TRANSFORM, tmp_path / "c")
         assert list(cached.items["path"].unique()) == [str(path) for path in good]
         assert list(cached.quarantine["path"]) == [str(path) for path in bad]
-    assert said() == "cache: 5 of 10 items reused"
+    assert message() == "cache: 5 of 10 items reused"
 
 
 def test_a_disk_without_links_gets_a_copy(items, tmp_path, monkeypatch):
@@ -194,13 +194,13 @@ def test_the_head_of_an_array_keeps_its_length(n_rows, shape):
 # ---------------------------------------------------------------- nothing twice
 
 
-def test_an_unchanged_corpus_is_reused_at_once(items, tmp_path, said, monkeypatch):
+def test_an_unchanged_corpus_is_reused_at_once(items, tmp_path, message, monkeypatch):
     first = cache.build(items, TRANSFORM, tmp_path / "c")
-    assert said() == "cache: 0 of 12 items reused"
+    assert message() == "cache: 0 of 12 items reused"
     before, inode = files_of(tmp_path / "c"), (tmp_path / "c" / "x.npy").stat().st_ino
     monkeypatch.setattr(shards, "compute", None)  # nobody may even hash a file
     again = cache.build(items, TRANSFORM, tmp_path / "c")
-    assert said() == "cache: 12 of 12 items reused"
+    assert message() == "cache: 12 of 12 items reused"
     assert files_of(tmp_path / "c") == before
     assert (tmp_path / "c" / "x.npy").stat().st_ino == inode
     pd.testing.assert_frame_equal(first.items, again.items)
@@ -216,29 +216,29 @@ def test_labels_groups_and_splits_change_without_computing(items, tmp_path, monk
     assert list(rows["split"].unique()) == ["test", "validation"]
 
 
-def test_a_changed_corpus_computes_only_what_is_new(items, tmp_path, said):
+def test_a_changed_corpus_computes_only_what_is_new(items, tmp_path, message):
     cache.build(items, TRANSFORM, tmp_path / "c")
     new = write_wav(tmp_path / "audio" / "new.wav", 0.8, 99)
     moved = (tmp_path / "audio" / "3.wav").rename(tmp_path / "audio" / "moved.wav")
     paths = [moved, *items["path"][[11, 0, 5]], new, *items["path"][[1, 2]]]
     changed = table(paths)
     cache.build(changed, TRANSFORM, tmp_path / "c")
-    assert said() == "cache: 6 of 7 items reused"
+    assert message() == "cache: 6 of 7 items reused"
     cache.build(changed, TRANSFORM, tmp_path / "fresh")
     assert files_of(tmp_path / "c") == files_of(tmp_path / "fresh")
 
 
-def test_a_touched_file_is_reused_and_a_changed_one_is_not(items, tmp_path, said):
+def test_a_touched_file_is_reused_and_a_changed_one_is_not(items, tmp_path, message):
     before = cache.build(items, TRANSFORM, tmp_path / "c")
     os.utime(items["path"][0], ns=(1, 1))
     shutil.copy(items["path"][2], items["path"][1])
     after = cache.build(items, TRANSFORM, tmp_path / "c")
-    assert said() == "cache: 12 of 12 items reused"  # the rows of a copy exist already
+    assert message() == "cache: 12 of 12 items reused"  # the rows of a copy exist already
     keys = [c.items.groupby("item_id")["key"].first() for c in (before, after)]
     assert list((keys[0] != keys[1])[lambda different: different].index) == ["i1"]
     write_wav(items["path"][1], 0.7, 1000)
     cache.build(items, TRANSFORM, tmp_path / "c")
-    assert said() == "cache: 11 of 12 items reused"
+    assert message() == "cache: 11 of 12 items reused"
 
 
 def test_items_of_equal_bytes_are_computed_once_and_have_rows_each(items, tmp_path):
@@ -253,22 +253,22 @@ def test_items_of_equal_bytes_are_computed_once_and_have_rows_each(items, tmp_pa
     assert files_of(tmp_path / "c1") == files_of(tmp_path / "c2")
 
 
-def test_another_transform_version_or_format_is_computed(items, tmp_path, said, monkeypatch):
+def test_another_transform_version_or_format_is_computed(items, tmp_path, message, monkeypatch):
     cache.build(items, TRANSFORM, tmp_path / "c")
-    said()
+    message()
     cache.build(items, replace(TRANSFORM, window_s=0.5), tmp_path / "c")
-    assert said() == "cache: 0 of 12 items reused"
+    assert message() == "cache: 0 of 12 items reused"
     assert json.loads((tmp_path / "c" / "transform.json").read_text())["parameters"] == {
         "sr": SR,
         "window_s": 0.5,
     }
-    for place, name in ((Waveform, "version"), (shards, "FORMAT")):
+    for place, name in ((Waveform, "version"), (shards, "CACHE_VERSION")):
         cache.build(items, TRANSFORM, tmp_path / "c")
-        said()
+        message()
         monkeypatch.setattr(place, name, 77)
         shards.description.cache_clear()
         cache.build(items, TRANSFORM, tmp_path / "c")
-        assert said() == "cache: 0 of 12 items reused"
+        assert message() == "cache: 0 of 12 items reused"
     monkeypatch.undo()
     shards.description.cache_clear()
 
@@ -276,7 +276,7 @@ def test_another_transform_version_or_format_is_computed(items, tmp_path, said, 
 # ---------------------------------------------------------------- bad input
 
 
-def test_bad_files_are_set_aside_and_tried_again(items, tmp_path, said):
+def test_bad_files_are_set_aside_and_tried_again(items, tmp_path, message):
     Path(items["path"][2]).write_bytes(b"RIFF")
     Path(items["path"][5]).unlink()
     for n_jobs in (1, 2):
@@ -285,10 +285,10 @@ def test_bad_files_are_set_aside_and_tried_again(items, tmp_path, said):
         assert cached.quarantine["reason"].str.len().gt(20).all()
         assert not set(cached.items["item_id"]) & {"i2", "i5"}
     assert files_of(tmp_path / "c1") == files_of(tmp_path / "c2")
-    said()
+    message()
     write_wav(items["path"][5], 0.6, 5)
     cached = cache.build(items, TRANSFORM, tmp_path / "c1")
-    assert said() == "cache: 10 of 12 items reused"
+    assert message() == "cache: 10 of 12 items reused"
     assert list(cached.quarantine["path"]) == [items["path"][2]]
 
 
@@ -326,14 +326,14 @@ def test_a_transform_must_keep_its_shape(items, tmp_path, monkeypatch):
         cache.build(items, Slow(), tmp_path / "c")
 
 
-def test_a_spoiled_cache_is_computed_again(items, tmp_path, said):
+def test_a_spoiled_cache_is_computed_again(items, tmp_path, message):
     cache.build(items, TRANSFORM, tmp_path / "c")
     good = files_of(tmp_path / "c")
     for name in ("x.npy", "index.parquet", "seen.parquet"):
         (tmp_path / "c" / name).write_bytes((tmp_path / "c" / name).read_bytes()[:-100])
         cache.build(items, TRANSFORM, tmp_path / "c")
         assert files_of(tmp_path / "c") == good
-        assert said() == "cache: 0 of 12 items reused"
+        assert message() == "cache: 0 of 12 items reused"
 
 
 # ---------------------------------------------------------------- stopped at any moment
@@ -367,7 +367,7 @@ def journalled(folder):
 
 @fork
 @pytest.mark.parametrize("extended", [False, True])
-def test_killed_at_any_step_it_continues_to_the_same_bytes(items, tmp_path, said, extended):
+def test_killed_at_any_step_it_continues_to_the_same_bytes(items, tmp_path, message, extended):
     Path(items["path"][4]).write_bytes(b"bad")
     cache.build(items, TRANSFORM, tmp_path / "unbroken")
     start = tmp_path / "start"
@@ -390,7 +390,7 @@ def test_killed_at_any_step_it_continues_to_the_same_bytes(items, tmp_path, said
         cache.build(items, TRANSFORM, folder)
         assert files_of(folder) == files_of(tmp_path / "unbroken"), (puts, moves)
         assert not leftovers(folder)
-        reused = int(said().split()[1])
+        reused = int(message().split()[1])
         assert reused == finished or (reused == 11 and whole), (puts, moves)
         shutil.rmtree(folder)
     assert died >= 15
@@ -420,7 +420,7 @@ def start(table_path, folder, n_jobs):
 
 @fork
 @pytest.mark.parametrize("seed", range(2))
-def test_killed_with_its_workers_it_continues(items, tmp_path, said, seed):
+def test_killed_with_its_workers_it_continues(items, tmp_path, message, seed):
     items.to_parquet(tmp_path / "items.parquet")
     cache.build(items, Slow(), tmp_path / "unbroken")
     run = start(tmp_path / "items.parquet", tmp_path / "c", n_jobs=2)
@@ -436,20 +436,20 @@ def test_killed_with_its_workers_it_continues(items, tmp_path, said, seed):
     cache.build(items, Slow(), tmp_path / "c")
     os.killpg(run.pid, signal.SIGTERM)  # loky's workers, which wait for work for minutes
     assert finished >= wanted
-    assert int(said().split()[1]) >= finished  # a worker may finish its file after the kill
+    assert int(message().split()[1]) >= finished  # a worker may finish its file after the kill
     assert files_of(tmp_path / "c") == files_of(tmp_path / "unbroken")
     assert not leftovers(tmp_path / "c")
 
 
 @fork
-def test_two_runs_at_once_take_turns(items, tmp_path, said):
+def test_two_runs_at_once_take_turns(items, tmp_path, message):
     items.to_parquet(tmp_path / "items.parquet")
     cache.build(items, Slow(), tmp_path / "alone")
     run = start(tmp_path / "items.parquet", tmp_path / "c", n_jobs=1)
     while not (tmp_path / "c" / "shards").exists() and run.poll() is None:
         time.sleep(0.002)
     cache.build(items, Slow(), tmp_path / "c")
-    assert said() == "cache: 12 of 12 items reused"
+    assert message() == "cache: 12 of 12 items reused"
     assert run.wait() == 0
     run.stdout.close()
     assert files_of(tmp_path / "c") == files_of(tmp_path / "alone")
@@ -470,9 +470,9 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_full_disk_keeps_what_is_done(items, tmp_path, small_disk, said, n_jobs):
+def test_a_full_disk_keeps_what_is_done(items, tmp_path, small_disk, message, n_jobs):
     cache.build(items, TRANSFORM, tmp_path / "unbroken")
-    said()
+    message()
     with pytest.raises(CacheError) as error:
         cache.build(items, TRANSFORM, small_disk / "c", n_jobs=n_jobs)
     text = str(error.value)
@@ -486,13 +486,13 @@ def test_a_full_disk_keeps_what_is_done(items, tmp_path, small_disk, said, n_job
     assert npys == {path.stem for path in (small_disk / "c" / "shards").glob("*.jsonl")}
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     cache.build(items, TRANSFORM, small_disk / "c", n_jobs=n_jobs)
-    assert said() == f"cache: {finished} of 12 items reused"
+    assert message() == f"cache: {finished} of 12 items reused"
     assert files_of(small_disk / "c") == files_of(tmp_path / "unbroken")
 
 
-def test_a_disk_that_fills_while_merging_loses_nothing(items, tmp_path, said, monkeypatch):
+def test_a_disk_that_fills_while_merging_loses_nothing(items, tmp_path, message, monkeypatch):
     cache.build(items, TRANSFORM, tmp_path / "unbroken")
-    said()
+    message()
 
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -503,7 +503,7 @@ def test_a_disk_that_fills_while_merging_loses_nothing(items, tmp_path, said, mo
             cache.build(items, TRANSFORM, tmp_path / "c")
     assert leftovers(tmp_path / "c") == {"shards"}
     cache.build(items, TRANSFORM, tmp_path / "c")
-    assert said() == "cache: 12 of 12 items reused"
+    assert message() == "cache: 12 of 12 items reused"
     assert files_of(tmp_path / "c") == files_of(tmp_path / "unbroken")
 
 
@@ -516,7 +516,7 @@ def test_a_folder_that_cannot_be_made_says_so(items, tmp_path):
 # ---------------------------------------------------------------- a cluster
 
 
-def test_a_dask_cluster_writes_the_same_bytes(items, tmp_path, monkeypatch, said):
+def test_a_dask_cluster_writes_the_same_bytes(items, tmp_path, monkeypatch, message):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     cache.build(items, Slow(), tmp_path / "here")
     settings = dask.config.set({"temporary-directory": str(tmp_path / "dask")})
@@ -527,7 +527,7 @@ def test_a_dask_cluster_writes_the_same_bytes(items, tmp_path, monkeypatch, said
         address = cluster.scheduler_address
         cache.build(items.iloc[:5], Slow(), tmp_path / "there", scheduler=address)
         cache.build(items, Slow(), tmp_path / "there", scheduler=address)
-    assert said() == "cache: 5 of 12 items reused"
+    assert message() == "cache: 5 of 12 items reused"
     assert files_of(tmp_path / "here") == files_of(tmp_path / "there")
 
 
@@ -543,7 +543,7 @@ def test_a_dead_scheduler_says_so(items, tmp_path, monkeypatch):
 
 
 @pytest.mark.real
-def test_real_clips(data_root, tmp_path, said):
+def test_real_clips(data_root, tmp_path, message):
     paths = sorted((data_root / "gtzan" / "genres").glob("*/*.*"))
     items = table(paths).assign(seconds=30.0)
     cached = cache.build(items, Waveform(), tmp_path / "c", n_jobs=2)
@@ -562,7 +562,9 @@ def here():
     """Work over files without processes of its own, which import torch anew each."""
     build, tracks = cache.build, rhythm.analyse_tracks
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "build", lambda *args, **more: build(*args, **more | {"n_jobs": 1}))
+        patch.setattr(
+            cache, "build", lambda *args, **options: build(*args, **options | {"n_jobs": 1})
+        )
         patch.setattr(
             rhythm, "analyse_tracks", lambda paths, folder, **_: tracks(paths, folder, n_jobs=1)
         )
@@ -577,36 +579,36 @@ def space(here, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own(here, space):
+def tracks(here, space):
     """A folder with a pause, a copy, silence, half a second, and a file that is no sound."""
     folder = space.base / "own"
     rng = np.random.default_rng(0)
-    heard = (
+    tone = (
         0.3
         * rng.uniform(-1, 1, round(15 * SR_of_dance))
         * np.repeat([1, 0.2, 0.6], 5 * SR_of_dance)
     )
-    paused = np.concatenate([heard, np.zeros(15 * SR_of_dance), heard[: SR_of_dance // 2]])
-    loud = np.clip(8 * heard, -1, 1)
+    paused = np.concatenate([tone, np.zeros(15 * SR_of_dance), tone[: SR_of_dance // 2]])
+    loud = np.clip(8 * tone, -1, 1)
     folder.mkdir(parents=True)
     sounds = {"a": paused, "copy of a": paused, "loud": loud, "silence": np.zeros(16 * SR_of_dance)}
-    sounds["short"] = heard[: SR_of_dance // 2]
+    sounds["short"] = tone[: SR_of_dance // 2]
     for name, y in sounds.items():
         audio.write(folder / f"{name}.flac", y, SR_of_dance)
     (folder / "broken.flac").write_bytes(b"no sound")
     return collection.collect(STUDY, Workspace("tiny", "edm", str(folder)))
 
 
-def test_silence_scraps_copies_and_broken_files_are_out(own):
-    assert own.copies == {"copy of a.flac": "a.flac"}
-    assert [Path(path).name for path in own.quarantine["path"]] == ["broken.flac"]
-    assert list(own.sections["item_id"]) == ["a.flac", "loud.flac"]
-    assert own.sections["start_s"].tolist() == [0, 0] and own.positions.tolist() == [0, 0]
-    rows = own.all_sections[own.all_sections["item_id"] == "a.flac"]
+def test_silence_scraps_copies_and_broken_files_are_out(tracks):
+    assert tracks.copies == {"copy of a.flac": "a.flac"}
+    assert [Path(path).name for path in tracks.quarantine["path"]] == ["broken.flac"]
+    assert list(tracks.sections["item_id"]) == ["a.flac", "loud.flac"]
+    assert tracks.sections["start_s"].tolist() == [0, 0] and tracks.positions.tolist() == [0, 0]
+    rows = tracks.all_sections[tracks.all_sections["item_id"] == "a.flac"]
     assert rows["silent"].tolist()[:2] == [False, True]
-    assert own.all_sections.loc[own.all_sections["item_id"] == "silence.flac", "silent"].all()
-    assert "short.flac" in set(own.all_sections["item_id"])
-    assert len(own.usable) == len(own.all_sections) and own.usable.sum() == 2
+    assert tracks.all_sections.loc[tracks.all_sections["item_id"] == "silence.flac", "silent"].all()
+    assert "short.flac" in set(tracks.all_sections["item_id"])
+    assert len(tracks.usable) == len(tracks.all_sections) and tracks.usable.sum() == 2
 
 
 SR_of_sections = 22_050

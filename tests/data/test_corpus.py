@@ -422,7 +422,7 @@ def test_excerpts_that_sound_alike_share_a_group(data_root, tmp_path):
 
 @pytest.mark.real
 def test_the_real_attributes_and_their_published_lists(data_root):
-    table = corpus.attributes(data_root)
+    table = gtzan_tables.read_descriptors(data_root)
     assert table.shape == (1_000, 59) and set(table["label"]) == set(GENRES)
     sizes = {"filtered": [443, 197, 290], "random": [500, 250, 250]}
     for kind, counts in sizes.items():

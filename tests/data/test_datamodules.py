@@ -69,8 +69,8 @@ def test_silent_windows_can_be_left_out(music, tmp_path):
     data = _data(music, tmp_path)
     data.setup()
     every = sum(len(data.rows(split)) for split in ("train", "validation", "test"))
-    heard = sum(len(data.rows(split, audible=True)) for split in ("train", "validation", "test"))
-    assert (every, heard) == (40, 36)
+    audible = sum(len(data.rows(split, audible=True)) for split in ("train", "validation", "test"))
+    assert (every, audible) == (40, 36)
 
 
 def test_the_order_depends_on_seed_and_epoch_only():
@@ -133,8 +133,8 @@ def test_a_study_names_its_corpora(tmp_path):
     space = Workspace("real", "jazz", results=str(tmp_path))
     real = CorpusDataModule.of_study(study("jazz"), space)
     assert real.names == ("gtzan", "music_speech/music") and real.keep["gtzan"] == ("jazz",)
-    own = Workspace("real", "jazz", "/my/music", str(tmp_path))
-    assert CorpusDataModule.of_study(study("jazz"), own).names == ("/my/music",)
+    space_of_folder = Workspace("real", "jazz", "/my/music", str(tmp_path))
+    assert CorpusDataModule.of_study(study("jazz"), space_of_folder).names == ("/my/music",)
     assert not list(tmp_path.iterdir())  # to name windows makes no folder
 
 
@@ -155,8 +155,8 @@ def test_the_mel_study_takes_ready_spectrograms_and_hears_the_clips(tmp_path):
     ready = CorpusDataModule.of_study(mel, space)
     assert (ready.names, ready.split) == (("gtzan_excerpts",), "fold-0")
     assert ready.transform == LogMel() and ready.transform.shape == (128, 130)
-    heard = CorpusDataModule.of_study(mel, space, sound=True)
-    assert (heard.names, heard.split) == (("gtzan",), "excerpts-0")
+    audible = CorpusDataModule.of_study(mel, space, sound=True)
+    assert (audible.names, audible.split) == (("gtzan",), "excerpts-0")
     assert CorpusDataModule.of_study(mel, space, split="outer-2").split == "outer-2"
     demo = CorpusDataModule.of_study(mel, Workspace("demo", "mel", results=str(tmp_path)))
     assert (demo.names, demo.split) == (("demo-music",), "group")
@@ -205,8 +205,8 @@ def test_so_many_recordings_of_each_label_are_known_as_a_whole(tmp_path, share):
     data = _labelled(tmp_path, labelled=share)
     codes, items = data.targets(), data.cached.items
     train = items["split"].eq("train") & items["label"].ne("")
-    known = pd.Series(codes >= 0).groupby([items["label"], items["group"]]).agg(["min", "max"])
-    assert (known["min"] == known["max"]).all()
+    labelled = pd.Series(codes >= 0).groupby([items["label"], items["group"]]).agg(["min", "max"])
+    assert (labelled["min"] == labelled["max"]).all()
     shares = pd.Series(codes >= 0)[train].groupby(items["label"][train]).mean()
     assert shares.to_dict() == dict.fromkeys("abc", max(2, round(16 * share)) / 16)
     whole = _labelled(tmp_path).targets()
@@ -224,8 +224,8 @@ def test_more_labels_hold_all_of_fewer_and_the_same_seed_the_same(tmp_path):
 
 def test_two_recordings_of_a_label_are_known_whatever_the_share(tmp_path):
     data = _labelled(tmp_path, recordings=6, labelled=1e-6)
-    known = data.cached.items[(data.targets() >= 0) & data.cached.items["split"].eq("train")]
-    assert known.groupby("label")["group"].nunique().to_dict() == dict.fromkeys("abc", 2)
+    labelled = data.cached.items[(data.targets() >= 0) & data.cached.items["split"].eq("train")]
+    assert labelled.groupby("label")["group"].nunique().to_dict() == dict.fromkeys("abc", 2)
 
 
 def _batches(codes, size, epoch=0, seed=0) -> list[np.ndarray]:
@@ -246,10 +246,10 @@ def _batches(codes, size, epoch=0, seed=0) -> list[np.ndarray]:
 )
 def test_batches_hold_each_label_equally_often(counts, unknown, each, epoch):
     codes = np.repeat(np.arange(-1, len(counts)), [unknown, *counts])
-    known = each * len(counts)
-    for batch in _batches(codes, 2 * known if unknown else known, epoch):
+    labelled = each * len(counts)
+    for batch in _batches(codes, 2 * labelled if unknown else labelled, epoch):
         assert np.bincount(batch[batch >= 0]).tolist() == [each] * len(counts)
-        assert (batch < 0).sum() == (known if unknown else 0)
+        assert (batch < 0).sum() == (labelled if unknown else 0)
 
 
 def test_windows_of_one_label_come_in_turn(tmp_path):
@@ -281,7 +281,7 @@ def test_training_batches_are_balanced_only_when_told_and_where_labels_are(tmp_p
         assert rows.tolist() == data.rows(split).tolist()
     data.balanced = False
     assert type(data.train_dataloader().sampler) is EpochSampler
-    own = _data(music, tmp_path / "own", balanced=True)
-    own.setup()
-    assert type(own.train_dataloader().sampler) is EpochSampler
+    unlabelled = _data(music, tmp_path / "own", balanced=True)
+    unlabelled.setup()
+    assert type(unlabelled.train_dataloader().sampler) is EpochSampler
     assert data.steps(1) == len(data.train_dataloader())

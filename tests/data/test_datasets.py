@@ -112,7 +112,7 @@ def test_a_missing_dataset_names_the_command_that_gets_it(tmp_path, name):
     with pytest.raises(CorpusError, match=command):
         DATASETS[name].index(tmp_path, tmp_path)
     (tmp_path / "fsdd/recordings").mkdir(parents=True)
-    (tmp_path / DATASETS[name].folder).mkdir(exist_ok=True)
+    (tmp_path / DATASETS[name].source.folder).mkdir(exist_ok=True)
     with pytest.raises(CorpusError, match=command):
         DATASETS[name].index(tmp_path, tmp_path)
 

@@ -229,13 +229,15 @@ def test_archive_without_the_folder(server, digits, tmp_path):
 
 def test_content_is_verified_where_its_sums_are_known(server, digits, tmp_path):
     text = "".join(f"{sha256(data)}  {name}\n" for name, data in sorted(WAVS.items()))
-    known = replace(digits, sums=sha256(text.encode()))
+    verified = replace(digits, sums=sha256(text.encode()))
     server.pages["/d.zip"] = zipped({**WAVS, "recordings/0_a_0.wav": b"changed"})
     refuses(
-        known, tmp_path, "the content is not the one known.*was deleted: the source has changed"
+        verified,
+        tmp_path,
+        "the content is not the one known.*was deleted: the source has changed",
     )
     server.pages["/d.zip"] = zipped(WAVS)
-    assert fetch(known, tmp_path).name == "digits"
+    assert fetch(verified, tmp_path).name == "digits"
 
 
 def test_content_is_compared_with_the_first_download(server, digits, tmp_path):

@@ -1,4 +1,4 @@
-"""The table of attributes of a corpus, and how it agrees with a known one."""
+"""The table of descriptors of a corpus, and how it agrees with the published one."""
 
 from pathlib import Path
 
@@ -21,17 +21,17 @@ def table_of(n: int, seed: int = 0) -> pd.DataFrame:
 
 def test_a_table_agrees_with_itself():
     table = table_of(30)
-    found = agreement(table[::-1].assign(label="x")[:20], table)  # another order, and fewer clips
-    assert list(found) == ["column", "difference", "correlation", "agrees"]
-    assert found["column"].tolist() == list(CLASSIC)
-    assert (found["difference"] == 0).all() and found["agrees"].all()
-    assert found["correlation"].to_numpy() == pytest.approx(1)
+    comparison = agreement(table[::-1].assign(label="x")[:20], table)  # another order, fewer clips
+    assert list(comparison) == ["column", "difference", "correlation", "agrees"]
+    assert comparison["column"].tolist() == list(CLASSIC)
+    assert (comparison["difference"] == 0).all() and comparison["agrees"].all()
+    assert comparison["correlation"].to_numpy() == pytest.approx(1)
 
 
 def test_one_of_both_is_enough_to_agree():
     table = table_of(30)
     close, shifted, strange, off = "rms_mean", "mfcc1_mean", "tempo", "harmony_mean"
-    found = table.assign(
+    measured = table.assign(
         **{
             close: table[close] * 1.04,
             shifted: table[shifted] * 3 + 5,
@@ -39,29 +39,29 @@ def test_one_of_both_is_enough_to_agree():
             off: np.nan,
         }
     )
-    found = agreement(found, table).set_index("column")
-    assert found["difference"][close] == pytest.approx(0.04)
-    assert found["difference"][shifted] > 1 and found["correlation"][shifted] > 0.99
-    assert found.index[~found["agrees"]].tolist() == [off, strange]
+    comparison = agreement(measured, table).set_index("column")
+    assert comparison["difference"][close] == pytest.approx(0.04)
+    assert comparison["difference"][shifted] > 1 and comparison["correlation"][shifted] > 0.99
+    assert comparison.index[~comparison["agrees"]].tolist() == [off, strange]
 
 
 def test_columns_that_do_not_change():
     table = table_of(5).assign(rms_mean=0.0, rms_var=0.0, tempo=120.0)
-    found = agreement(table.assign(rms_var=1.0), table).set_index("column")
-    assert found["correlation"][["rms_mean", "rms_var", "tempo"]].isna().all()
-    assert found["agrees"][["rms_mean", "tempo"]].all() and not found["agrees"]["rms_var"]
+    comparison = agreement(table.assign(rms_var=1.0), table).set_index("column")
+    assert comparison["correlation"][["rms_mean", "rms_var", "tempo"]].isna().all()
+    assert comparison["agrees"][["rms_mean", "tempo"]].all() and not comparison["agrees"]["rms_var"]
 
 
 def test_one_clip_has_no_correlation():
-    found = agreement(table_of(1), table_of(3))
-    assert found["correlation"].isna().all() and found["agrees"].all()
+    comparison = agreement(table_of(1), table_of(3))
+    assert comparison["correlation"].isna().all() and comparison["agrees"].all()
 
 
 def test_tables_that_cannot_be_compared():
     table = table_of(3)
     with pytest.raises(ValueError, match="no clip is in both tables; .* such as 'clip0'"):
         agreement(table.assign(item_id=["x", "y", "z"]), table)
-    with pytest.raises(ValueError, match="names 'clip1' twice; keep one row a clip"):
+    with pytest.raises(ValueError, match="names 'clip1' twice; keep one row per clip"):
         agreement(table, table.iloc[[0, 1, 1]])
 
 
@@ -73,9 +73,9 @@ def test_reasons_are_of_columns():
 @pytest.mark.real
 def test_gtzans_clips_agree_with_its_table(data_root, tmp_path):
     items = corpus.load("gtzan", root=data_root, work=tmp_path).items.iloc[::6]
-    found, quarantine = descriptor_table(items, tmp_path, n_jobs=1)
-    assert len(found) == len(items) == 8 and quarantine.empty
-    rows = agreement(found, gtzan_tables.read_descriptors(data_root))
+    measured, quarantine = descriptor_table(items, tmp_path, n_jobs=1)
+    assert len(measured) == len(items) == 8 and quarantine.empty
+    rows = agreement(measured, gtzan_tables.read_descriptors(data_root))
     assert rows["agrees"].sum() >= 45
     assert set(rows["column"][~rows["agrees"]]) <= set(WHY)
 
@@ -186,9 +186,9 @@ def test_a_fold_table_of_other_excerpts_is_refused(root, tmp_path, damage):
     ],
 )
 def test_broken_excerpts_are_one_sentence(tmp_path, changed, words):
-    found = gtzan_tables.problems(write(tmp_path, **changed))
-    assert found[0][0].name == "mel3s.npz"
-    assert pd.Series([why for _, why in found]).str.contains(words).any()
+    problems = gtzan_tables.problems(write(tmp_path, **changed))
+    assert problems[0][0].name == "mel3s.npz"
+    assert pd.Series([why for _, why in problems]).str.contains(words).any()
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "npy"])
@@ -244,10 +244,10 @@ def test_the_attributes_are_57_numbers_a_clip(tmp_path):
     "changed", [{"a3": None}, {"a3": [1, None]}, {"a3": "x"}, {"filename": None}]
 )
 def test_a_broken_table_of_attributes_is_one_sentence(tmp_path, changed):
-    with pytest.raises(CorpusError, match=r"features_30_sec.csv.*; data/README.md says"):
+    with pytest.raises(CorpusError, match=r"features_30_sec.csv.*; get a good copy"):
         gtzan_tables.read_descriptors(attributes(tmp_path, **changed))
 
 
-def test_a_missing_table_of_attributes_is_one_sentence(tmp_path):
-    with pytest.raises(CorpusError, match=r"features_30_sec.csv': there is no table of attributes"):
+def test_a_missing_table_of_descriptors_is_one_sentence(tmp_path):
+    with pytest.raises(CorpusError, match="there is no table of descriptors"):
         gtzan_tables.read_descriptors(tmp_path)

@@ -170,12 +170,12 @@ def test_a_broken_or_old_store_is_made_anew(tmp_path, damage, monkeypatch):
     find_duplicates([path], store=store)
     whole = store.read_bytes()
     if damage == "version":
-        monkeypatch.setattr(fingerprint, "VERSION", fingerprint.VERSION + 1)
+        monkeypatch.setattr(fingerprint, "CACHE_VERSION", fingerprint.CACHE_VERSION + 1)
     else:
         store.write_bytes(b"hello" if damage == "text" else whole[: len(whole) // 2])
     find_duplicates([path], store=store)
     table = pd.read_parquet(store)
-    assert len(table) == 1 and (table["version"] == fingerprint.VERSION).all()
+    assert len(table) == 1 and (table["version"] == fingerprint.CACHE_VERSION).all()
 
 
 def test_blocks_give_the_fingerprint_of_the_whole(tmp_path, monkeypatch):

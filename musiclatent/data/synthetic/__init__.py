@@ -19,7 +19,7 @@ from musiclatent.files import pick, progress, write_file, write_json
 
 MAKERS = {"music": music, "digits": digits, "dance": dance}
 KINDS = tuple(MAKERS)
-VERSION = 1  # raise it when the same seed would give other sounds
+CACHE_VERSION = 1  # raise by hand when the same seed would give other sounds
 Item = music.Clip | digits.Utterance | dance.Track
 
 
@@ -46,7 +46,7 @@ def render(
     Returns
     -------
     pd.DataFrame
-        One row a file: item_id, path (absolute), label, group, seconds and the factors. Times of
+        One row per file: item_id, path (absolute), label, group, seconds and the factors. Times of
         beats are a list of seconds; the sections of a dance track are a json string.
 
     Raises
@@ -57,27 +57,18 @@ def render(
     items = pick(MAKERS, kind, "embedded corpus").plan(size, seed)
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    manifest = {"kind": kind, "size": asdict(size), "seed": seed, "version": CACHE_VERSION}
     with FileLock(f"{folder}.lock"):  # studies that run side by side share corpora
-        return _rendered(kind, items, folder, size, seed, n_jobs)
-
-
-def _rendered(
-    kind: str, items: list[Item], folder: Path, size: DemoSize, seed: int, n_jobs: int
-) -> pd.DataFrame:
-    """Render what is missing, and index all."""
-    manifest = {"kind": kind, "size": asdict(size), "seed": seed, "version": VERSION}
-    _prepare(folder, manifest)
-    missing = [item for item in items if not (folder / "audio" / item.file).exists()]
-    tasks = (delayed(_render_file)(item, folder / "audio" / item.file) for item in missing)
-    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
-    bar = progress(done, f"rendering {kind}", "file", total=len(missing), disable=not missing)
-    for _ in bar:
-        pass
-    return _index(items, folder)
+        _prepare(folder, manifest)
+        missing = [item for item in items if not (folder / "audio" / item.file).exists()]
+        tasks = (delayed(_render_file)(item, folder / "audio" / item.file) for item in missing)
+        done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
+        list(progress(done, f"rendering {kind}", "file", total=len(missing), disable=not missing))
+        return _index(items, folder)
 
 
 def _prepare(folder: Path, manifest: dict) -> None:
-    """Make the folder ready for this corpus, and remove a corpus of another manifest."""
+    """Prepare the folder for this corpus, and remove a corpus of another manifest."""
     note, sounds = folder / "manifest.json", folder / "audio"
     if sounds.exists() and not note.exists():
         raise ValueError(

@@ -24,30 +24,19 @@ FORM = (
     ("drop", 5, ("kick", "snare", "hat", "open", "bass", "comp", "lead")),
     ("outro", 3, ("kick", "hat", "bass")),
 )
-LEVELS = {
-    "kick": 1.0,
-    "snare": 0.6,
-    "hat": 0.35,
-    "open": 0.35,
-    "bass": 0.6,
-    "comp": 0.6,
-    "lead": 0.4,
-}
+DRUM_LEVELS = {"kick": 1.0, "snare": 0.6, "hat": 0.35, "open": 0.35}
+LEVELS = {**DRUM_LEVELS, "bass": 0.6, "comp": 0.6, "lead": 0.4}
 PANS = {"hat": 0.3, "open": -0.3, "comp": -0.4, "lead": 0.3}  # from -1, left, to 1, right
 
 
-@dataclass(frozen=True)
-class Track:
+@dataclass(frozen=True, kw_only=True)
+class Track(score.Factors):
     """One version of a tune: all that is needed to render it, and its row of the index.
 
     Parameters
     ----------
     tune, version
         Numbers of the tune and of its version.
-    style, tempo, key, mode, brightness, level_db
-        Factors, as in `music.Clip`; key and mode are the tune's.
-    lead, comp, bass, kit
-        Instruments.
     seconds
         Length.
     seed
@@ -56,16 +45,6 @@ class Track:
 
     tune: int
     version: int
-    style: str
-    tempo: float
-    key: str
-    mode: str
-    brightness: float
-    level_db: float
-    lead: str
-    comp: str
-    bass: str
-    kit: str
     seconds: float
     seed: int
 
@@ -84,14 +63,10 @@ class Track:
         """Where the beats lie."""
         return score.Grid(self.tempo)
 
-    def rng(self, use: int, *, own: bool = True) -> np.random.Generator:
-        """Random numbers for one use, the version's own or those of the tune."""
-        return _rng(self.seed, self.tune, self.version if own else -1, use)
-
     def form(self) -> list[tuple[str, int, tuple[str, ...]]]:
-        """Sections as (name, bars, players); at least a second is left for the last silence."""
+        """Return (name, bars, players) of sections; at least 1 s is left for the last silence."""
         bars = int((self.seconds - 1.0) / self.grid.bar_s) - 1
-        vary = self.rng(1).uniform(0.8, 1.25, len(FORM))
+        vary = _rng(self.seed, self.tune, self.version, 1).uniform(0.8, 1.25, len(FORM))
         shares = np.array([share for _, share, _ in FORM]) * vary
         edges = np.rint(np.cumsum(shares) / shares.sum() * bars).astype(int)
         lengths = np.diff(edges, prepend=0)
@@ -101,7 +76,7 @@ class Track:
         ]
 
     def sections(self) -> list[dict]:
-        """Sections as name, start_s and end_s; together they cover the track."""
+        """Return sections as name, start_s and end_s; together they cover the track."""
         bars = np.cumsum([0] + [length for _, length, _ in self.form()])
         edges_s = [*(round(float(bar) * self.grid.bar_s, 6) for bar in bars), self.seconds]
         names = [*(name for name, _, _ in self.form()), "silence"]
@@ -111,7 +86,7 @@ class Track:
         ]
 
     def row(self) -> dict:
-        """Row of the index: every factor as a column; the sections are a json string."""
+        """Return a row of the index: every factor as a column; the sections are a json string."""
         return {
             "item_id": self.item_id,
             "label": self.style,
@@ -119,20 +94,15 @@ class Track:
             "seconds": self.seconds,
             "tune": self.tune,
             "version": self.version,
-            "style": self.style,
-            "tempo": self.tempo,
-            "key": self.key,
-            "mode": self.mode,
-            "instruments": ",".join((self.lead, self.comp, self.bass, self.kit)),
-            "brightness": self.brightness,
-            "level_db": self.level_db,
+            **self.factors(),
             "beat_times": self.grid.beat_times(self.seconds),
             "sections": json.dumps(self.sections()),
         }
 
     def synthesise(self) -> tuple[np.ndarray, int]:
         """Render the track: float32 (2, N) and its rate."""
-        style, rng = DANCES[self.style], self.rng(2)
+        style = DANCES[self.style]
+        rng = _rng(self.seed, self.tune, self.version, 2)
         n = round(self.seconds * SR)
         mix = np.zeros((2, n), np.float32)
         duck = _duck(self, n)
@@ -157,7 +127,7 @@ def plan(size: DemoSize, seed: int) -> list[Track]:
 
 
 def _rng(seed: int, tune: int, version: int, use: int) -> np.random.Generator:
-    """Random numbers for one use; version -1 stands for the tune."""
+    """Return random numbers for one use; version -1 stands for the tune."""
     return np.random.default_rng((seed, 2, tune, version + 1, use))
 
 
@@ -165,20 +135,15 @@ def _draw(tune: int, version: int, seconds: float, seed: int) -> Track:
     """Draw one version of a tune; tempo, key and mode come from the tune."""
     name = list(DANCES)[(tune + version) % len(DANCES)]
     style = DANCES[name]
-    rng, own = _rng(seed, tune, -1, 0), _rng(seed, tune, version, 0)
+    tune_rng = _rng(seed, tune, -1, 0)
+    rng = _rng(seed, tune, version, 0)
+    tempo = tune_rng.uniform(*style.tempo) * rng.uniform(0.97, 1.03)
     return Track(
         tune=tune,
         version=version,
         style=name,
-        tempo=round(rng.uniform(*style.tempo) * own.uniform(0.97, 1.03), 2),
-        key=str(rng.choice(score.KEYS)),
-        mode="minor" if rng.random() < style.minor else "major",
-        brightness=round(own.uniform(*style.brightness), 3),
-        level_db=round(own.uniform(-20.0, -15.0), 2),
-        lead=str(own.choice(style.leads)),
-        comp=str(own.choice(style.comps)),
-        bass=str(own.choice(style.basses)),
-        kit=str(own.choice(style.kits)),
+        tempo=round(tempo, 2),
+        **score.draw(style, tune_rng, rng, levels_db=(-20.0, -15.0)),
         seconds=seconds,
         seed=seed,
     )
@@ -186,33 +151,31 @@ def _draw(tune: int, version: int, seconds: float, seed: int) -> Track:
 
 def _compose(track: Track, style: Style, rng: np.random.Generator) -> dict[str, score.Layer]:
     """Write the parts; chords and melody are drawn from the tune alone."""
-    tune, grid, key = track.rng(1, own=False), track.grid, (score.KEYS.index(track.key), track.mode)
-    chords = style.progressions[tune.integers(len(style.progressions))]
-    motifs = score.tune(style.lead, chords, tune)
+    tune = _rng(track.seed, track.tune, -1, 1)
+    setting = track.setting(track.grid, style, tune, rng)
+    motifs = score.tune(style.lead, setting.chords, tune)
     players = [playing for _, length, playing in track.form() for _ in range(length)]
-    bars = {name: [bar for bar, who in enumerate(players) if name in who] for name in LEVELS}
 
     def part(name: str) -> list[str]:
-        """Patterns bar by bar, empty where the player rests."""
+        """Return patterns bar by bar, empty where the player rests."""
         patterns = score.choose(getattr(style, name), len(players), rng)
-        return [pattern if bar in bars[name] else "" for bar, pattern in enumerate(patterns)]
+        return [p if name in playing else "" for p, playing in zip(patterns, players, strict=True)]
 
+    leading = [bar for bar, playing in enumerate(players) if "lead" in playing]
     notes = {
-        "lead": score.lead(motifs, bars["lead"], key, grid, rng),
-        "comp": score.comp(part("comp"), chords, key, grid, rng, gate=style.gate),
-        "bass": score.bass(part("bass"), chords, key, grid, rng),
+        "lead": score.lead(motifs, leading, setting),
+        "comp": score.comp(part("comp"), setting, style.gate),
+        "bass": score.bass(part("bass"), setting),
     }
-    drums = {drum: score.drums(part(drum), grid, rng) for drum in ("kick", "snare", "hat", "open")}
-    named = {"lead": track.lead, "comp": track.comp, "bass": track.bass}
-    named |= {drum: f"{track.kit}/{drum}" for drum in drums}
+    notes |= {name: score.drum(part(name), track.grid, rng) for name in DRUM_LEVELS}
     return {
-        name: score.Layer(named[name], part_notes, LEVELS[name])
-        for name, part_notes in (notes | drums).items()
+        name: score.Layer(track.instrument(name), played, LEVELS[name])
+        for name, played in notes.items()
     }
 
 
 def _duck(track: Track, n: int) -> np.ndarray:
-    """Level of what the bass drum pushes aside: low on each beat where it plays, else 1."""
+    """Return the level of what the bass drum pushes aside: low on each of its beats, else 1."""
     gain = np.ones(n, np.float32)
     since_s = (np.arange(n) / SR) % (60 / track.tempo)
     dip = (1 - 0.7 * np.exp(-since_s / 0.1)).astype(np.float32)
@@ -222,7 +185,7 @@ def _duck(track: Track, n: int) -> np.ndarray:
 
 
 def _rise(track: Track, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise that grows through each build, alike on both sides."""
+    """Return noise that grows through each build, alike on both sides."""
     y = np.zeros(n, np.float32)
     for part in _parts(track, n, "rise"):
         length = part.stop - part.start
@@ -232,8 +195,9 @@ def _rise(track: Track, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sounding(track: Track, n: int) -> np.ndarray:
-    """Level that is exactly 0 in the silences, closing within 20 ms before each."""
-    gain, fade = np.ones(n, np.float32), round(0.02 * SR)
+    """Return a level that is exactly 0 in the silences and closes within 20 ms before each."""
+    gain = np.ones(n, np.float32)
+    fade = round(0.02 * SR)
     for part in _parts(track, n, None):
         gain[part] = 0
         gain[part.start - fade : part.start] = np.linspace(1, 0, fade, dtype=np.float32)

@@ -111,7 +111,7 @@ class Utterance:
         return round((min(sum(self.lengths_s), 0.95) + 0.04) * RATE)
 
     def row(self) -> dict:
-        """Row of the index."""
+        """Return a row of the index."""
         return {
             "item_id": self.item_id,
             "label": str(self.digit),
@@ -148,7 +148,8 @@ def _draw(digit: int, speaker: int, index: int, seed: int) -> Utterance:
     """Draw a speaker's voice, the same for all takes, and the lengths of one take."""
     voice = np.random.default_rng((seed, 1, speaker, 0, 0))
     place = (0.618 * speaker + voice.uniform(0, 0.25)) % 1  # few speakers, yet far apart
-    f0_hz, spread = 90 + 130 * place, voice.normal(0, 0.03)
+    f0_hz = 90 + 130 * place
+    spread = voice.normal(0, 0.03)
     speed = voice.uniform(0.85, 1.2)
     rng_key = (seed, 1, speaker, digit, index)
     rng = np.random.default_rng((*rng_key, 0))
@@ -169,7 +170,7 @@ def _curve(values: np.ndarray, edges_s: np.ndarray, times_s: np.ndarray, glide: 
 
 
 def _gain(values: np.ndarray, edges_s: np.ndarray, n: int) -> np.ndarray:
-    """Level of a source over the utterance, from and to silence, smoothed over 12 ms."""
+    """Return the level of a source over the utterance, from and to silence, smoothed over 12 ms."""
     place = np.searchsorted(edges_s, np.arange(n) / RATE, side="right")
     return uniform_filter1d(np.concatenate([[0], values, [0]])[place].astype(float), 96)
 
@@ -177,8 +178,9 @@ def _gain(values: np.ndarray, edges_s: np.ndarray, n: int) -> np.ndarray:
 def _voiced(
     utterance: Utterance, phones: list[Phone], edges_s: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Send a gliding pitch's harmonics, falling by 6 dB an octave, through moving formants."""
-    n, f0_hz = utterance.samples, utterance.f0_hz * np.exp(rng.normal(0, 0.04))
+    """Filter a gliding pitch's harmonics, falling by 6 dB per octave, by moving formants."""
+    n = utterance.samples
+    f0_hz = utterance.f0_hz * np.exp(rng.normal(0, 0.04))
     wobble = uniform_filter1d(rng.standard_normal(n), 400) * 0.2
     pitch_hz = f0_hz * (np.linspace(1.1, 0.85, n) + wobble)
     cycles = np.cumsum(pitch_hz) / RATE
@@ -198,7 +200,8 @@ def _resonate(y: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
     a1, a2 = -2 * radius * np.cos(2 * np.pi * formants_hz / RATE), radius**2 + 0 * formants_hz
     zero, one = np.zeros_like(a1), np.ones_like(a1)
     sos = np.stack([1 + a1 + a2, zero, zero, one, a1, a2], axis=-1)  # (T, 4, 6)
-    state, out = np.zeros((4, 2)), np.empty_like(y)
+    state = np.zeros((4, 2))
+    out = np.empty_like(y)
     for frame, start in enumerate(range(0, len(y), FRAME)):
         part = slice(start, start + FRAME)
         out[part], state = sosfilt(sos[frame], y[part], zi=state)
@@ -208,12 +211,11 @@ def _resonate(y: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
 def _noise(
     phones: list[Phone], edges_s: np.ndarray, n: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Noise of the fricatives and bursts, each in its own band."""
+    """Return the noise of the fricatives and bursts, each in its own band."""
     y = np.zeros(n)
     for place, phone in enumerate(phones):
         if phone.noise:
             band = butter(1, phone.band_hz, "band", fs=RATE, output="sos")
-            level = np.zeros(len(phones))
-            level[place] = phone.noise
+            level = phone.noise * (np.arange(len(phones)) == place)
             y += _gain(level, edges_s, n) * sosfilt(band, rng.standard_normal(n))
     return y

@@ -4,7 +4,6 @@ Every voice takes a fundamental in Hz and a number of samples and returns float3
 `SR` throughout. Notes are normalised to a peak of 1, so that a score's velocities set the balance.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,16 +13,22 @@ from musiclatent.config import SR
 
 TOP_HZ = 0.45 * SR  # partials above this would alias
 CREST_DB = 14.0  # how far a peak may rise above the RMS level
-Voice = Callable[..., np.ndarray]
 
 
 def times_s(n: int) -> np.ndarray:
-    """Tell the time of each of n samples."""
+    """Return the time of each of n samples in seconds."""
     return np.arange(n, dtype=np.float64) / SR
 
 
+def filtered(
+    y: np.ndarray, order: int, cutoff_hz: float | tuple[float, float], band: str = "low"
+) -> np.ndarray:
+    """Filter by a Butterworth filter of a band: low, high, or band between two frequencies."""
+    return sosfilt(butter(order, cutoff_hz, band, fs=SR, output="sos"), y)
+
+
 def _cycles(f0_hz: float, n: int, vibrato: float) -> np.ndarray:
-    """Phase in cycles; the vibrato of 5.5 Hz comes in after the attack."""
+    """Return the phase in cycles; the vibrato of 5.5 Hz comes in after the attack."""
     t = times_s(n)
     if not vibrato:
         return f0_hz * t
@@ -31,12 +36,12 @@ def _cycles(f0_hz: float, n: int, vibrato: float) -> np.ndarray:
 
 
 def sine(cycles: np.ndarray) -> np.ndarray:
-    """Take the sine of a phase in cycles, in single precision without the whole cycles."""
+    """Return the sine of a phase in cycles, in single precision without the whole cycles."""
     return np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))
 
 
 def _envelope(n: int, attack_s: float, decay_s: float, sustain: float = 0.0) -> np.ndarray:
-    """Linear attack, then an exponential decay towards the sustain level."""
+    """Return a linear attack, then an exponential decay towards the sustain level."""
     t = times_s(n)
     decay = sustain + (1 - sustain) * np.exp(-np.maximum(t - attack_s, 0) / decay_s)
     return (np.minimum(t / attack_s, 1) * decay).astype(np.float32)
@@ -73,7 +78,7 @@ def _corner(phase: np.ndarray, step: float) -> np.ndarray:
 
 
 def saw(f0_hz: float, n: int, start: float = 0.0, vibrato: float = 0.0) -> np.ndarray:
-    """Saw wave from -1 to 1, starting at a phase in cycles."""
+    """Return a saw wave from -1 to 1, starting at a phase in cycles."""
     phase = (_cycles(f0_hz, n, vibrato) + start) % 1.0
     return 2 * phase - 1 - _corner(phase, f0_hz / SR)
 
@@ -100,8 +105,8 @@ def subtractive(
         y += saw(f_hz, n, start, vibrato)
         if width:
             y -= saw(f_hz, n, start + width, vibrato)
-    dark = sosfilt(butter(2, min(max(dark_hz, f0_hz), TOP_HZ), fs=SR, output="sos"), y)
-    bright = sosfilt(butter(2, min(max(bright_hz, 2 * f0_hz), TOP_HZ), fs=SR, output="sos"), y)
+    dark = filtered(y, 2, min(max(dark_hz, f0_hz), TOP_HZ))
+    bright = filtered(y, 2, min(max(bright_hz, 2 * f0_hz), TOP_HZ))
     opening = np.exp(-times_s(n) / sweep_s)  # a mix of two fixed filters is a cheap moving one
     y = dark + opening * (bright - dark)
     return y.astype(np.float32) * _envelope(n, attack_s, decay_s, sustain)
@@ -127,12 +132,7 @@ def fm(
 
 
 def pluck(
-    f0_hz: float,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    decay_s: float = 0.8,
-    soft: float = 0.5,
+    f0_hz: float, n: int, rng: np.random.Generator, *, decay_s: float = 0.8, soft: float = 0.5
 ) -> np.ndarray:
     """Pluck a string: a noise burst in a damped delay line (Karplus and Strong 1983).
 
@@ -151,7 +151,10 @@ def pluck(
 
 REEDS = (1, 0.8, 0.7, 0.5, 0.45, 0.3, 0.25, 0.2, 0.15, 0.1, 0.08, 0.06)
 BRASS = (0.8, 1, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
-VOICES: dict[str, Voice] = {
+FLUTE = (1, 0.35, 0.12, 0.05)
+BOWED = partial(subtractive, sustain=0.9)
+CHIP = partial(subtractive, detune=0, bright_hz=9000, attack_s=0.002, sustain=0.6)
+VOICES = {
     "accordion": partial(additive, partials=REEDS, attack_s=0.03, sustain=0.9, breath=0.02),
     "bass synth": partial(subtractive, dark_hz=150, bright_hz=900, sweep_s=0.15, detune=0.003),
     "acid bass": partial(subtractive, dark_hz=250, bright_hz=2600, sweep_s=0.09, detune=0),
@@ -161,12 +164,7 @@ VOICES: dict[str, Voice] = {
     "electric piano": partial(fm, ratio=1.0, index=1.6, decay_s=1.2),
     "fm bass": partial(fm, ratio=1.0, index=4.0, index_s=0.12, decay_s=0.5, sustain=0.2),
     "flute": partial(
-        additive,
-        partials=(1, 0.35, 0.12, 0.05),
-        attack_s=0.06,
-        sustain=0.8,
-        vibrato=0.006,
-        breath=0.06,
+        additive, partials=FLUTE, attack_s=0.06, sustain=0.8, vibrato=0.006, breath=0.06
     ),
     "guitar": partial(pluck, decay_s=0.9, soft=0.45),
     "harmonica": partial(
@@ -179,29 +177,13 @@ VOICES: dict[str, Voice] = {
     ),
     "piano": partial(additive, partials=(1, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06, 0.04), attack_s=0.004),
     "piccolo": partial(additive, partials=(1, 0.2, 0.1), attack_s=0.03, sustain=0.8, breath=0.05),
-    "pulse": partial(
-        subtractive, width=0.25, detune=0, dark_hz=6000, bright_hz=9000, attack_s=0.002, sustain=0.6
-    ),
-    "square": partial(
-        subtractive, width=0.5, detune=0, dark_hz=5000, bright_hz=9000, attack_s=0.002, sustain=0.6
-    ),
+    "pulse": partial(CHIP, width=0.25, dark_hz=6000),
+    "square": partial(CHIP, width=0.5, dark_hz=5000),
     "stab": partial(
-        subtractive,
-        detune=0.009,
-        dark_hz=400,
-        bright_hz=5000,
-        sweep_s=0.12,
-        decay_s=0.2,
-        sustain=0.0,
+        subtractive, detune=0.009, dark_hz=400, bright_hz=5000, sweep_s=0.12, decay_s=0.2, sustain=0
     ),
     "strings": partial(
-        subtractive,
-        detune=0.005,
-        dark_hz=1800,
-        bright_hz=3500,
-        attack_s=0.09,
-        sustain=0.9,
-        vibrato=0.005,
+        BOWED, detune=0.005, dark_hz=1800, bright_hz=3500, attack_s=0.09, vibrato=0.005
     ),
     "synth lead": partial(
         subtractive, detune=0.005, dark_hz=1500, bright_hz=6000, attack_s=0.005, vibrato=0.004
@@ -209,15 +191,7 @@ VOICES: dict[str, Voice] = {
     "triangle wave": partial(additive, partials=(1, 0, -0.11, 0, 0.04, 0, -0.02), sustain=0.9),
     "tuba": partial(additive, partials=(1, 0.7, 0.5, 0.25, 0.12), attack_s=0.03, sustain=0.6),
     "upright bass": partial(pluck, decay_s=0.6, soft=0.85),
-    "violin": partial(
-        subtractive,
-        detune=0,
-        dark_hz=2200,
-        bright_hz=4500,
-        attack_s=0.06,
-        sustain=0.9,
-        vibrato=0.008,
-    ),
+    "violin": partial(BOWED, detune=0, dark_hz=2200, bright_hz=4500, attack_s=0.06, vibrato=0.008),
 }
 RELEASE_S = {"pad": 0.8, "strings": 0.2, "bells": 1.0, "harp": 0.5, "guitar": 0.15, "piano": 0.15}
 
@@ -275,7 +249,7 @@ def room(y: np.ndarray, reverb_s: float, rng: np.random.Generator) -> np.ndarray
 
 def tone(y: np.ndarray, brightness: float) -> np.ndarray:
     """Shelve the treble above 1 kHz by a setting in [0, 1]: from -20 dB at 0 to +12 dB at 1."""
-    low = sosfilt(butter(1, 1000, fs=SR, output="sos"), y)
+    low = filtered(y, 1, 1000)
     return (low + 10 ** ((32 * brightness - 20) / 20) * (y - low)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Music of ten styles whose factors are known, with planted repetitions and two outliers."""
+"""Music of ten styles whose factors are known, with planted duplicates and two outliers."""
 
 from dataclasses import dataclass, replace
 
@@ -8,22 +8,21 @@ from musiclatent.config import SR, DemoSize
 from musiclatent.data.synthetic import instruments, score
 from musiclatent.data.synthetic.styles import STYLES, Style
 
-MARGIN_S = 0.4  # rendered beyond the clip, so that an offset copy can be cut from the same sound
+MARGIN_S = 0.4  # rendered beyond the clip, so that a shifted duplicate can be cut from it
 SOFTEST_DB = -26.0  # RMS in dBFS below which no clip falls
 OUTLIERS = {"ambient": 40.0, "techno": 300.0}  # beats per minute, far outside every style
+DRUM_LEVELS = {"kick": 0.9, "snare": 0.6, "hat": 0.35, "open": 0.3}
 COPIES = ("exact", "gain", "codec", "offset")
 
 
-@dataclass(frozen=True)
-class Clip:
+@dataclass(frozen=True, kw_only=True)
+class Clip(score.Factors):
     """One clip and its factors: all that is needed to render it, and its row of the index.
 
     Parameters
     ----------
     item_id
         Name of the clip and of its file.
-    style, tempo, key, mode, brightness, level_db
-        Factors: style, bpm, tonic, major or minor, filter setting in [0, 1], RMS in dBFS.
     lead, comp, bass, kit
         Instruments.
     lead_in
@@ -35,20 +34,10 @@ class Clip:
     outlier
         Whether the tempo is extreme on purpose.
     copy_of, copy_kind, gain_db, offset
-        Of a planted repetition: its original, kind, gain and shift in samples.
+        Of a planted duplicate: its original, kind, gain and shift in samples.
     """
 
     item_id: str
-    style: str
-    tempo: float
-    key: str
-    mode: str
-    brightness: float
-    level_db: float
-    lead: str
-    comp: str
-    bass: str
-    kit: str
     lead_in: float
     seconds: float
     rng_key: tuple[int, ...]
@@ -60,7 +49,7 @@ class Clip:
 
     @property
     def file(self) -> str:
-        """File name; a codec copy is an mp3."""
+        """File name; what a codec is to change is an mp3."""
         return self.item_id + (".mp3" if self.copy_kind == "codec" else ".wav")
 
     @property
@@ -71,7 +60,7 @@ class Clip:
         return score.Grid(self.tempo, style.beats, start_s, style.swing, style.loose_s)
 
     def row(self) -> dict:
-        """Row of the index: every factor as a column."""
+        """Return a row of the index: every factor as a column."""
         shift_s = self.offset / SR
         beats = self.grid.beat_times(self.seconds + shift_s)
         return {
@@ -79,12 +68,7 @@ class Clip:
             "label": self.style,
             "group": self.copy_of or self.item_id,
             "seconds": self.seconds,
-            "style": self.style,
-            "tempo": self.tempo,
-            "key": self.key,
-            "mode": self.mode,
-            "instruments": ",".join(filter(None, (self.lead, self.comp, self.bass, self.kit))),
-            "brightness": self.brightness,
+            **self.factors(),
             "level_db": self.level_db + self.gain_db,
             "beat_times": [round(t - shift_s, 6) for t in beats if t >= shift_s],
             "outlier": self.outlier,
@@ -115,20 +99,16 @@ def plan(size: DemoSize, seed: int) -> list[Clip]:
 
 def _draw(name: str, number: int, seconds: float, seed: int) -> Clip:
     """Draw the factors of one clip of a style."""
-    style, rng_key = STYLES[name], (seed, 0, list(STYLES).index(name), number)
+    style = STYLES[name]
+    rng_key = (seed, 0, list(STYLES).index(name), number)
     rng = np.random.default_rng((*rng_key, 0))
+    tempo = rng.uniform(*style.tempo)  # the order of the draws decides what all clips sound like
+    factors = score.draw(style, rng, rng, levels_db=(-24.0, -14.5))
     return Clip(
         item_id=f"{name}.{number:05d}",
         style=name,
-        tempo=round(rng.uniform(*style.tempo), 2),
-        key=str(rng.choice(score.KEYS)),
-        mode="minor" if rng.random() < style.minor else "major",
-        brightness=round(rng.uniform(*style.brightness), 3),
-        level_db=round(rng.uniform(-24.0, -14.5), 2),
-        lead=str(rng.choice(style.leads)),
-        comp=str(rng.choice(style.comps)),
-        bass=str(rng.choice(style.basses)),
-        kit=str(rng.choice(style.kits)) if style.kits else "",
+        tempo=round(tempo, 2),
+        **factors,
         lead_in=rng.uniform(0, 1),
         seconds=seconds,
         rng_key=(*rng_key, 1),
@@ -142,7 +122,7 @@ def _outlier(style: str, tempo: float, seconds: float, seed: int) -> Clip:
 
 
 def _copy(clips: list[Clip], kind: str, number: int, seed: int) -> Clip:
-    """Plan a repetition; the originals go round the styles, so that each is copied once at most.
+    """Plan a duplicate; the originals go round the styles, so that each is copied once at most.
 
     A quiet original is made louder and a loud one softer, within its headroom.
     """
@@ -167,7 +147,8 @@ def _copy(clips: list[Clip], kind: str, number: int, seed: int) -> Clip:
 
 def _render(clip: Clip) -> np.ndarray:
     """Render the clip and the margin after it."""
-    style, rng = STYLES[clip.style], np.random.default_rng(clip.rng_key)
+    style = STYLES[clip.style]
+    rng = np.random.default_rng(clip.rng_key)
     n = round((clip.seconds + MARGIN_S) * SR)
     dry, send = np.zeros(n, np.float32), np.zeros(n, np.float32)
     for layer in _compose(clip, style, rng):
@@ -182,30 +163,29 @@ def _render(clip: Clip) -> np.ndarray:
 
 def _compose(clip: Clip, style: Style, rng: np.random.Generator) -> list[score.Layer]:
     """Write the parts of the players."""
-    grid, key = clip.grid, (score.KEYS.index(clip.key), clip.mode)
-    bars = grid.bars(clip.seconds + MARGIN_S)
-    chords = style.progressions[rng.integers(len(style.progressions))]
-    motifs = score.tune(style.lead, chords, rng)
+    bars = clip.grid.bars(clip.seconds + MARGIN_S)
+    setting = clip.setting(clip.grid, style, rng, rng)
+    motifs = score.tune(style.lead, setting.chords, rng)
     playing = [bar for bar in range(bars) if bar % 16 < 8 or bar % 16 >= 12]
-    comp, bass = score.choose(style.comp, bars, rng), score.choose(style.bass, bars, rng)
+    comp = score.choose(style.comp, bars, rng)
+    bass = score.choose(style.bass, bars, rng)
     layers = [
-        score.Layer(clip.lead, score.lead(motifs, playing, key, grid, rng), 0.5, 1.0),
-        score.Layer(clip.comp, score.comp(comp, chords, key, grid, rng, gate=style.gate), 0.5, 1.0),
-        score.Layer(clip.bass, score.bass(bass, chords, key, grid, rng), 0.6, 0.1),
+        score.Layer(clip.lead, score.lead(motifs, playing, setting), 0.5, 1.0),
+        score.Layer(clip.comp, score.comp(comp, setting, style.gate), 0.5, 1.0),
+        score.Layer(clip.bass, score.bass(bass, setting), 0.6, 0.1),
     ]
     return layers + _drums(clip, style, bars, rng)
 
 
 def _drums(clip: Clip, style: Style, bars: int, rng: np.random.Generator) -> list[score.Layer]:
     """Write the parts of the drums."""
-    levels = {"kick": 0.9, "snare": 0.6, "hat": 0.35, "open": 0.3}
     return [
         score.Layer(
-            f"{clip.kit}/{drum}",
-            score.drums(score.choose(getattr(style, drum), bars, rng), clip.grid, rng),
+            clip.instrument(drum),
+            score.drum(score.choose(getattr(style, drum), bars, rng), clip.grid, rng),
             level * style.drums,
             0.1 if drum == "kick" else 0.5,
         )
-        for drum, level in levels.items()
+        for drum, level in DRUM_LEVELS.items()
         if getattr(style, drum)
     ]

@@ -85,11 +85,13 @@ def test_another_seed_gives_other_sounds_and_replaces_the_old(kind, tmp_path):
 
 
 def test_a_larger_corpus_holds_the_smaller_one():
-    more = replace(SMALL, clips_per_style=2, repeats=2, speakers=3, takes=2, tunes=2, versions=2)
+    large_size = replace(
+        SMALL, clips_per_style=2, repeats=2, speakers=3, takes=2, tunes=2, versions=2
+    )
     for module in (music, digits, dance):
-        small, large = module.plan(SMALL, 0), module.plan(more, 0)
-        own = [item for item in small if not getattr(item, "copy_of", "")]
-        assert set(own) <= set(large)
+        small, large = module.plan(SMALL, 0), module.plan(large_size, 0)
+        originals = [item for item in small if not getattr(item, "copy_of", "")]
+        assert set(originals) <= set(large)
         assert len({item.item_id for item in large}) == len(large)
 
 
@@ -234,8 +236,8 @@ def test_each_kind_of_copy_is_there_and_in_its_originals_group(corpora):
     copied = index[index["copy_of"] != ""]
     assert (copied["group"] == index.loc[copied["copy_of"], "group"].to_numpy()).all()
     assert (copied["label"] == index.loc[copied["copy_of"], "label"].to_numpy()).all()
-    own = index[index["copy_of"] == ""]
-    assert own["group"].is_unique
+    originals = index[index["copy_of"] == ""]
+    assert originals["group"].is_unique
 
 
 def test_exact_copies_are_the_same_bytes(corpora):
