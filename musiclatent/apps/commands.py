@@ -130,13 +130,13 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     trained = second_embeddings.is_trained("mel-crnn", space("real"))
     chosen = space(arguments.profile or ("real" if trained else "demo"))
     config.profile(chosen.profile)
-    found = collection.collect(study("edm", chosen.profile), chosen)
-    _set_aside(found.quarantine)
-    for copy, first in found.copies.items():
-        print(f"left out: {copy} is the same as {first} in every section", file=sys.stderr)
+    tracks = collection.collect(study("edm", chosen.profile), chosen)
+    _set_aside(tracks.quarantine)
+    for duplicate, first in tracks.duplicates.items():
+        print(f"left out: {duplicate} is the same as {first} in every section", file=sys.stderr)
     name = arguments.numbers or collection.default_vectors(chosen)
     print(f"sections are compared by {name}", file=sys.stderr)
-    return found, name
+    return tracks, name
 
 
 def playlist(arguments: argparse.Namespace) -> None:
@@ -145,10 +145,18 @@ def playlist(arguments: argparse.Namespace) -> None:
 
     playlist_files.check_suffix(arguments.out)
     files.pick(dict.fromkeys(collection.KINDS), arguments.of, "kind of playlist")
-    found, name = _collection(arguments)
-    choice = {"k": arguments.k, "cluster": arguments.cluster}
-    choice |= {"track": arguments.track, "at_s": arguments.at}
-    rows = collection.playlist(found, name, arguments.out, arguments.of, arguments.n, **choice)
+    tracks, name = _collection(arguments)
+    rows = collection.playlist(
+        tracks,
+        name,
+        arguments.out,
+        arguments.of,
+        arguments.n,
+        k=arguments.k,
+        cluster=arguments.cluster,
+        track=arguments.track,
+        at_s=arguments.at,
+    )
     print(rows[["item_id", "start_s", "why"]].to_string(index=False))
     print(f"{len(rows)} sections in {arguments.out}")
 
@@ -158,12 +166,12 @@ def mix(arguments: argparse.Namespace) -> None:
     from musiclatent.edm import collection, mixdown
 
     mixdown.validate(arguments.out, arguments.beats)
-    found, name = _collection(arguments)
-    _, made = collection.mix(found, name, arguments.out, arguments.beats)
-    _set_aside(made.quarantine)
+    tracks, name = _collection(arguments)
+    _, rendered = collection.mix(tracks, name, arguments.out, arguments.beats)
+    _set_aside(rendered.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "note"]
-    print(made.tracks[columns].round(3).to_string(index=False))
-    print(f"{made.seconds / 60:.1f} minutes in {made.path}; its cue sheet lies beside it")
+    print(rendered.tracks[columns].round(3).to_string(index=False))
+    print(f"{rendered.seconds / 60:.1f} minutes in {rendered.path}; its cue sheet lies beside it")
 
 
 def say(arguments: argparse.Namespace) -> None:
