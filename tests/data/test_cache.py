@@ -598,7 +598,7 @@ def own(here, space):
 
 
 def test_silence_scraps_copies_and_broken_files_are_out(own):
-    assert own.copies == {"copy of a.flac": "a.flac"}
+    assert own.duplicates == {"copy of a.flac": "a.flac"}
     assert [Path(path).name for path in own.quarantine["path"]] == ["broken.flac"]
     assert list(own.sections["item_id"]) == ["a.flac", "loud.flac"]
     assert own.sections["start_s"].tolist() == [0, 0] and own.positions.tolist() == [0, 0]
