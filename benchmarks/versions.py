@@ -1,15 +1,17 @@
 """Choose the shares of timbre and tracks in `versions.version_distance` on embedded tunes.
 
-The versions of seeds 0 to 2 differ in instruments, drums, form and, by up to 3 %, in tempo. The pair of shares
-with the most sections whose nearest is of their tune is chosen, among equals that with the most
-timbre. No real track is looked at.
+Their seeds are 0 to 2; versions differ in instruments, drums, form and, by up to 3 %, in tempo. The
+pair of shares with the most sections whose nearest is of their tune is chosen, among equals that
+with the most timbre. No real track is looked at.
 
 Run: python benchmarks/versions.py [--quick]  (three minutes, once: what it renders is kept)
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import common
@@ -23,6 +25,8 @@ from musiclatent.edm import versions
 from musiclatent.features.tonal import Harmony
 
 KEYS = ("chosen_timbre", "chosen_track", "chosen_top1", "in_use_timbre", "in_use_track")
+SHARES = (0.0, 0.1, 0.2, 0.4, 0.8)
+TRACK_SHARES = (0.0, 0.25, 0.5, 1.0, 2.0)
 WINDOW_S = 15.0
 FULL = config.PROFILES["demo"].demo
 QUICK = replace(config.PROFILES["tiny"].demo, tunes=2)
@@ -33,7 +37,7 @@ def measure(
 ) -> common.Figures:
     """Return the shares that are chosen, and those in use."""
     root = config.home() / "results" / "benchmarks" / folder
-    table = versions.choose_shares([corpus(seed, size, root / str(seed), n_jobs) for seed in seeds])
+    table = choose_shares([corpus(seed, size, root / str(seed), n_jobs) for seed in seeds])
     chosen = table[table["chosen"]].iloc[0]
     print(table.pivot(index="timbre", columns="track", values="top1").round(3), file=sys.stderr)
     return {
@@ -57,6 +61,38 @@ def corpus(
     sections = sections[audible].reset_index(drop=True)
     places = (sections["start_s"] / WINDOW_S).round().astype(int)
     return sections, versions.align_harmony(harmony.x[audible], sections["item_id"], places)
+
+
+def choose_shares(corpora: Sequence[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
+    """Try shares of timbre and of tracks on corpora with known versions.
+
+    Parameters
+    ----------
+    corpora
+        Sections and `versions.align_harmony` of each.
+
+    Returns
+    -------
+    DataFrame
+        One row per pair of shares: timbre, track, top1, chosen: the best, and among equals the one
+        with the most timbre.
+    """
+    rows = [
+        {"timbre": share, "track": track, "top1": top1_of(corpora, share, track)}
+        for share, track in product(SHARES, TRACK_SHARES)
+    ]
+    table = pd.DataFrame(rows)
+    best = table.sort_values(["top1", "timbre", "track"], kind="stable").index[-1]
+    return table.assign(chosen=table.index == best)
+
+
+def top1_of(corpora: Sequence, share: float, track: float) -> float:
+    """Return the share of sections, over all corpora, whose nearest is of their tune."""
+    right = []
+    for rows, aligned in corpora:
+        distances = versions.version_distance(rows, aligned, share, track)
+        right.append(versions.version_retrieval(rows, distances)["right"])
+    return float(np.concatenate(right).mean())
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     config.profile(chosen.profile)
     tracks = collection.collect(study("edm", chosen.profile), chosen)
     _set_aside(tracks.quarantine)
-    for duplicate, first in tracks.copies.items():
+    for duplicate, first in tracks.duplicates.items():
         print(f"left out: {duplicate} is the same as {first} in every section", file=sys.stderr)
     name = arguments.numbers or collection.default_vectors(chosen)
     print(f"sections are compared by {name}", file=sys.stderr)

@@ -22,6 +22,7 @@ from musiclatent.features.rhythm import STABLE, Rhythm
 from musiclatent.files import progress, write_file
 
 BEATS = 32  # of the outgoing track, eight bars
+FADES = (64, 32, 16, 8, 4)  # beats that a fade may take: whole bars, halved where there is no room
 BAR = 4  # beats
 GLIDE = 4  # bars after a fade in which a track comes back to its own tempo; less where it is short
 PLAIN_S = 4.0  # a crossfade without beats
@@ -36,7 +37,7 @@ _CUE = 99  # tracks that a cue sheet can hold
 Rhythms = Mapping[str, Rhythm]  # by the path of the track
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mix:
     """A rendered mix.
 
@@ -49,7 +50,7 @@ class Mix:
     seconds
         Its length.
     tracks
-        One row a track, as played: track, path, start_s (where its first sample lies in the mix),
+        One row per track, as played: track, path, start_s (where its first sample lies in the mix),
         from_s (which second of the track that is), fade_s (length of the fade into it), rate (how
         much faster than by itself it runs during the fade), glide_s (from there until it runs as by
         itself), end_s (where it has faded out), matched (whether beats lie on beats), beats
@@ -66,7 +67,7 @@ class Mix:
     quarantine: pd.DataFrame
 
     def position(self, track: str, t: np.ndarray) -> np.ndarray:
-        """Find where moments of a track lie in the mix, heard or not.
+        """Find where moments of a track lie in the mix, audible or not.
 
         Parameters
         ----------
@@ -85,12 +86,12 @@ class Mix:
         ValueError
             If the mix does not hold the track.
         """
-        found = self.tracks[self.tracks["path"] == str(track)]
-        if found.empty:
+        rows = self.tracks[self.tracks["path"] == str(track)]
+        if rows.empty:
             raise ValueError(
                 f"{track} is not in {self.path.name}; it holds {len(self.tracks)} tracks"
             )
-        return _mixed(found.iloc[0], t)
+        return _mixed(rows.iloc[0], t)
 
 
 class _UnmatchedError(Exception):
@@ -98,16 +99,17 @@ class _UnmatchedError(Exception):
 
 
 def _source(row: Mapping, t: np.ndarray) -> np.ndarray:
-    """Return the seconds of a track that are heard at seconds t of the mix."""
-    after, fade_s, rate = t - row["start_s"], row["fade_s"], row["rate"]
-    u = np.clip(after - fade_s, 0, row["glide_s"])
+    """Return the seconds of a track that play at seconds t of the mix."""
+    after_s = t - row["start_s"]
+    rate = row["rate"]
+    u = np.clip(after_s - row["fade_s"], 0, row["glide_s"])
     glided = u * (rate + (1 - rate) * u / (2 * row["glide_s"] or 1))  # the rate changes linearly
-    by_itself = np.maximum(after - fade_s - row["glide_s"], 0)
-    return row["from_s"] + rate * np.minimum(after, fade_s) + glided + by_itself
+    by_itself = np.maximum(after_s - row["fade_s"] - row["glide_s"], 0)
+    return row["from_s"] + rate * np.minimum(after_s, row["fade_s"]) + glided + by_itself
 
 
 def _mixed(row: Mapping, s: np.ndarray) -> np.ndarray:
-    """Return the seconds of the mix at which seconds s of a track are heard."""
+    """Return the seconds of the mix at which seconds s of a track play."""
     ramp = row["fade_s"] + np.linspace(0, row["glide_s"] or 1, 4097)  # errors far below a sample
     t = row["start_s"] + np.concatenate([[-_FAR], ramp, [_FAR]])
     return np.interp(s, _source(row, t), t)
@@ -159,16 +161,17 @@ def render(
     """
     path = Path(path)
     validate(path, beats)
-    _check(route.tracks, path)
+    _validate_tracks(route.tracks, path)
     lengths, quarantine = _lengths(route.tracks["path"])
-    legs = route.tracks.assign(end_s=route.tracks["path"].map(lengths)).dropna(subset=["end_s"])
-    if legs.empty:
+    readable = route.tracks.assign(end_s=route.tracks["path"].map(lengths)).dropna(subset="end_s")
+    if readable.empty:
         raise ValueError(f"none of {len(quarantine)} tracks can be read; {quarantine['reason'][0]}")
-    tracks = _plan(legs.to_dict("records"), rhythms, sr, beats)
+    tracks = _plan(readable.to_dict("records"), rhythms, sr, beats)
     peak = max(float(np.abs(y).max()) for y in _sound(tracks, sr, "level"))
     tracks["gain_db"] -= max(0.0, 20 * np.log10(max(peak, 1e-9) / PEAK))
     audio.write_blocks(path, _sound(tracks, sr, "mix"), sr)
-    return Mix(path, sr, round(tracks["end_s"].iloc[-1] * sr) / sr, tracks, quarantine)
+    seconds = round(tracks["end_s"].iloc[-1] * sr) / sr
+    return Mix(path=path, sr=sr, seconds=seconds, tracks=tracks, quarantine=quarantine)
 
 
 def validate(path: Path, beats: int) -> None:
@@ -179,17 +182,18 @@ def validate(path: Path, beats: int) -> None:
     ValueError
         If `beats` or the suffix is another.
     """
-    if beats not in (4, 8, 16, 32, 64):
+    if beats not in FADES:
         raise ValueError(f"a fade of {beats} beats does not fill bars; take 4, 8, 16, 32 or 64")
     if path.suffix.lower() not in (".flac", ".wav"):
         raise ValueError(f"{path}: cannot write a mix with this suffix; use .flac or .wav")
 
 
-def _check(legs: pd.DataFrame, path: Path) -> None:
-    """Look at the tracks that `render` takes, at the door."""
-    if (again := legs["path"][legs["path"].duplicated()]).size:
-        raise ValueError(f"{again.iloc[0]} comes twice in the route; list each track once")
-    if path.resolve() in {Path(track).resolve() for track in legs["path"]}:
+def _validate_tracks(tracks: pd.DataFrame, path: Path) -> None:
+    """Refuse a route that plays a track twice, or a mix that would replace a track."""
+    if tracks["path"].duplicated().any():
+        twice = tracks["path"][tracks["path"].duplicated()].iloc[0]
+        raise ValueError(f"{twice} comes twice in the route; list each track once")
+    if path.resolve() in {Path(track).resolve() for track in tracks["path"]}:
         raise ValueError(f"{path} is one of the tracks; write the mix elsewhere")
 
 
@@ -205,74 +209,76 @@ def _lengths(paths: Iterable[str]) -> tuple[dict[str, float], pd.DataFrame]:
     return lengths, pd.DataFrame(broken, columns=["path", "reason"])
 
 
-def _plan(legs: list[dict], rhythms: Rhythms, sr: int, beats: int) -> pd.DataFrame:
+def _plan(tracks: list[dict], rhythms: Rhythms, sr: int, beats: int) -> pd.DataFrame:
     """Place the tracks of a route in the mix, one after the other."""
-    legs[-1]["exit_s"] = legs[-1]["end_s"]
-    rows = [_row(legs[0], {"start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "note": ""}, sr)]
-    for leg, then in pairwise(legs):
+    tracks[-1]["exit_s"] = tracks[-1]["end_s"]
+    rows = [_row(tracks[0], {"start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "note": ""}, sr)]
+    for outgoing, incoming in pairwise(tracks):
         free_s = float(_source(rows[-1], _free_s(rows[-1])))
-        fade = _fade(leg, then, rhythms, free_s, beats)
+        fade = _fade(outgoing, incoming, rhythms, free_s, beats)
         start_s = float(_mixed(rows[-1], fade.pop("out_s")))
-        rows.append(_row(then, fade | {"start_s": start_s}, sr))
+        rows.append(_row(incoming, fade | {"start_s": start_s}, sr))
         rows[-2]["end_s"] = rows[-1]["start_s"] + rows[-1]["fade_s"]
-    rows[-1]["end_s"] = float(_mixed(rows[-1], legs[-1]["end_s"]))
-    tracks, level = pd.DataFrame(rows), pd.Series([leg["loudness_db"] for leg in legs], dtype=float)
-    gain = (level.median() - level).clip(-TURN_DB, TURN_DB).fillna(0.0)
-    return tracks.assign(matched=tracks["beats"] > 0, gain_db=gain)
+    rows[-1]["end_s"] = float(_mixed(rows[-1], tracks[-1]["end_s"]))
+    plan = pd.DataFrame(rows)
+    loudness_db = pd.Series([track["loudness_db"] for track in tracks], dtype=float)
+    gain_db = (loudness_db.median() - loudness_db).clip(-TURN_DB, TURN_DB).fillna(0.0)
+    return plan.assign(matched=plan["beats"] > 0, gain_db=gain_db)
 
 
-def _row(leg: dict, fade: dict, sr: int) -> dict:
+def _row(track: dict, fade: dict, sr: int) -> dict:
     """Return a row of a mix, its times in whole samples."""
-    row = {"track": leg["track"], "path": leg["path"], "rate": 1.0, "glide_s": 0.0}
-    row |= {"beats": 0} | fade
+    row = {"track": track["track"], "path": track["path"], "rate": 1.0, "glide_s": 0.0, "beats": 0}
+    row |= fade
     row |= {name: round(row[name] * sr) / sr for name in ("start_s", "fade_s", "glide_s")}
-    # Whole samples are heard after the glide too, so that nothing needs to be interpolated there.
-    own = sr * float(_source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
-    return row | {"from_s": row["from_s"] + (round(own) - own) / sr, "end_s": np.nan}
+    # Whole samples play after the glide too, so that nothing needs to be interpolated there.
+    place = sr * float(_source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
+    return row | {"from_s": row["from_s"] + (round(place) - place) / sr, "end_s": np.nan}
 
 
-def _fade(leg: dict, then: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+def _fade(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
     """Choose where one track goes over into the next, not before `free_s` of the first."""
     try:
-        return _matched(leg, then, rhythms, free_s, beats)
+        return _matched(outgoing, incoming, rhythms, free_s, beats)
     except _UnmatchedError as reason:
-        latest_s = leg["end_s"] - min(PLAIN_S, (leg["end_s"] - free_s) / 2)
-        out_s = max(free_s, min(leg["exit_s"], latest_s))
-        room_s = min(leg["end_s"] - out_s, (then["exit_s"] - then["entry_s"]) / 2)
+        end_s = outgoing["end_s"]
+        latest_s = end_s - min(PLAIN_S, (end_s - free_s) / 2)
+        out_s = max(free_s, min(outgoing["exit_s"], latest_s))
+        room_s = min(end_s - out_s, (incoming["exit_s"] - incoming["entry_s"]) / 2)
         fade_s = max(0.0, min(PLAIN_S, room_s))
-        found = {"out_s": out_s, "from_s": then["entry_s"], "fade_s": fade_s}
-        return found | {"note": f"plain crossfade: {reason}"}
+        note = f"plain crossfade: {reason}"
+        return {"out_s": out_s, "from_s": incoming["entry_s"], "fade_s": fade_s, "note": note}
 
 
-def _matched(leg: dict, then: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+def _matched(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
     """Choose where and how fast the next track comes in, so that its beats lie on the first's."""
-    a, b = (_steady(one, rhythms) for one in (leg, then))
+    a, b = (_steady(track, rhythms) for track in (outgoing, incoming))
     fold = 2.0 ** np.clip(np.round(np.log2(b.tempo / a.tempo)), -1, 1)
-    until_s = then["exit_s"] - BAR * 60 / b.tempo
-    n, i, j = 2 * beats, None, None
-    while i is None or j is None:
-        n //= 2
-        if n < BAR:
-            raise _UnmatchedError("no room for a bar of both")
-        i = _downbeat(a, n, leg["exit_s"], free_s, leg["end_s"])
-        j = _downbeat(b, round(n * fold), then["entry_s"], 0.0, until_s)
-    beat_a, out_s = _line(leg, a.beats_s[i : i + n + 1])
-    beat_b, from_s = _line(then, b.beats_s[j : j + round(n * fold) + 1])
+    until_s = incoming["exit_s"] - BAR * 60 / b.tempo
+    for n in FADES[FADES.index(beats) :]:
+        i = _downbeat(a, n, outgoing["exit_s"], free_s, outgoing["end_s"])
+        j = _downbeat(b, round(n * fold), incoming["entry_s"], 0.0, until_s)
+        if i is not None and j is not None:
+            break
+    else:
+        raise _UnmatchedError("no room for a bar of both")
+    beat_a, out_s = _line(outgoing, a.beats_s[i : i + n + 1])
+    beat_b, from_s = _line(incoming, b.beats_s[j : j + round(n * fold) + 1])
     rate, fade_s = float(fold * beat_b / beat_a), n * beat_a
     if abs(np.log2(rate)) > np.log2(1 + REACH):
         tempi = f"tempi of {60 / beat_a:.1f} and {60 / beat_b:.1f}"
         raise _UnmatchedError(f"{tempi} are more than {REACH:.0%} apart")
-    room_s = then["exit_s"] - from_s - rate * fade_s
-    found = {"out_s": out_s, "from_s": from_s, "fade_s": fade_s, "rate": rate, "beats": n}
+    room_s = incoming["exit_s"] - from_s - rate * fade_s
     glide_s = float(np.clip(room_s, BAR * beat_a, GLIDE * BAR * beat_a))
-    return found | {"glide_s": glide_s, "note": ""}
+    fade = {"out_s": out_s, "from_s": from_s, "fade_s": fade_s, "rate": rate, "beats": n}
+    return fade | {"glide_s": glide_s, "note": ""}
 
 
-def _steady(leg: dict, rhythms: Rhythms) -> Rhythm:
+def _steady(track: dict, rhythms: Rhythms) -> Rhythm:
     """Return the rhythm of a track that has one."""
-    rhythm = rhythms.get(leg["path"])
+    rhythm = rhythms.get(track["path"])
     if rhythm is None or not rhythm.stability >= STABLE or not rhythm.tempo > 0:
-        raise _UnmatchedError(f"{leg['track']} has no steady beat")
+        raise _UnmatchedError(f"{track['track']} has no steady beat")
     return rhythm
 
 
@@ -284,13 +290,13 @@ def _downbeat(rhythm: Rhythm, n: int, near_s: float, low_s: float, high_s: float
     return int(i[np.abs(at[i] - near_s).argmin()]) if len(i) else None
 
 
-def _line(leg: dict, beats_s: np.ndarray) -> tuple[float, float]:
+def _line(track: dict, beats_s: np.ndarray) -> tuple[float, float]:
     """Fit a line to beats; return the seconds of a beat, and where the first one lies."""
     k = np.arange(len(beats_s))
     beat_s, first_s = np.polyfit(k, beats_s, 1)
     wander_s = float(np.sqrt(np.mean((beats_s - first_s - beat_s * k) ** 2)))
     if wander_s > WANDER_S:
-        raise _UnmatchedError(f"the beats of {leg['track']} wander by {1000 * wander_s:.0f} ms")
+        raise _UnmatchedError(f"the beats of {track['track']} wander by {1000 * wander_s:.0f} ms")
     return float(beat_s), float(first_s)
 
 
@@ -298,12 +304,16 @@ class _Deck:
     """One track, read and played sample by sample of the mix from its first on."""
 
     def __init__(self, row: dict, sr: int) -> None:
-        self.row, self.sr, self.gain = row, sr, np.float32(10 ** (row["gain_db"] / 20))
-        times = row["start_s"], row["end_s"], _free_s(row)
-        self.at, self.end, self.free = (round(t * sr) for t in times)
+        self.row = row
+        self.sr = sr
+        self.gain = np.float32(10 ** (row["gain_db"] / 20))
+        self.at = round(row["start_s"] * sr)
+        self.end = round(row["end_s"] * sr)
+        self.free = round(_free_s(row) * sr)
         start_s = max(0, int(row["from_s"]) - 1)  # whole seconds are whole samples at every rate
         self.blocks = audio.blocks(row["path"], sr, mono=False, block_s=5.0, start_s=start_s)
-        self.held, self.offset = np.zeros((2, 0), np.float32), start_s * sr
+        self.held = np.zeros((2, 0), np.float32)
+        self.offset = start_s * sr
 
     def take(self, n: int) -> np.ndarray:
         """Return the next n samples (2, n)."""
@@ -312,7 +322,8 @@ class _Deck:
 
     def _next(self, n: int) -> np.ndarray:
         """Return the next n samples as they are in the file, or between them."""
-        start, self.at = self.at, self.at + n
+        start = self.at
+        self.at += n
         if start >= self.free:
             first = round(_source(self.row, start / self.sr) * self.sr)
             return self._samples(first, first + n)
@@ -354,15 +365,15 @@ def _sound(tracks: pd.DataFrame, sr: int, label: str) -> Iterator[np.ndarray]:
     """Play a plan; yield blocks (2, N)."""
     rows = tracks.to_dict("records")
     playing = _Deck(rows[0], sr)
-    for then in progress([*rows[1:], None], label, "track", delay=2):
-        coming = _Deck(then, sr) if then else None
-        end = coming.at if coming else playing.end
+    for row in progress([*rows[1:], None], label, "track", delay=2):
+        incoming = _Deck(row, sr) if row else None
+        end = incoming.at if incoming else playing.end
         while playing.at < end:
             yield playing.take(min(_BLOCK, end - playing.at))
-        if coming and (n := round(then["fade_s"] * sr)):
+        if incoming and (n := round(row["fade_s"] * sr)):
             w = np.pi / 2 * (np.arange(n, dtype=np.float32) + 0.5) / n
-            yield playing.take(n) * np.cos(w) + coming.take(n) * np.sin(w)
-        playing = coming
+            yield playing.take(n) * np.cos(w) + incoming.take(n) * np.sin(w)
+        playing = incoming
 
 
 def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
@@ -382,7 +393,7 @@ def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
 
     Notes
     -----
-    A track begins where it begins to be heard, at 1/75 s. The format knows no escape: double
+    A track begins where its fade does, at 1/75 s. The format knows no escape: double
     quotes become single ones, line breaks and other control characters spaces. It ends at track
     99; the table of the mix does not.
     """
@@ -394,8 +405,8 @@ def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
         lines += [f"  TRACK {number:02} AUDIO", f'    TITLE "{_quotable(row["track"])}"']
         lines += [f'    REM COMMENT "{_quotable(row["note"])}"'] if row["note"] else []
         lines += [f"    INDEX 01 {index}"]
-    if (more := len(mix.tracks) - _CUE) > 0:
-        lines += [f"REM {more} more tracks: a cue sheet holds {_CUE}"]
+    if len(mix.tracks) > _CUE:
+        lines += [f"REM {len(mix.tracks) - _CUE} more tracks: a cue sheet holds {_CUE}"]
     return write_file(path, "\n".join(lines) + "\n")
 
 
@@ -407,27 +418,25 @@ def beat_alignment(mix: Mix, beats: Mapping[str, np.ndarray]) -> pd.DataFrame:
     mix
         A rendered mix.
     beats
-        Known times of the beats in seconds of the track, by its path.
+        Annotated times of the beats in seconds of the track, by its path.
 
     Returns
     -------
     DataFrame
-        One row a matched crossfade between tracks with known beats: after, track, beats (how many
-        were compared), median_ms and worst_ms, of the distance from each beat of the slower track
-        to the nearest of the other; infinite where one of them has no beat there.
+        One row per matched crossfade between tracks with annotated beats: after, track, beats (how
+        many were compared), median_ms and worst_ms, of the distance from each beat of the slower
+        track to the nearest of the other; infinite where one of them has no beat there.
     """
     rows = []
     for a, b in pairwise(mix.tracks.to_dict("records")):
         if b["matched"] and a["path"] in beats and b["path"] in beats:
-            span = b["start_s"], b["start_s"] + b["fade_s"]
-            known = [mix.position(row["path"], beats[row["path"]]) for row in (a, b)]
-            apart = 1000 * _apart(*known, *span)
-            row = {"after": a["track"], "track": b["track"], "beats": len(apart)}
-            rows.append(row | {"median_ms": np.median(apart), "worst_ms": apart.max()})
+            in_mix = [mix.position(row["path"], beats[row["path"]]) for row in (a, b)]
+            ms = 1000 * _distances(*in_mix, b["start_s"], b["start_s"] + b["fade_s"])
+            rows.append((a["track"], b["track"], len(ms), np.median(ms), ms.max()))
     return pd.DataFrame(rows, columns=["after", "track", "beats", "median_ms", "worst_ms"])
 
 
-def _apart(a: np.ndarray, b: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
+def _distances(a: np.ndarray, b: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
     """Return the distances of the sparser beats within a span from the nearest of the others."""
     inside = [t[(t >= start_s) & (t < end_s)] for t in (a, b)]
     few, many = (inside[1], a) if len(inside[1]) <= 1.4 * len(inside[0]) else (inside[0], b)

@@ -7,6 +7,7 @@ take it for a part of the file's name, so that it would cost the sound where it 
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -52,13 +53,13 @@ def write_playlist(path: str | Path, sections: pd.DataFrame, title: str) -> Path
     """
     path = Path(path)
     check_suffix(path)
-    _check(sections)
+    _validate(sections)
     make = {".xspf": _xspf, ".m3u8": _m3u8}[path.suffix.lower()]
     return write_file(path, make(path, sections, title))
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a name that no playlist has.
+    """Refuse a file name that no playlist has.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def check_suffix(path: Path) -> None:
         raise ValueError(f"{path.name!r} is no playlist; let its name end in .xspf or .m3u8")
 
 
-def _check(sections: pd.DataFrame) -> None:
+def _validate(sections: pd.DataFrame) -> None:
     """Refuse rows that cannot be played."""
     missing = [name for name in COLUMNS if name not in sections]
     if missing:
@@ -86,7 +87,9 @@ def _check(sections: pd.DataFrame) -> None:
 
 def _xspf(path: Path, sections: pd.DataFrame, title: str) -> str:
     """Write XSPF version 1; elements in the order of the specification, as old readers want it."""
-    playlist = ElementTree.Element("playlist", _XSPF)  # VLC knows elements by these very prefixes
+    playlist = ElementTree.Element(
+        "playlist", _XSPF
+    )  # VLC recognises elements by these very prefixes
     _add(playlist, "title", title)
     tracks = ElementTree.SubElement(playlist, "trackList")
     for number, (_, row) in enumerate(sections.iterrows(), 1):
@@ -110,7 +113,7 @@ def _m3u8(path: Path, sections: pd.DataFrame, title: str) -> str:
     folder = path.absolute().parent
     for _, row in sections.iterrows():
         why = _line(row.get("why", ""))
-        shown = f"{_line(_title(row))} ({why})" if why else _line(_title(row))
+        shown = _line(_title(row)) + (f" ({why})" if why else "")
         lines.append(f"#EXTINF:{round(row['end_s'] - row['start_s'])},{shown}")
         lines += [f"#EXTVLCOPT:{option}" for option in _times(row)]
         lines.append(_path_line(row["path"], folder))
@@ -118,13 +121,13 @@ def _m3u8(path: Path, sections: pd.DataFrame, title: str) -> str:
 
 
 def _add(parent: ElementTree.Element, name: str, text: str) -> None:
-    """Add an element, if there is something to say."""
+    """Add an element, unless its text is empty."""
     if _line(text):
         ElementTree.SubElement(parent, name).text = _line(text)
 
 
 def _line(text: object) -> str:
-    """Text on one line, without what XML 1.0 cannot hold; missing is empty."""
+    """Return text on one line, without what XML 1.0 cannot hold; missing is empty."""
     return "" if pd.isna(text) else _NOT_XML.sub("\ufffd", " ".join(str(text).split()))
 
 
@@ -137,22 +140,20 @@ def _title(row: pd.Series) -> str:
 
 
 def _times(row: pd.Series) -> list[str]:
-    """VLC's options for a section."""
+    """Return VLC's options for a section."""
     return [f"start-time={row['start_s']:.3f}", f"stop-time={row['end_s']:.3f}"]
 
 
 def _address(path: str | Path) -> str:
-    """File address of a path, in ASCII."""
-    try:
-        if "\0" in str(path) or not str(path):
-            raise ValueError
-        return Path(path).absolute().as_uri()
-    except ValueError:  # half a surrogate pair, too, is in no file's name
-        raise ValueError(f"{str(path)!r} is no path of a file; correct the column path") from None
+    """Return the file address of a path, in ASCII."""
+    if str(path) and "\0" not in str(path):
+        with suppress(ValueError):  # half a surrogate pair, too, is in no file's name
+            return Path(path).absolute().as_uri()
+    raise ValueError(f"{str(path)!r} is no path of a file; correct the column path")
 
 
 def _path_line(path: str | Path, folder: Path) -> str:
-    """Path as a line of an m3u8 file."""
+    """Return a path as a line of an m3u8 file."""
     address, place = _address(path), Path(path).absolute()
     line = str(place.relative_to(folder) if place.is_relative_to(folder) else place)
     # What players would read as a comment or an address, or would trim, is spelt out as an address.

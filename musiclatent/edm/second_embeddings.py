@@ -1,4 +1,8 @@
-"""What networks hear in every second of a track, and in every section of it."""
+"""Embeddings by networks of every second of a track, and of its sections.
+
+VGGish embeds patches of 0.96 s; our networks embed windows of several seconds, which are averaged
+by the second. Both are called seconds here. Sections have the length of the study.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,23 +11,17 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio, config, studies
+from musiclatent import audio, config, files, studies
 from musiclatent.audio.windows import Grid
 from musiclatent.config import Study, Workspace
-from musiclatent.data import datamodules
-from musiclatent.data.cache import ORIGIN, WINDOW
-from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.data import cache, datamodules
 from musiclatent.edm import section_views
 from musiclatent.errors import AudioError
-from musiclatent.files import pick, sha256_of, whole_file
-from musiclatent.latents import pretrained
-from musiclatent.latents.encode import encode_corpus
+from musiclatent.latents import encode, pretrained
 from musiclatent.latents.store import Latents
 from musiclatent.models import vggish
 from musiclatent.models.mel import MelAutoencoder
-from musiclatent.models.vggish import VGGish
-from musiclatent.training.checkpoints import load_checkpoint
-from musiclatent.training.fit import train_experiment
+from musiclatent.training import checkpoints, fit
 from musiclatent.training.run_folder import Run
 
 EXPERIMENTS = {"mel-crnn": "mel-crnn-6", "mel-cae": "mel-cae-1"}  # rows of the study mel
@@ -33,7 +31,7 @@ PATCH_S, HOP_S = vggish.PATCH / vggish.SR, vggish.PATCH_HOP / vggish.SR
 
 @dataclass(frozen=True)
 class SecondEmbeddings:
-    """Embeddings of parts of about a second.
+    """Embeddings of the seconds of a corpus.
 
     Parameters
     ----------
@@ -76,19 +74,20 @@ def embed_seconds(name: str, study: Study, space: Workspace) -> SecondEmbeddings
     CheckpointError
         If the weights of VGGish are missing or not the published ones.
     """
-    if pick({known: known for known in NAMES}, name, "embedding") == "vggish":
+    files.pick(dict.fromkeys(NAMES), name, "embedding")
+    if name == "vggish":
         return _vggish(study, space)
     run, plan = mel_encoder(name, space), studies.study("mel", space.profile)
     windows = replace(
         study, input=plan.input, window_s=plan.window_s, precomputed="", split="group"
     )
-    data = CorpusDataModule.of_study(windows, space)
-    known = encode_corpus(run, data, space.path("latents", name))
-    return SecondEmbeddings(name, *average_seconds(known), data.cached.quarantine)
+    data = datamodules.CorpusDataModule.of_study(windows, space)
+    latents = encode.encode_corpus(run, data, space.path("latents", name))
+    return SecondEmbeddings(name, *average_seconds(latents), data.cached.quarantine)
 
 
 def mel_encoder(name: str, space: Workspace) -> Run:
-    """Take the encoder that the study ``mel`` trained; where there is none, train one for `space`.
+    """Return the encoder that the study ``mel`` trained; where there is none, train one.
 
     Parameters
     ----------
@@ -98,100 +97,101 @@ def mel_encoder(name: str, space: Workspace) -> Run:
         Where the results of the study go that asks.
     """
     plan = studies.study("mel", space.profile)
-    row = plan.experiments[pick(EXPERIMENTS, name, "encoder")]
-    home = replace(
-        space, study="mel" if is_trained(name, space) else f"{space.study}/encoder", corpus=""
-    )
-    epochs = row.training.epochs(config.profile(space.profile), "mel")
-    data = CorpusDataModule.of_study(plan, home)
-    return train_experiment(row, data, home.path("checkpoints", row.name), epochs=epochs)
+    experiment = plan.experiments[files.pick(EXPERIMENTS, name, "encoder")]
+    owner = "mel" if is_trained(name, space) else f"{space.study}/encoder"
+    home = replace(space, study=owner, corpus="")
+    epochs = experiment.training.epochs(config.profile(space.profile), "mel")
+    data = datamodules.CorpusDataModule.of_study(plan, home)
+    folder = home.path("checkpoints", experiment.name)
+    return fit.train_experiment(experiment, data, folder, epochs=epochs)
 
 
 def is_trained(name: str, space: Workspace) -> bool:
-    """Tell whether the study ``mel`` has trained an encoder in the same profile."""
+    """Return whether the study ``mel`` has trained an encoder in the same profile."""
     folder = replace(space, study="mel", corpus="").path("checkpoints", EXPERIMENTS[name])
     return (folder / "metrics.json").exists()
 
 
-def average_seconds(known: Latents) -> tuple[np.ndarray, pd.DataFrame]:
+def average_seconds(latents: Latents) -> tuple[np.ndarray, pd.DataFrame]:
     """Average the latent frames of every second.
 
     Parameters
     ----------
-    known
+    latents
         Latents of windows of whole seconds, (B, K, T).
 
     Returns
     -------
     z
-        (P, K) float32, the parts of a window in turn; those beyond the end of a recording are left
-        out.
+        (P, K) float32, the seconds of a window in turn; those beyond the end of a recording are
+        left out.
     items
         P rows: item_id, path, label, group, split, start_s, end_s in seconds, silent (the window).
     """
-    seconds = max(1, round(known.provenance["window_s"]))
-    frames = np.array_split(known.shaped(), seconds, axis=2)
-    z = np.stack([part.mean(axis=2) for part in frames], axis=1)  # B x seconds x K
-    rows = known.items[WINDOW]
+    seconds = max(1, round(latents.provenance["window_s"]))
+    frames = np.array_split(latents.shaped(), seconds, axis=2)
+    z = np.stack([second.mean(axis=2) for second in frames], axis=1)  # B x seconds x K
+    rows = latents.items[cache.WINDOW]
     rows = rows.iloc[np.arange(len(rows)).repeat(seconds)]
-    start_s = rows["start_s"] + np.tile(np.arange(seconds), len(known.items))
+    start_s = rows["start_s"] + np.tile(np.arange(seconds), len(latents.items))
     end_s = np.fmin(start_s + 1.0, rows["end_s"])
     items = rows.assign(start_s=start_s, end_s=end_s)
-    heard = (start_s < rows["end_s"]).to_numpy()
-    return z.reshape(-1, z.shape[2])[heard], items[heard].reset_index(drop=True)
+    inside = (start_s < rows["end_s"]).to_numpy()
+    return z.reshape(-1, z.shape[2])[inside], items[inside].reset_index(drop=True)
 
 
 def _vggish(study: Study, space: Workspace) -> SecondEmbeddings:
     """Embed the corpus by VGGish, file by file; what was embedded before is read."""
-    model, _ = pretrained.vggish(config.data_root())
+    model = load_network("vggish", space)
     folder = space.make("latents", "vggish")
-    found, rows, bad = [], [], []
-    for item in CorpusDataModule.of_study(study, space).index().items.itertuples():
+    embeddings = []
+    rows = []
+    bad = []
+    for item in datamodules.CorpusDataModule.of_study(study, space).index().items.itertuples():
         try:
             z = _stored(model, Path(item.path), folder)
         except AudioError as error:
             bad.append((item.path, error.advice))
             continue
         start_s = np.arange(len(z)) * HOP_S
-        same = {name: getattr(item, name) for name in ORIGIN}
+        same = {name: getattr(item, name) for name in cache.ORIGIN}
         rows.append(pd.DataFrame(same | {"start_s": start_s, "end_s": start_s + PATCH_S}))
-        found.append(z)
-    if not found:
+        embeddings.append(z)
+    if not embeddings:
         raise ValueError(f"none of the files can be embedded; {bad[0][0]}: {bad[0][1]}")
     items = pd.concat(rows, ignore_index=True).assign(silent=False)
-    return SecondEmbeddings(
-        "vggish", np.concatenate(found), items, pd.DataFrame(bad, columns=["path", "reason"])
-    )
+    quarantine = pd.DataFrame(bad, columns=["path", "reason"])
+    return SecondEmbeddings("vggish", np.concatenate(embeddings), items, quarantine)
 
 
-def _stored(model: VGGish, path: Path, folder: Path) -> np.ndarray:
+def _stored(model: vggish.VGGish, path: Path, folder: Path) -> np.ndarray:
     """Read the embedding of a file with the same bytes, or compute and keep it."""
-    store = folder / f"{sha256_of(path)}.npy"
+    store = folder / f"{files.sha256_of(path)}.npy"
     if not store.exists():
         z = np.concatenate([z for _, z in pretrained.embed(model, path)])
-        with whole_file(store) as part, part.open("wb") as file:
+        with files.whole_file(store) as part, part.open("wb") as file:
             np.save(file, z)
     return np.load(store, allow_pickle=False)
 
 
 def read_inputs(name: str, items: pd.DataFrame, profile: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read parts again as the network took them, to look at.
+    """Read seconds again as the network took them, to draw them.
 
     Parameters
     ----------
     name
         One of `NAMES`.
     items
-        A few parts: path, start_s.
+        A few seconds: path, start_s.
     profile
         Name of the profile, which says how long the windows of the study ``mel`` are.
 
     Returns
     -------
     x
-        (B, M, T): mel spectrograms of the windows that hold the parts; for VGGish (B, 64, 96).
+        (B, M, T): mel spectrograms of the windows that hold the seconds; for VGGish (B, 64, 96).
     seconds
-        Which second of its window each part is (B,).
+        Which second of its window each one is (B,).
     """
     if name == "vggish":
         sounds = [
@@ -209,16 +209,16 @@ def read_inputs(name: str, items: pd.DataFrame, profile: str) -> tuple[np.ndarra
     return take.model_input(x), second
 
 
-def load_network(name: str, space: Workspace) -> MelAutoencoder | VGGish:
-    """Return the model that embeds, with its weights: that of `encoder`, or VGGish."""
+def load_network(name: str, space: Workspace) -> MelAutoencoder | vggish.VGGish:
+    """Return the model that embeds, with its weights: that of `mel_encoder`, or VGGish."""
     if name == "vggish":
         return pretrained.vggish(config.data_root())[0]
     run = mel_encoder(name, space)
-    return load_checkpoint(run.checkpoint, run.experiment)
+    return checkpoints.load_checkpoint(run.checkpoint, run.experiment)
 
 
 def spectrogram_axes(name: str, profile: str) -> dict:
-    """Say what the axes of `inputs` are.
+    """Return what the axes of `read_inputs` are.
 
     Returns
     -------
@@ -233,15 +233,15 @@ def spectrogram_axes(name: str, profile: str) -> dict:
     return {"sr": take.sr, "hop_length": take.hop_length, "bands_hz": None}
 
 
-def section_embeddings(found: SecondEmbeddings, sections: pd.DataFrame) -> np.ndarray:
-    """Average the parts of every section.
+def section_embeddings(seconds: SecondEmbeddings, sections: pd.DataFrame) -> np.ndarray:
+    """Average the embeddings of every section.
 
     Parameters
     ----------
-    found
-        Parts of the same tracks.
+    seconds
+        Embeddings of the same tracks.
     sections
-        item_id, start_s, end_s in seconds, one row a section.
+        item_id, start_s, end_s in seconds, one row per section.
 
     Returns
     -------
@@ -251,16 +251,15 @@ def section_embeddings(found: SecondEmbeddings, sections: pd.DataFrame) -> np.nd
     Raises
     ------
     ValueError
-        If a section has no part.
+        If no second lies in a section.
     """
-    owner = section_views.assign_to_sections(found.items, sections)
-    counts = np.bincount(owner[owner >= 0], minlength=len(sections))
-    if (counts == 0).any():
-        row = sections.iloc[int(np.flatnonzero(counts == 0)[0])]
+    owner = section_views.assign_to_sections(seconds.items, sections)
+    missing = np.setdiff1d(np.arange(len(sections)), owner)
+    if len(missing):
+        row = sections.iloc[missing[0]]
         raise ValueError(
             f"{row['item_id']}, {row['start_s']:.0f} s: no part of it was embedded; embed the same "
             "tracks"
         )
-    sums = np.zeros((len(sections), found.z.shape[1]), np.float64)
-    np.add.at(sums, owner[owner >= 0], found.z[owner >= 0])
-    return (sums / counts[:, None]).astype(np.float32)
+    means = pd.DataFrame(seconds.z, dtype=np.float64).groupby(owner).mean()
+    return means.loc[range(len(sections))].to_numpy(np.float32)

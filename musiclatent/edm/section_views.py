@@ -1,4 +1,4 @@
-"""Two views of the same sections, classical and of a network, made comparable."""
+"""Two views of the same sections, by descriptors and by a network, made comparable."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ SEVENTEEN = (
     *(f"mfcc{i}_mean" for i in range(1, 14)),
 )
 CORRELATION = 0.9  # from which two columns are named as nearly the same
-_EVEN = 1 / 256  # of a number's range: rows that differ by less in all numbers are the same
+_EVEN = 1 / 256  # of a column's range: rows that differ by less in all columns are the same
 
 
 @dataclass(frozen=True)
 class View:
-    """Sections as numbers.
+    """Sections as standardised descriptors.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class View:
     rows
         Place of each in the table of sections (B,): duplicates are left out.
     columns
-        What the numbers are (D,).
+        Names of the descriptors (D,).
     correlated
         Pairs of columns that are nearly the same: first, second, correlation.
     centres
@@ -48,12 +48,12 @@ class View:
 
 
 def classical_view(sections: pd.DataFrame, columns: tuple[str, ...] = SEVENTEEN) -> View:
-    """Choose, check and standardise attributes of sections.
+    """Choose, validate and standardise descriptors of sections.
 
     Parameters
     ----------
     sections
-        Attributes, one row a section.
+        Descriptors, one row per section.
     columns
         Those that count.
 
@@ -64,10 +64,10 @@ def classical_view(sections: pd.DataFrame, columns: tuple[str, ...] = SEVENTEEN)
     """
     missing = [name for name in columns if name not in sections]
     if missing:
-        raise ValueError(f"the sections lack {', '.join(missing)}; compute attributes for them")
+        raise ValueError(f"the sections lack {', '.join(missing)}; compute descriptors for them")
     x = sections[list(columns)].astype(np.float64)
     if not np.isfinite(x.to_numpy()).all():
-        raise ValueError("attributes hold NaN or infinity; leave those sections out")
+        raise ValueError("descriptors hold NaN or infinity; leave those sections out")
     rows = np.flatnonzero(~x.duplicated().to_numpy())
     if len(rows) < 3:
         raise ValueError(f"{len(rows)} sections differ; give three or more")
@@ -80,7 +80,7 @@ def classical_view(sections: pd.DataFrame, columns: tuple[str, ...] = SEVENTEEN)
 
 
 def _correlated(x: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of columns with a strong correlation, the strongest first."""
+    """Return pairs of columns with a strong correlation, the strongest first."""
     with np.errstate(invalid="ignore", divide="ignore"):  # of constants there is none
         table = x.corr()
     pairs = table.where(np.triu(np.ones(table.shape, bool), 1)).stack().rename("correlation")
@@ -100,7 +100,7 @@ def mark_distinct(z: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        (B,) bool; rows that are equal when each number is rounded to 8 bits of its range, as VGGish
+        (B,) bool; rows that are equal when each column is rounded to 8 bits of its range, as VGGish
         does, count as the same.
     """
     step = np.maximum(np.ptp(z, axis=0) * _EVEN, 1e-12)
@@ -111,57 +111,56 @@ def mark_distinct(z: np.ndarray) -> np.ndarray:
 
 
 def assign_to_sections(items: pd.DataFrame, sections: pd.DataFrame) -> np.ndarray:
-    """Find the section that holds the middle of each part.
+    """Find the section that holds the middle of each second.
 
     Parameters
     ----------
     items
-        item_id, start_s, end_s, one row a part.
+        item_id, start_s, end_s, one row per second.
     sections
-        The same, one row a section; sections of a track do not overlap.
+        The same, one row per section; sections of a track do not overlap.
 
     Returns
     -------
     ndarray
-        (P,) int: row in `sections`, -1 for parts of none.
+        (P,) int: row in `sections`, -1 for seconds of none.
     """
     owner = np.full(len(items), -1)
     middle = ((items["start_s"] + items["end_s"]) / 2).to_numpy()
-    rows_of = sections.reset_index(drop=True).groupby("item_id").groups
-    for name, places in items.reset_index(drop=True).groupby("item_id").groups.items():
-        for row in rows_of.get(name, []):
-            start_s, end_s = sections["start_s"].iloc[row], sections["end_s"].iloc[row]
-            inside = (middle[places] >= start_s) & (middle[places] < end_s)
-            owner[places[inside]] = row
+    seconds_of = items.reset_index(drop=True).groupby("item_id").indices
+    for row, section in enumerate(sections.itertuples()):
+        rows = seconds_of.get(section.item_id, np.zeros(0, int))
+        inside = (middle[rows] >= section.start_s) & (middle[rows] < section.end_s)
+        owner[rows[inside]] = row
     return owner
 
 
 def majority_vote(labels: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
-    """Give each section the cluster that most of its parts are in.
+    """Return the cluster that most seconds of each section are in.
 
     Parameters
     ----------
     labels
-        Cluster of each part (P,), int; -1 is none.
+        Cluster of each second (P,), int; -1 is none.
     owner
-        Section of each part (P,), -1 for none; see `owners`.
+        Section of each second (P,), -1 for none; see `assign_to_sections`.
     n
         Number of sections.
 
     Returns
     -------
     ndarray
-        (n,) int; of equally frequent clusters the first; -1 for a section without parts in any.
+        (n,) int; of equally frequent clusters the first; -1 for a section without seconds in any.
     """
     labels, owner = np.asarray(labels, int), np.asarray(owner, int)
     counts = np.zeros((n, labels.max(initial=0) + 1), int)
-    known = (owner >= 0) & (labels >= 0)
-    np.add.at(counts, (owner[known], labels[known]), 1)
+    counted = (owner >= 0) & (labels >= 0)
+    np.add.at(counts, (owner[counted], labels[counted]), 1)
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
 
 
 def cluster_means(z: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Average the numbers of each cluster; those that differ most stand first.
+    """Average each cluster; the columns that differ most stand first.
 
     Parameters
     ----------
@@ -173,7 +172,7 @@ def cluster_means(z: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cluster, one column a number.
+        One row per cluster, one column per dimension of `z`.
     """
     table = pd.DataFrame(np.asarray(z)).groupby(np.asarray(labels)).mean()
     table = table[table.index >= 0].rename_axis("cluster")
@@ -183,7 +182,7 @@ def cluster_means(z: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
 def cluster_seconds(
     z: np.ndarray, k: int, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cluster parts by k-means, the repeated ones left out, and place those in their cluster.
+    """Cluster seconds by k-means, the repeated ones left out, and place those in their cluster.
 
     Parameters
     ----------
@@ -197,11 +196,11 @@ def cluster_seconds(
     Returns
     -------
     labels
-        Cluster of each part (P,), int, that with the nearest centre.
+        Cluster of each second (P,), int, that with the nearest centre.
     centres
         (K, D).
     keep
-        The parts that decide (P,), bool, see `distinct`.
+        The seconds that decide (P,), bool, see `mark_distinct`.
 
     Raises
     ------
@@ -209,6 +208,6 @@ def cluster_seconds(
         As `clustering.kmeans`.
     """
     keep = mark_distinct(z)
-    found = clustering.kmeans(z[keep], k, seed)
-    centres = np.stack([z[keep][found == code].mean(axis=0) for code in range(k)])
+    labels = clustering.kmeans(z[keep], k, seed)
+    centres = np.stack([z[keep][labels == code].mean(axis=0) for code in range(k)])
     return cdist(z, centres).argmin(axis=1), centres, keep

@@ -4,16 +4,17 @@
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from musiclatent.analysis import projection
-from musiclatent.analysis.projection import UNUSUAL
-from musiclatent.features.descriptors import COLUMNS as ATTRIBUTES
+from musiclatent.features import descriptors
 
-MEASURED = {*ATTRIBUTES, "tempo", "stability", "key_strength", "loudness_db"}  # what may be unusual
+# What may be unusual about a section:
+MEASURED = {*descriptors.COLUMNS, "tempo", "stability", "key_strength", "loudness_db"}
 FAINT_DB = 30.0  # below the median loudness: a pause, or the end of a fade
 CLIPPED = 0.01  # share of samples at full scale from which clipping is named
 
@@ -42,8 +43,8 @@ def cluster(sections: pd.DataFrame, labels: np.ndarray, k: int) -> pd.DataFrame:
     """
     labels = _clusters(labels, sections)
     if k not in labels:
-        known = ", ".join(map(str, np.unique(labels[labels >= 0])))
-        raise ValueError(f"no section is of cluster {k}; choose one of {known}")
+        clusters = ", ".join(map(str, np.unique(labels[labels >= 0])))
+        raise ValueError(f"no section is of cluster {k}; choose one of {clusters}")
     return sections[labels == k].assign(why=f"of cluster {k}")
 
 
@@ -55,7 +56,7 @@ def central(
     Parameters
     ----------
     z
-        One row a section (B, D).
+        One row per section (B, D).
     sections, labels, k
         As in `cluster`.
     n
@@ -71,14 +72,14 @@ def central(
     ValueError
         As `cluster`, or if z has another length or holds NaN.
     """
-    z, of = _checked(z, sections), cluster(sections, labels, k)
+    z = _checked(z, sections)
+    members = cluster(sections, labels, k)
     z = z[np.asarray(labels) == k]
     distance = np.linalg.norm(z - z.mean(axis=0), axis=1)
-    middle = np.median(distance)
-    why = [
-        f"{d:.3g} from the centre of cluster {k}, half lie within {middle:.3g}" for d in distance
+    half = f"from the centre of cluster {k}, half lie within {np.median(distance):.3g}"
+    return members.assign(why=[f"{d:.3g} {half}" for d in distance]).iloc[
+        np.argsort(distance, kind="stable")[:n]
     ]
-    return of.assign(why=why).iloc[np.argsort(distance, kind="stable")[:n]]
 
 
 def border(z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, n: int) -> pd.DataFrame:
@@ -87,7 +88,7 @@ def border(z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, n: int) ->
     Parameters
     ----------
     z
-        One row a section (B, D).
+        One row per section (B, D).
     sections, labels
         As in `cluster`; sections of no cluster are left out.
     n
@@ -121,15 +122,15 @@ def border(z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, n: int) ->
 
 
 def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Choose the sections that are silent, clipped, cut short or unlike all others, and say why.
+    """Choose the sections that are silent, clipped, cut short or unlike all others, and why.
 
     Parameters
     ----------
     z
-        One row a section (B, D), at least three.
+        One row per section (B, D), at least three.
     sections
         B rows. Read where there are such columns: `silent` (bool), `rms_mean` (of samples in
-        [-1, 1]), `clipped` (share of samples at full scale) and the attributes of
+        [-1, 1]), `clipped` (share of samples at full scale) and the descriptors of
         `descriptors.COLUMNS`.
     n
         How many at most.
@@ -139,7 +140,7 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
     DataFrame
         Rows of `sections` with a column `why`: those with the most reasons first, and of equals
         the farthest from its nearest section. A section is unlike all others when that distance
-        lies 2.5 robust standard deviations above the median; its two most unusual attributes are
+        lies 2.5 robust standard deviations above the median; its two most unusual descriptors are
         named (see `projection.outliers`). It is cut when it is shorter than the longest, provided
         that most have that length.
 
@@ -153,12 +154,10 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
         raise ValueError(f"{len(z)} sections are too few to call one unusual; give three or more")
     distance = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()[0][:, 0]
     reasons: list[list[str]] = [[] for _ in z]
-    for found in (_silence(sections), _clipping(sections), _cuts(sections)):
-        for row, reason in found:
-            reasons[row].append(reason)
-    for row, reason in _strangers(z, sections, distance):
+    checks = _silence(sections), _clipping(sections), _cuts(sections)
+    for row, reason in chain(*checks, _outliers(z, sections, distance)):
         reasons[row].append(reason)
-    count = np.array([len(found) for found in reasons])
+    count = np.array([len(of_row) for of_row in reasons])
     order = np.lexsort([-distance, -count])[: min(n, np.count_nonzero(count))]
     return sections.iloc[order].assign(why=["; ".join(reasons[row]) for row in order])
 
@@ -169,7 +168,7 @@ def neighbours(z: np.ndarray, sections: pd.DataFrame, i: int, n: int) -> pd.Data
     Parameters
     ----------
     z
-        One row a section (B, D).
+        One row per section (B, D).
     sections
         B rows; a track is an item_id.
     i
@@ -191,16 +190,16 @@ def neighbours(z: np.ndarray, sections: pd.DataFrame, i: int, n: int) -> pd.Data
     if not 0 <= i < len(z):
         raise ValueError(f"there is no section {i}; choose one of 0 to {len(z) - 1}")
     distance = np.linalg.norm(z - z[i], axis=1)
-    own = (sections["item_id"] == sections["item_id"].iloc[i]).to_numpy()
-    order = np.lexsort([distance, own])
+    same = (sections["item_id"] == sections["item_id"].iloc[i]).to_numpy()
+    order = np.lexsort([distance, same])
     order = order[order != i][:n]
-    whose = np.where(own, "away, of the same track", "away")
-    why = [f"{distance[row]:.3g} {whose[row]}" for row in order]
+    away = np.where(same, "away, of the same track", "away")
+    why = [f"{distance[row]:.3g} {away[row]}" for row in order]
     return sections.iloc[order].assign(why=why)
 
 
 def _silence(sections: pd.DataFrame) -> Iterator[tuple[int, str]]:
-    """Name the sections that cannot be heard."""
+    """Name the sections that are silent, or nearly."""
     silent = sections.get("silent", pd.Series(False, sections.index)).to_numpy(bool)
     rms = sections.get("rms_mean", pd.Series(1.0, sections.index)).to_numpy(float)
     below = 20 * np.log10(np.median(rms[~silent]) / rms.clip(1e-9)) if (~silent).any() else rms
@@ -226,21 +225,23 @@ def _cuts(sections: pd.DataFrame) -> Iterator[tuple[int, str]]:
         yield int(row), f"cut at the end of the file, {length[row]:.1f} of {whole:.1f} s are sound"
 
 
-def _strangers(
+def _outliers(
     z: np.ndarray, sections: pd.DataFrame, distance: np.ndarray
 ) -> Iterator[tuple[int, str]]:
     """Name the sections far from any other, and what is most unusual about them."""
     middle = np.median(distance)
-    far = np.flatnonzero(distance > middle + UNUSUAL * 1.4826 * np.median(abs(distance - middle)))
+    far = np.flatnonzero(
+        distance > middle + projection.UNUSUAL * 1.4826 * np.median(abs(distance - middle))
+    )
     rows = sections[["start_s"]].assign(item_id=np.arange(len(z)))
     factors = sections[[name for name in sections if name in MEASURED]]
-    found = projection.outliers(z, rows, factors, len(z)).set_index("item_id")["why"]
+    why = projection.outliers(z, rows, factors, len(z)).set_index("item_id")["why"]
     for row in far:
-        yield int(row), f"unlike all others: {found[row]}"
+        yield int(row), f"unlike all others: {why[row]}"
 
 
 def _checked(z: np.ndarray, sections: pd.DataFrame) -> np.ndarray:
-    """Vectors of the sections, in double precision."""
+    """Return vectors of the sections in double precision, once validated."""
     z = np.asarray(z, float)
     if z.ndim != 2 or len(z) != len(sections):
         raise ValueError(f"vectors of shape {z.shape} do not fit {len(sections)} sections")
@@ -250,7 +251,7 @@ def _checked(z: np.ndarray, sections: pd.DataFrame) -> np.ndarray:
 
 
 def _clusters(labels: np.ndarray, sections: pd.DataFrame) -> np.ndarray:
-    """Cluster of each section."""
+    """Return the cluster of each section, once validated."""
     labels = np.asarray(labels)
     if labels.shape != (len(sections),):
         raise ValueError(f"there are {len(sections)} sections but {labels.size} labels")

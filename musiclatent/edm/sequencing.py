@@ -1,8 +1,8 @@
 """The automatic DJ, on paper: what one section costs after another, and an order of all tracks.
 
-Sections are rows of a table, as `rhythm.rhythm_table` makes it; those of one track have the same ``path``.
-A track is left at the beginning of one of its later sections, its exit, for the beginning of one
-of the earlier sections of the next, its entry.
+Sections are rows of a table, as `rhythm.rhythm_table` makes it; those of one track have the same
+``path``. A track is left at the beginning of one of its later sections, its exit, for the beginning
+of one of the earlier sections of the next, its entry.
 """
 
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ KEYS = 3.0  # steps of key distance that cost 1: beyond two, harmonies clash
 SILENCE_DB = -60.0  # loudness below it is all the same
 LEVEL_DB = 6.0  # step of loudness that costs 1
 SHARE = 0.6  # entries lie in the first, exits in the last so much of a track
-PLAY_S = 30.0  # what is heard of a track between entry and exit
+PLAY_S = 30.0  # what is played of a track between entry and exit
 EXACT = 12  # tracks up to which the best order is found for certain
 MOST = 4_000  # sections, 16 hours of 15 s: their matrix of costs holds the square of it
 WORK = 2e8  # steps above which the exact order is given up
@@ -30,7 +30,7 @@ _KICKS = 1_000  # by the number of tracks: times that the search shakes an order
 _SHAKEN = 8  # tracks in a row that change places then
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """How much each part of the cost counts, 0 or more."""
 
@@ -43,7 +43,7 @@ class Weights:
 PARTS = tuple(part.name for part in fields(Weights))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Costs:
     """What each section (row) costs before each other (column); `total` is the sum of the rest.
 
@@ -71,7 +71,7 @@ class Route:
     Parameters
     ----------
     tracks
-        One row a track, as played: track (item_id), path, entry_s and exit_s (where it is entered
+        One row per track, as played: track (item_id), path, entry_s and exit_s (where it is entered
         and left, in its own time), entry and exit (rows of the table; -1 for the beginning and the
         end of the route), tempo, key (of most sections), loudness_db, and the cost of going to the
         next: cost, latent_cost, tempo_cost, key_cost, energy_cost (NaN for the last).
@@ -87,14 +87,14 @@ class Route:
 
 
 def transition_costs(table: pd.DataFrame, z: np.ndarray, weights: Weights | None = None) -> Costs:
-    """Say what it costs to play one section after another.
+    """Return what it costs to play one section after another.
 
     Parameters
     ----------
     table
-        Sections (B rows): path, tempo (beats per minute), steady, tonic, mode, loudness_db.
+        Sections (B rows): path, tempo (beats per minute), stability, tonic, mode, loudness_db.
     z
-        Latents or standardised numbers (B, D) of the same rows.
+        Latents or standardised descriptors (B, D) of the same rows.
     weights
         How much each part counts; None is `Weights()`. Before them, 1 is: the median distance of
         sections in `z`; a change of tempo by `REACH`, after doubling or halving; `KEYS` steps of
@@ -108,13 +108,14 @@ def transition_costs(table: pd.DataFrame, z: np.ndarray, weights: Weights | None
         `MOST`, or a weight is below 0.
     """
     weights = weights or Weights()
-    z = _checked(table, z, weights)
+    z = np.asarray(z, float)
+    _validate(table, z, weights)
     distance = cdist(z, z)
-    usual = np.median(distance[~np.eye(len(z), dtype=bool)]) if len(z) > 1 else 0.0
+    median = np.median(distance[~np.eye(len(z), dtype=bool)]) if len(z) > 1 else 0.0
     loudness = table["loudness_db"].clip(lower=SILENCE_DB)
     loudness = loudness.fillna(loudness.median()).fillna(0).to_numpy(float)
     parts = {
-        "latent": (distance / (usual or 1.0)).astype(np.float32),
+        "latent": (distance / (median or 1.0)).astype(np.float32),
         "tempo": _tempo(table),
         "key": _key(table),
         "energy": (np.abs(loudness[:, None] - loudness) / LEVEL_DB).astype(np.float32),
@@ -129,11 +130,11 @@ def candidates_after(costs: Costs, table: pd.DataFrame, i: int, k: int = 10) -> 
     Parameters
     ----------
     costs, table
-        As `order` takes them.
+        As `order_tracks` takes them.
     i
         Row of the section.
     k
-        Number of sections wanted.
+        How many are listed.
 
     Returns
     -------
@@ -151,14 +152,14 @@ def candidates_after(costs: Costs, table: pd.DataFrame, i: int, k: int = 10) -> 
         )
     others = np.flatnonzero((table["path"] != table["path"].iloc[i]).to_numpy())
     rows = others[np.argsort(costs.total[i, others], kind="stable")[:k]]
-    found = table.iloc[rows][["item_id", "path", "start_s"]].reset_index(drop=True)
-    found.insert(0, "row", rows)
-    found["cost"] = costs.total[i, rows]
-    return found.assign(**{f"{part}_cost": getattr(costs, part)[i, rows] for part in PARTS})
+    candidates = table.iloc[rows][["item_id", "path", "start_s"]].reset_index(drop=True)
+    candidates.insert(0, "row", rows)
+    candidates["cost"] = costs.total[i, rows]
+    return candidates.assign(**{f"{part}_cost": getattr(costs, part)[i, rows] for part in PARTS})
 
 
 def order_tracks(table: pd.DataFrame, costs: Costs, seed: int = SEED) -> Route:
-    """Order all tracks so that the passages cost least.
+    """Order all tracks so that the transitions cost least.
 
     Every track comes once. The first is played from its beginning, the last to its end; every
     other is entered in its first and left in its last `SHARE`, at least `PLAY_S` apart, where its
@@ -167,7 +168,7 @@ def order_tracks(table: pd.DataFrame, costs: Costs, seed: int = SEED) -> Route:
     Parameters
     ----------
     table
-        Sections (B rows): item_id, path, start_s, end_s, and what `costs` takes.
+        Sections (B rows): item_id, path, start_s, end_s, and what `transition_costs` takes.
     costs
         Of the same rows.
     seed
@@ -192,10 +193,12 @@ def order_tracks(table: pd.DataFrame, costs: Costs, seed: int = SEED) -> Route:
         )
     tracks = _tracks(table)
     nodes = _nodes(table, tracks)
-    track, step = np.array([node.track for node in nodes]), _steps(nodes, costs.total)
+    track = np.array([node.track for node in nodes])
+    step = _steps(nodes, costs.total)
     exact = len(tracks) <= EXACT and 2 ** len(tracks) * len(nodes) ** 2 <= WORK
     path = _held_karp(track, step) if exact else _search(track, step, seed)
-    return Route(_legs(table, costs, [nodes[v] for v in path]), _length(path, step), exact)
+    rows = _transitions(table, costs, [nodes[v] for v in path])
+    return Route(rows, _length(path, step), exact)
 
 
 @dataclass(frozen=True)
@@ -207,12 +210,13 @@ class _Node:
     exits: np.ndarray  # rows where it may then be left
 
 
-def _checked(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> np.ndarray:
-    """Look at what `costs` takes, at the door; return `z`."""
+def _validate(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> None:
+    """Refuse what `transition_costs` cannot compare."""
     wanted = ("path", "tempo", "stability", "tonic", "mode", "loudness_db")
     if missing := [name for name in wanted if name not in table]:
-        raise ValueError(f"the sections lack {', '.join(missing)}; take those of rhythm.table")
-    z = np.asarray(z, float)
+        raise ValueError(
+            f"the sections lack {', '.join(missing)}; take those of rhythm.rhythm_table"
+        )
     if z.ndim != 2 or not len(z) == len(table) > 0 or not np.isfinite(z).all():
         raise ValueError(
             f"z has shape {z.shape} for {len(table)} sections; give (B, D), a row of finite "
@@ -223,7 +227,6 @@ def _checked(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> np.ndarray
     for part in PARTS:
         if not getattr(weights, part) >= 0:
             raise ValueError(f"weight {part} is {getattr(weights, part)}; it must be 0 or more")
-    return z
 
 
 def _tempo(table: pd.DataFrame) -> np.ndarray:
@@ -231,17 +234,15 @@ def _tempo(table: pd.DataFrame) -> np.ndarray:
     tempo = table["tempo"].to_numpy(float)
     steady = (table["stability"].to_numpy(float) >= STABLE) & (tempo > 0)
     octaves = np.log2(np.where(steady, tempo, 1.0)).astype(np.float32)
-    apart = octaves[:, None] - octaves
-    apart = np.abs(apart - np.round(apart)) / np.float32(np.log2(1 + REACH))
-    return np.where(
-        steady[:, None] & steady, np.where(apart > 1, apart + FAR, apart), np.float32(FAR)
-    )
+    difference = octaves[:, None] - octaves
+    difference = np.abs(difference - np.round(difference)) / np.float32(np.log2(1 + REACH))
+    difference[difference > 1] += np.float32(FAR)
+    return np.where(steady[:, None] & steady, difference, np.float32(FAR))
 
 
 def _key(table: pd.DataFrame) -> np.ndarray:
     """Return how far keys are apart (B, B), 1 for `KEYS` steps."""
-    kinds = pd.MultiIndex.from_frame(table[["tonic", "mode"]])
-    code, names = kinds.factorize()
+    code, names = pd.MultiIndex.from_frame(table[["tonic", "mode"]]).factorize()
     keys = [Key(int(tonic), mode, 1.0) for tonic, mode in names]
     steps = np.array([[key_distance(a, b) for b in keys] for a in keys], np.float32)
     return steps[np.ix_(code, code)] / np.float32(KEYS)
@@ -249,9 +250,8 @@ def _key(table: pd.DataFrame) -> np.ndarray:
 
 def _tracks(table: pd.DataFrame) -> list[np.ndarray]:
     """Return the rows of each track by time; tracks by file name."""
-    code = pd.factorize(table["path"], sort=True)[0]
-    rows = np.lexsort((table["start_s"], code))
-    return np.split(rows, np.flatnonzero(np.diff(code[rows])) + 1)
+    by_time = table.reset_index(drop=True).sort_values("start_s", kind="stable")
+    return [rows.to_numpy() for rows in by_time.groupby("path").groups.values()]
 
 
 def _nodes(table: pd.DataFrame, tracks: list[np.ndarray]) -> list[_Node]:
@@ -261,14 +261,10 @@ def _nodes(table: pd.DataFrame, tracks: list[np.ndarray]) -> list[_Node]:
     for track, rows in enumerate(tracks):
         length = end_s[rows].max()
         late = rows[start_s[rows] >= (1 - SHARE) * length]
-        early = [-1, *rows[start_s[rows] <= SHARE * length]]
-        enough = [
-            late[start_s[late] >= (start_s[row] if row >= 0 else 0) + PLAY_S] for row in early
-        ]
-        found = [
-            _Node(track, row, exits) for row, exits in zip(early, enough, strict=True) if len(exits)
-        ]
-        nodes += found or [_Node(track, row, rows[-1:]) for row in (-1, rows[0])]
+        entries = {-1: 0.0} | {row: start_s[row] for row in rows if start_s[row] <= SHARE * length}
+        exits = {row: late[start_s[late] >= at_s + PLAY_S] for row, at_s in entries.items()}
+        played = [_Node(track, row, late) for row, late in exits.items() if len(late)]
+        nodes += played or [_Node(track, row, rows[-1:]) for row in (-1, rows[0])]
     return nodes
 
 
@@ -299,12 +295,10 @@ def _held_karp(track: np.ndarray, step: np.ndarray) -> list[int]:
 
 
 def _search(track: np.ndarray, step: np.ndarray, seed: int) -> list[int]:
-    """Find a cheap path of nodes, none dearer than the tracks by name."""
-    n, begins, rng = (
-        track[-1] + 1,
-        np.unique(track, return_index=True)[1],
-        np.random.default_rng(seed),
-    )
+    """Find a cheap path of nodes, none more expensive than the tracks by name."""
+    n = track[-1] + 1
+    begins = np.unique(track, return_index=True)[1]
+    rng = np.random.default_rng(seed)
     cost = np.zeros((n + 1, n + 1))  # the last row and column: before the first, after the last
     cost[:n, :n] = np.minimum.reduceat(np.minimum.reduceat(step, begins), begins, axis=1)
     np.fill_diagonal(cost, 0)
@@ -325,7 +319,7 @@ def _length(path, step: np.ndarray) -> float:
 
 
 def _greedy(cost: np.ndarray, first: int) -> np.ndarray:
-    """Go on to the cheapest track left; the path begins and ends outside."""
+    """Return the path that goes on to the cheapest track left; it begins and ends outside."""
     n = len(cost) - 1
     path, left = [n, first], np.arange(n) != first
     while left.any():
@@ -336,14 +330,14 @@ def _greedy(cost: np.ndarray, first: int) -> np.ndarray:
 
 def _improve(p: np.ndarray, cost: np.ndarray) -> np.ndarray:
     """Reverse parts and swap neighbouring parts of a path until that makes it no cheaper."""
-    better = True
-    while better:
-        better = False
+    improved = True
+    while improved:
+        improved = False
         for i in range(1, len(p) - 2):
             for move in (_reversed, _swapped):
                 change, moved = move(p, i, cost)
                 if change < -1e-6:
-                    p, better = moved, True
+                    p, improved = moved, True
     return p
 
 
@@ -378,33 +372,27 @@ def _entries(order: np.ndarray, track: np.ndarray, step: np.ndarray) -> list[int
         back.append(through.argmin(axis=0))
         cost = through.min(axis=0)
     at = [int(cost.argmin())]
-    for came in back[::-1]:
-        at.append(int(came[at[-1]]))
+    for previous in back[::-1]:
+        at.append(int(previous[at[-1]]))
     return [int(layer[k]) for layer, k in zip(layers, at[::-1], strict=True)]
 
 
-def _legs(table: pd.DataFrame, costs: Costs, path: list[_Node]) -> pd.DataFrame:
+def _transitions(table: pd.DataFrame, costs: Costs, path: list[_Node]) -> pd.DataFrame:
     """Return the table of a route."""
     rows = []
-    for node, then in zip(path, [*path[1:], None], strict=True):
-        own = table[table["path"] == table["path"].iloc[node.exits[0]]]
-        out, entry_s = -1, 0.0 if node.row < 0 else float(table["start_s"].iloc[node.row])
-        exit_s, parts = float(own["end_s"].max()), dict.fromkeys(PARTS, np.nan)
-        if then:
-            out = int(node.exits[costs.total[node.exits, then.row].argmin()])
-            start_s, end_s = (float(table[name].iloc[out]) for name in ("start_s", "end_s"))
+    for node, following in zip(path, [*path[1:], None], strict=True):
+        track = table[table["path"] == table["path"].iloc[node.exits[0]]]
+        entry_s = 0.0 if node.row < 0 else float(table["start_s"].iloc[node.row])
+        exit_row, exit_s, parts = -1, float(track["end_s"].max()), dict.fromkeys(PARTS, np.nan)
+        if following:
+            exit_row = int(node.exits[costs.total[node.exits, following.row].argmin()])
+            start_s, end_s = table[["start_s", "end_s"]].iloc[exit_row].astype(float)
             exit_s = start_s if start_s > entry_s else (entry_s + end_s) / 2
-            parts = costs.parts(out, then.row)
-        leg = {"track": own["item_id"].iloc[0], "path": own["path"].iloc[0]}
-        leg |= {"entry_s": entry_s, "exit_s": exit_s, "entry": node.row, "exit": out}
-        leg |= {"tempo": own["tempo"].iloc[0], "key": own["key"].mode()[0]}
-        leg |= {"loudness_db": _loudness(own)}
-        leg["cost"] = sum(parts.values())
-        rows.append(leg | {f"{part}_cost": value for part, value in parts.items()})
+            parts = costs.parts(exit_row, following.row)
+        row = {"track": track["item_id"].iloc[0], "path": track["path"].iloc[0]}
+        row |= {"entry_s": entry_s, "exit_s": exit_s, "entry": node.row, "exit": exit_row}
+        row |= {"tempo": track["tempo"].iloc[0], "key": track["key"].mode()[0]}
+        power = 10 ** (track["loudness_db"].clip(lower=SILENCE_DB) / 10)
+        row |= {"loudness_db": float(10 * np.log10(power.mean())), "cost": sum(parts.values())}
+        rows.append(row | {f"{part}_cost": value for part, value in parts.items()})
     return pd.DataFrame(rows)
-
-
-def _loudness(sections: pd.DataFrame) -> float:
-    """Return the loudness of a track in dB: the mean power of its sections."""
-    power = 10 ** (sections["loudness_db"].clip(lower=SILENCE_DB) / 10)
-    return float(10 * np.log10(power.mean()))

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist, squareform
 
-from musiclatent.analysis.neighbours import interval
+from musiclatent.analysis import neighbours
 
-# Shares of timbre and of the tracks in the distance, by `choose` on demo tunes with known versions
-# (`benchmarks/versions.py`): the best, and of equally good ones that with the most timbre, for the
-# versions of the demo have other instruments, and those of others often keep theirs.
-TIMBRE_SHARE, TRACK_SHARE = 0.4, 2.0
-SHARES = (0.0, 0.1, 0.2, 0.4, 0.8)
-TRACK_SHARES = (0.0, 0.25, 0.5, 1.0, 2.0)
+# Shares of timbre and of the tracks in the distance, by `benchmarks/versions.py` on demo tunes with
+# known versions: the best, and of equally good ones that with the most timbre, for the versions of
+# the demo have other instruments, and those of others often keep theirs.
+TIMBRE_SHARE = 0.4
+TRACK_SHARE = 2.0
 MOST = 4_000  # sections: every one is compared with every other
 FAINT = 1e-3  # of the mean energy: what is fainter has no harmony to agree with
 TIMBRE = (
@@ -36,7 +35,7 @@ def align_harmony(harmony: np.ndarray, items: Sequence[str], places: Sequence[in
     Parameters
     ----------
     harmony
-        Pitch classes over time (B, 12, T), as `tonal.cqt_chroma` gives them.
+        Pitch classes over time (B, 12, T), as `tonal.Harmony` gives them.
     items
         Track of each section (B,).
     places
@@ -52,7 +51,7 @@ def align_harmony(harmony: np.ndarray, items: Sequence[str], places: Sequence[in
     Raises
     ------
     ValueError
-        If shapes do not fit together, numbers are not finite, or there are more than `MOST`.
+        If shapes do not fit together, values are not finite, or there are more than `MOST`.
     """
     harmony, items, places = np.asarray(harmony, np.float32), np.asarray(items), np.asarray(places)
     if harmony.ndim != 3 or not harmony.size or not np.isfinite(harmony).all():
@@ -66,11 +65,11 @@ def align_harmony(harmony: np.ndarray, items: Sequence[str], places: Sequence[in
     query = harmony - harmony.mean(axis=2, keepdims=True)
     energy = np.square(query).sum(axis=(1, 2))
     query /= np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))[:, None, None]
-    found = np.empty((len(harmony), len(harmony)), np.float32)
+    distances = np.empty((len(harmony), len(harmony)), np.float32)
     for name in pd.unique(items):
         rows = np.flatnonzero(items == name)
-        found[:, rows] = 1 - _over_track(query, harmony[rows], places[rows])
-    return np.minimum(found, found.T)
+        distances[:, rows] = 1 - _over_track(query, harmony[rows], places[rows])
+    return np.minimum(distances, distances.T)
 
 
 def _over_track(query: np.ndarray, harmony: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -85,22 +84,17 @@ def _over_track(query: np.ndarray, harmony: np.ndarray, places: np.ndarray) -> n
     windows = np.lib.stride_tricks.sliding_window_view(track, width, axis=1)  # 12 x starts x T
     energy = (windows.var(axis=2) * width).sum(axis=0)
     agreement = product / np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))
-    middle = np.clip((np.arange(starts) + width // 2) // width, 0, places.max())
-    # A short track has places that no window has its middle in; the nearest window speaks for them.
-    middles = [np.flatnonzero(middle == p) for p in places]
-    near = [
-        m if len(m) else [np.abs(middle - p).argmin()] for m, p in zip(middles, places, strict=True)
-    ]
-    return np.stack([agreement[:, rows].max(axis=1) for rows in near], axis=1)
+    middle = (np.arange(starts) + width // 2) // width  # the place that holds it
+    return np.stack([agreement[:, middle == place].max(axis=1) for place in places], axis=1)
 
 
 def timbre_distance(sections: pd.DataFrame) -> np.ndarray:
-    """Compare how sections sound on the whole.
+    """Compute how far apart sections sound on the whole.
 
     Parameters
     ----------
     sections
-        One row a section with the columns `TIMBRE`.
+        One row per section with the columns `TIMBRE`.
 
     Returns
     -------
@@ -131,10 +125,9 @@ def track_distance(distances: np.ndarray, items: Sequence[str]) -> np.ndarray:
         (B, B): for each pair of sections the distance of their tracks, in both directions.
     """
     names, of_track = np.unique(np.asarray(items), return_inverse=True)
-    nearest_in = np.stack(
-        [distances[:, of_track == i].min(axis=1) for i in range(len(names))], axis=1
-    )  # B x tracks
-    mean = np.stack([nearest_in[of_track == i].mean(axis=0) for i in range(len(names))])
+    of = [of_track == i for i in range(len(names))]
+    nearest = np.stack([distances[:, rows].min(axis=1) for rows in of], axis=1)  # B x tracks
+    mean = np.stack([nearest[rows].mean(axis=0) for rows in of])
     mean = (mean + mean.T) / 2
     return mean[np.ix_(of_track, of_track)]
 
@@ -152,9 +145,9 @@ def version_distance(
     sections
         item_id and the columns `TIMBRE`.
     aligned
-        (B, B) of `alignment`.
+        (B, B) of `align_harmony`.
     timbre_share, track_share
-        Shares of timbre and of `tracks`; 0 leaves it out.
+        Shares of timbre and of `track_distance`; 0 leaves it out.
 
     Returns
     -------
@@ -166,12 +159,17 @@ def version_distance(
     ValueError
         If sizes differ.
     """
-    if aligned.shape != (len(sections), len(sections)):
-        raise ValueError(f"there are {len(sections)} sections but distances {aligned.shape}")
-    sounding = timbre_distance(sections)
-    units = [max(float(np.median(part)), 1e-9) for part in (aligned, sounding)]
-    found = aligned / units[0] + timbre_share * sounding / units[1]
-    return found + track_share * track_distance(found, sections["item_id"])
+    _validate(aligned, sections)
+    timbre = timbre_distance(sections)
+    units = [max(float(np.median(part)), 1e-9) for part in (aligned, timbre)]
+    distances = aligned / units[0] + timbre_share * timbre / units[1]
+    return distances + track_share * track_distance(distances, sections["item_id"])
+
+
+def _validate(distances: np.ndarray, sections: pd.DataFrame) -> None:
+    """Refuse distances of other sections."""
+    if distances.shape != (len(sections), len(sections)):
+        raise ValueError(f"there are {len(sections)} sections but distances {distances.shape}")
 
 
 def find_duplicate_tracks(sections: pd.DataFrame) -> dict[str, str]:
@@ -180,53 +178,55 @@ def find_duplicate_tracks(sections: pd.DataFrame) -> dict[str, str]:
     Parameters
     ----------
     sections
-        One row a section: item_id, start_s, and attributes (float columns).
+        One row per section: item_id, start_s, and descriptors (float columns).
 
     Returns
     -------
     dict
-        item_id of each copy -> item_id of the first track whose sections all have equal attributes.
+        item_id of each duplicate -> item_id of the first track whose sections all have equal
+        descriptors.
     """
-    numbers = sections.select_dtypes("float").columns.drop(["start_s", "end_s"], errors="ignore")
-    first, found = {}, {}
+    columns = sections.select_dtypes("float").columns.drop(["start_s", "end_s"], errors="ignore")
+    first = {}
+    duplicates = {}
     for name, rows in sections.groupby("item_id", sort=False):
-        mark = rows.sort_values("start_s")[numbers].to_numpy().tobytes()
+        mark = rows.sort_values("start_s")[columns].to_numpy().tobytes()
         if first.setdefault(mark, name) != name:
-            found[name] = first[mark]
-    return found
+            duplicates[name] = first[mark]
+    return duplicates
 
 
 def nearest_of_other_tracks(distances: np.ndarray, items: Sequence[str]) -> np.ndarray:
     """Return the row of the nearest section (B,) of another track."""
     items = np.asarray(items)
-    apart = np.where(items[:, None] == items[None], np.inf, distances)
-    if not np.isfinite(apart.min(axis=1)).all():
+    distances = np.where(items[:, None] == items[None], np.inf, distances)
+    if not np.isfinite(distances.min(axis=1)).all():
         raise ValueError("there is one track only; the version test needs two or more")
-    return apart.argmin(axis=1)
+    return distances.argmin(axis=1)
 
 
 def version_retrieval(sections: pd.DataFrame, distances: np.ndarray) -> pd.DataFrame:
-    """Ask for every section of a tune with several versions whether the nearest is of that tune.
+    """Report for every section of a tune with several versions whether the nearest is of that tune.
 
     Parameters
     ----------
     sections
-        item_id and group (the tune), one row a section; silent ones and exact copies left out.
+        item_id and group (the tune), one row per section; silent ones and duplicates left out.
     distances
         (B, B) of any view; sections of the same track do not count.
 
     Returns
     -------
     DataFrame
-        One row such a section: row (its place in `sections`), item_id, group, nearest (row), right.
+        One row per such section: row (its place in `sections`), item_id, group, nearest (row),
+        right.
 
     Raises
     ------
     ValueError
         If no tune has several versions, or sizes differ.
     """
-    if distances.shape != (len(sections), len(sections)):
-        raise ValueError(f"there are {len(sections)} sections but distances {distances.shape}")
+    _validate(distances, sections)
     tunes = sections["group"].to_numpy(str)
     several = (sections.groupby("group")["item_id"].transform("nunique") > 1).to_numpy()
     if not several.any():
@@ -238,40 +238,7 @@ def version_retrieval(sections: pd.DataFrame, distances: np.ndarray) -> pd.DataF
 
 
 def summarise_by_track(tested: pd.DataFrame) -> pd.DataFrame:
-    """Sum up `test` by track: item_id, sections, share right, and its 95 % interval."""
+    """Sum up `version_retrieval` by track: item_id, sections, share right, its 95 % interval."""
     rows = tested.groupby("item_id", sort=True)["right"].agg(sections="size", right="mean")
-    bounds = [interval(row.right, row.sections) for row in rows.itertuples()]
+    bounds = [neighbours.interval(row.right, row.sections) for row in rows.itertuples()]
     return rows.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
-
-
-def choose_shares(corpora: Sequence[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
-    """Try shares of timbre and of tracks on corpora with known versions.
-
-    Parameters
-    ----------
-    corpora
-        Sections and `alignment` of each.
-
-    Returns
-    -------
-    DataFrame
-        One row a pair of shares: timbre, track, top1, chosen: the best, and among equals the one
-        with the most timbre.
-    """
-    rows = [
-        {"timbre": share, "track": track, "top1": _top1(corpora, share, track)}
-        for share in SHARES
-        for track in TRACK_SHARES
-    ]
-    table = pd.DataFrame(rows)
-    best = table.sort_values(["top1", "timbre", "track"], kind="stable").index[-1]
-    return table.assign(chosen=table.index == best)
-
-
-def _top1(corpora: Sequence, share: float, track: float) -> float:
-    """Share of sections, over all corpora, whose nearest is of their tune."""
-    found = [
-        version_retrieval(rows, version_distance(rows, aligned, share, track))["right"]
-        for rows, aligned in corpora
-    ]
-    return float(np.concatenate(found).mean())

@@ -600,7 +600,7 @@ def tracks(here, space):
 
 
 def test_silence_scraps_copies_and_broken_files_are_out(tracks):
-    assert tracks.copies == {"copy of a.flac": "a.flac"}
+    assert tracks.duplicates == {"copy of a.flac": "a.flac"}
     assert [Path(path).name for path in tracks.quarantine["path"]] == ["broken.flac"]
     assert list(tracks.sections["item_id"]) == ["a.flac", "loud.flac"]
     assert tracks.sections["start_s"].tolist() == [0, 0] and tracks.positions.tolist() == [0, 0]

@@ -30,11 +30,13 @@ TRACK = "{http://xspf.org/ns/0/}track"
 @pytest.fixture(scope="module", autouse=True)
 def here():
     """Work over files without processes of its own, which import torch anew each."""
-    build, tracks = cache.build, rhythm.analyse_tracks
+    build, analyse = cache.build, rhythm.analyse_tracks
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "build", lambda *args, **more: build(*args, **more | {"n_jobs": 1}))
         patch.setattr(
-            rhythm, "analyse_tracks", lambda paths, folder, **_: tracks(paths, folder, n_jobs=1)
+            cache, "build", lambda *args, **options: build(*args, **options | {"n_jobs": 1})
+        )
+        patch.setattr(
+            rhythm, "analyse_tracks", lambda paths, folder, **_: analyse(paths, folder, n_jobs=1)
         )
         yield
 
@@ -47,27 +49,27 @@ def space(here, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(space) -> collection.Collection:
+def tracks(space) -> collection.Collection:
     return collection.collect(STUDY, space)
 
 
 @pytest.fixture(scope="module")
-def mixed(found, space):
+def mixed(tracks, space):
     path = space.base / "mix.flac"
-    return *collection.mix(found, "classical", path), path
+    return *collection.mix(tracks, "classical", path), path
 
 
 @pytest.fixture(scope="module")
-def own(here, space):
+def own_tracks(here, space):
     """A folder with a pause, a copy, silence, half a second, and a file that is no sound."""
     folder = space.base / "own"
     rng = np.random.default_rng(0)
-    heard = 0.3 * rng.uniform(-1, 1, round(15 * SR)) * np.repeat([1, 0.2, 0.6], 5 * SR)
-    paused = np.concatenate([heard, np.zeros(15 * SR), heard[: SR // 2]])
-    loud = np.clip(8 * heard, -1, 1)
+    audible = 0.3 * rng.uniform(-1, 1, round(15 * SR)) * np.repeat([1, 0.2, 0.6], 5 * SR)
+    paused = np.concatenate([audible, np.zeros(15 * SR), audible[: SR // 2]])
+    loud = np.clip(8 * audible, -1, 1)
     folder.mkdir(parents=True)
     sounds = {"a": paused, "copy of a": paused, "loud": loud, "silence": np.zeros(16 * SR)}
-    sounds["short"] = heard[: SR // 2]
+    sounds["short"] = audible[: SR // 2]
     for name, y in sounds.items():
         audio.write(folder / f"{name}.flac", y, SR)
     (folder / "broken.flac").write_bytes(b"no sound")
@@ -83,20 +85,20 @@ def _stamps(space: Workspace) -> dict[Path, int]:
 # What is cut
 
 
-def test_no_tune_is_lost(found):
-    assert list(found.items["item_id"]) == TRACKS
-    assert list(found.sections["item_id"].unique()) == TRACKS
-    assert found.sections["group"].nunique() == 3 and found.usable.all()
-    assert found.copies == {} and found.quarantine.empty
-    for _, rows in found.sections.groupby("item_id"):
+def test_no_tune_is_lost(tracks):
+    assert list(tracks.items["item_id"]) == TRACKS
+    assert list(tracks.sections["item_id"].unique()) == TRACKS
+    assert tracks.sections["group"].nunique() == 3 and tracks.usable.all()
+    assert tracks.duplicates == {} and tracks.quarantine.empty
+    for _, rows in tracks.sections.groupby("item_id"):
         assert rows["start_s"].tolist() == [0, 15, 30]
         assert rows["end_s"].tolist() == [15, 30, 40]
-    assert found.positions.tolist() == [0, 1, 2] * 6
-    assert (found.sections["clipped"] == 0).all()
+    assert tracks.positions.tolist() == [0, 1, 2] * 6
+    assert (tracks.sections["clipped"] == 0).all()
 
 
-def test_clipped_samples_are_counted(own, found):
-    clipped = own.sections.set_index("item_id")["clipped"]
+def test_clipped_samples_are_counted(own_tracks, tracks):
+    clipped = own_tracks.sections.set_index("item_id")["clipped"]
     assert clipped["a.flac"] == 0 and clipped["loud.flac"] > 0.1
     y = np.array([0.0, 1.0, -1.0, 0.998], np.float32)
     take = Clipping()
@@ -112,84 +114,91 @@ def test_a_folder_of_silence_is_refused(space):
         collection.collect(STUDY, Workspace("tiny", "edm", str(folder)))
 
 
-def test_quiet_sections_are_not_loud(found):
-    rows = found.not_quiet
-    assert (rows["role"] != "quiet").all() and 0 < len(rows) <= len(found.sections)
-    same = found.sections.iloc[rows["row"]]
+def test_quiet_sections_are_not_loud(tracks):
+    rows = tracks.not_quiet
+    assert (rows["role"] != "quiet").all() and 0 < len(rows) <= len(tracks.sections)
+    same = tracks.sections.iloc[rows["row"]]
     for column in ("item_id", "start_s"):
         assert rows[column].tolist() == same[column].tolist()
     assert set(rows["item_id"]) == set(TRACKS)
 
 
-# What is known of the sections
+# What is annotated of the sections
 
 
-def test_classical_numbers_are_standardised(found):
-    z = found.vectors("classical")
+def test_classical_numbers_are_standardised(tracks):
+    z = tracks.vectors("classical")
     assert z.shape == (18, len(section_views.SEVENTEEN)) and z.dtype == np.float32
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-5)
     assert np.isin(z.std(axis=0).round(4), (0, 1)).all()
 
 
-def test_numbers_that_do_not_exist_are_refused(found):
+def test_numbers_that_do_not_exist_are_refused(tracks):
     with pytest.raises(ValueError, match="'tea'"):
-        found.vectors("tea")
+        tracks.vectors("tea")
 
 
-def test_labels_are_clusters_and_the_same_again(found):
-    labels = found.labels("classical", 3)
+def test_labels_are_clusters_and_the_same_again(tracks):
+    labels = tracks.labels("classical", 3)
     assert labels.shape == (18,) and set(labels) - {-1} == {0, 1, 2}
-    np.testing.assert_array_equal(labels, found.labels("classical", 3))
-    quiet = np.setdiff1d(np.arange(18), found.not_quiet["row"])
+    np.testing.assert_array_equal(labels, tracks.labels("classical", 3))
+    quiet = np.setdiff1d(np.arange(18), tracks.not_quiet["row"])
     np.testing.assert_array_equal(np.flatnonzero(labels == -1), quiet)
 
 
-def test_labels_are_those_of_the_view_of_the_loud_sections(found):
-    view, labels = section_views.classical_view(found.not_quiet), found.labels("classical", 3)
-    rows = found.not_quiet["row"].to_numpy()[view.rows]
-    np.testing.assert_allclose(found.vectors("classical")[rows], view.z, atol=1e-5)
+def test_labels_are_those_of_the_view_of_the_loud_sections(tracks):
+    view, labels = section_views.classical_view(tracks.not_quiet), tracks.labels("classical", 3)
+    rows = tracks.not_quiet["row"].to_numpy()[view.rows]
+    np.testing.assert_allclose(tracks.vectors("classical")[rows], view.z, atol=1e-5)
     assert clustering.agreement(labels[rows], clustering.kmeans(view.z, 3))["adjusted_rand"] == 1
 
 
-def test_versions_of_a_tune_agree_most(found):
-    aligned = found.aligned()
+def test_versions_of_a_tune_agree_most(tracks):
+    aligned = tracks.aligned()
     assert aligned.shape == (18, 18) and np.isfinite(aligned).all()
-    group, name = (found.sections[column].to_numpy() for column in ("group", "item_id"))
+    group, name = (tracks.sections[column].to_numpy() for column in ("group", "item_id"))
     other = name[:, None] != name
     tune = group[:, None] == group
     assert aligned[tune & other].mean() < aligned[~tune].mean() - 0.2  # distances
 
 
-def test_tempo_and_beats_are_those_that_were_composed(found):
-    table, beats, known = found.rhythm(), found.rhythms(), collection.known_beats(found)
-    assert len(table) == len(found.sections) and set(beats) == set(known)
-    tempo = found.items.set_index("item_id")["tempo"]
+def test_tempo_and_beats_are_those_that_were_composed(tracks):
+    table, beats, annotated = (
+        tracks.rhythm_table(),
+        tracks.rhythms(),
+        collection.annotated_beats(tracks),
+    )
+    assert len(table) == len(tracks.sections) and set(beats) == set(annotated)
+    tempo = tracks.items.set_index("item_id")["tempo"]
     apart = table.groupby("item_id")["tempo"].first() / tempo - 1
     assert apart.abs().max() < 0.005
-    for path, times in known.items():
+    for path, times in annotated.items():
         inside = beats[path].beats_s[(beats[path].beats_s > 1) & (beats[path].beats_s < 38)]
         assert np.abs(inside[:, None] - times).min(axis=1).max() <= 0.025
 
 
-def test_tracks_are_cut_where_they_change(found):
-    parts = found.parts()
+def test_tracks_are_cut_where_they_change(tracks):
+    parts = tracks.structural_sections()
     assert list(parts["item_id"].unique()) == TRACKS
     for name, rows in parts.groupby("item_id"):
         assert rows["start_s"].iloc[0] == 0 and rows["start_s"].is_monotonic_increasing
         assert rows["path"].nunique() == 1 and name in rows["path"].iloc[0]
-    score = collection.hits(found, parts)
+    score = collection.boundary_scores(tracks, parts)
     assert score["precision"] > 0.6 and score["recall"] > 0.25
 
 
-def test_the_known_cut_scores_one_and_none_scores_nothing(found, own):
-    known = found.items.set_index("item_id")["sections"].map(json.loads)
+def test_the_annotated_cut_scores_one_and_none_scores_nothing(tracks, own_tracks):
+    annotated = tracks.items.set_index("item_id")["sections"].map(json.loads)
     exact = pd.DataFrame(
-        [{"item_id": name, "start_s": s["start_s"]} for name, cut in known.items() for s in cut]
+        [{"item_id": name, "start_s": s["start_s"]} for name, cut in annotated.items() for s in cut]
     )
-    assert collection.hits(found, exact) == {"precision": 1, "recall": 1, "f": 1}
+    assert collection.boundary_scores(tracks, exact) == {"precision": 1, "recall": 1, "f": 1}
     moved = exact.assign(start_s=exact["start_s"] + 0.3)
-    assert collection.hits(found, moved, window_s=0.2)["f"] < 0.1
-    assert collection.hits(own, exact) == {} and collection.known_beats(own) == {}
+    assert collection.boundary_scores(tracks, moved, window_s=0.2)["f"] < 0.1
+    assert (
+        collection.boundary_scores(own_tracks, exact) == {}
+        and collection.annotated_beats(own_tracks) == {}
+    )
 
 
 # Playlists
@@ -202,43 +211,43 @@ def _places(path: Path) -> list[tuple[str, float]]:
         starts = [float(line.split("=")[1]) for line in lines if "start-time" in line]
         names = [line for line in lines if not line.startswith("#")]
         return list(zip((Path(name).stem for name in names), starts, strict=True))
-    found = []
+    places = []
     for track in ElementTree.parse(path).iter(TRACK):
         where = unquote(urlsplit(track.findtext("{*}location")).path)
         option = next(e.text for e in track.iter() if (e.text or "").startswith("start-time="))
-        found.append((Path(where).stem, float(option.split("=")[1])))
+        places.append((Path(where).stem, float(option.split("=")[1])))
         assert os.access(where, os.R_OK)
-    return found
+    return places
 
 
 @pytest.mark.parametrize("suffix", [".xspf", ".m3u8"])
-@pytest.mark.parametrize("what", ["central", "cluster", "border", "anomalies", "neighbours"])
-def test_every_kind_of_playlist_reads_back(found, tmp_path, what, suffix):
+@pytest.mark.parametrize("kind", ["central", "cluster", "border", "anomalies", "neighbours"])
+def test_every_kind_of_playlist_reads_back(tracks, tmp_path, kind, suffix):
     path = tmp_path / f"list{suffix}"
     choice = {"k": 3, "cluster": 1, "track": TRACKS[0], "at_s": 16.0}
-    rows = collection.playlist(found, "classical", path, what, n=4, **choice)
+    rows = collection.playlist(tracks, "classical", path, kind, n=4, **choice)
     assert 0 < len(rows) <= 4 and rows["why"].astype(bool).all()
     assert _places(path) == list(zip(rows["item_id"], rows["start_s"], strict=True))
 
 
-def test_a_playlist_of_a_cluster_holds_that_cluster(found, tmp_path):
-    labels = found.labels("classical", 3)
-    for what in ("central", "cluster"):
+def test_a_playlist_of_a_cluster_holds_that_cluster(tracks, tmp_path):
+    labels = tracks.labels("classical", 3)
+    for kind in ("central", "cluster"):
         rows = collection.playlist(
-            found, "classical", tmp_path / "x.xspf", what, 18, k=3, cluster=2
+            tracks, "classical", tmp_path / "x.xspf", kind, 18, k=3, cluster=2
         )
         assert sorted(rows.index) == np.flatnonzero(labels == 2).tolist()
 
 
-def test_neighbours_leave_out_the_section_itself(found, tmp_path):
+def test_neighbours_leave_out_the_section_itself(tracks, tmp_path):
     choice = {"track": TRACKS[2], "at_s": 15.0}
-    rows = collection.playlist(found, "classical", tmp_path / "x.xspf", "neighbours", 99, **choice)
+    rows = collection.playlist(tracks, "classical", tmp_path / "x.xspf", "neighbours", 99, **choice)
     assert len(rows) == 17 and sorted(set(range(18)) - set(rows.index)) == [7]
     assert rows["item_id"].tolist()[-2:] == [TRACKS[2]] * 2
 
 
 @pytest.mark.parametrize(
-    ("what", "choice", "words"),
+    ("kind", "choice", "words"),
     [
         ("best", {}, "no kind of playlist named 'best'"),
         ("cluster", {"cluster": 9}, "cluster 9"),
@@ -248,9 +257,9 @@ def test_neighbours_leave_out_the_section_itself(found, tmp_path):
         ("neighbours", {"track": TRACKS[0], "at_s": -1.0}, "no section with sound at -1 s"),
     ],
 )
-def test_playlists_of_what_does_not_exist_are_refused(found, tmp_path, what, choice, words):
+def test_playlists_of_what_does_not_exist_are_refused(tracks, tmp_path, kind, choice, words):
     with pytest.raises(ValueError, match=re.escape(words)):
-        collection.playlist(found, "classical", tmp_path / "x.xspf", what, **choice)
+        collection.playlist(tracks, "classical", tmp_path / "x.xspf", kind, **choice)
     assert not any(tmp_path.iterdir())
 
 
@@ -258,40 +267,42 @@ def test_playlists_of_what_does_not_exist_are_refused(found, tmp_path, what, cho
 
 
 def test_a_mix_plays_every_track_once(mixed):
-    route, made, path = mixed
-    assert sorted(made.tracks["track"]) == TRACKS and made.quarantine.empty
-    assert list(route.tracks["path"]) == list(made.tracks["path"])
-    assert made.path == path and audio.info(path).seconds == pytest.approx(made.seconds, abs=0.01)
+    route, rendered, path = mixed
+    assert sorted(rendered.tracks["track"]) == TRACKS and rendered.quarantine.empty
+    assert list(route.tracks["path"]) == list(rendered.tracks["path"])
+    assert rendered.path == path and audio.info(path).seconds == pytest.approx(
+        rendered.seconds, abs=0.01
+    )
     sheet = path.with_suffix(".cue").read_text(encoding="utf-8")
     assert sheet.startswith('FILE "mix.flac" WAVE')
-    assert re.findall(r'TITLE "(.*)"', sheet) == list(made.tracks["track"])
+    assert re.findall(r'TITLE "(.*)"', sheet) == list(rendered.tracks["track"])
 
 
-def test_known_beats_lie_on_each_other_in_matched_fades(found, mixed):
-    _, made, _ = mixed
-    apart = mixdown.beat_alignment(made, collection.known_beats(found))
-    assert len(apart) == made.tracks["matched"].sum() >= 3
+def test_annotated_beats_lie_on_each_other_in_matched_fades(tracks, mixed):
+    _, rendered, _ = mixed
+    apart = mixdown.beat_alignment(rendered, collection.annotated_beats(tracks))
+    assert len(apart) == rendered.tracks["matched"].sum() >= 3
     assert apart["worst_ms"].max() <= 25
 
 
-def test_a_mix_with_other_beats_is_refused(found, tmp_path):
+def test_a_mix_with_other_beats_is_refused(tracks, tmp_path):
     with pytest.raises(ValueError, match="a fade of 5 beats"):
-        collection.mix(found, "classical", tmp_path / "mix.flac", beats=5)
+        collection.mix(tracks, "classical", tmp_path / "mix.flac", beats=5)
     assert not any(tmp_path.iterdir())
 
 
-def test_a_second_call_computes_nothing(found, mixed, space, monkeypatch):
+def test_a_second_call_computes_nothing(tracks, mixed, space, monkeypatch):
     def refuse(*args):
         raise AssertionError("worked again")
 
-    found.aligned()
-    for kind in (Descriptors, Clipping, Harmony):
-        monkeypatch.setattr(kind, "__call__", refuse)
+    tracks.aligned()
+    for transform in (Descriptors, Clipping, Harmony):
+        monkeypatch.setattr(transform, "__call__", refuse)
     before = _stamps(space)
     again = collection.collect(STUDY, space)
-    pd.testing.assert_frame_equal(again.all_sections, found.all_sections)
-    pd.testing.assert_frame_equal(again.rhythm(), found.rhythm())
-    np.testing.assert_array_equal(again.harmony(), found.harmony())
+    pd.testing.assert_frame_equal(again.all_sections, tracks.all_sections)
+    pd.testing.assert_frame_equal(again.rhythm_table(), tracks.rhythm_table())
+    np.testing.assert_array_equal(again.harmony(), tracks.harmony())
     assert _stamps(space) == before and len(before) == 6 + 3
 
 
@@ -310,11 +321,11 @@ def test_the_usual_numbers_are_the_best_that_are_there(monkeypatch, space, weigh
     assert collection.default_vectors(space) == name
 
 
-def test_few_sections_bear_few_clusters(found, caplog):
-    most = len(found.not_quiet) // 2
-    assert found.clusters(4) == 4 and found.clusters(99) == most
+def test_few_sections_bear_few_clusters(tracks, caplog):
+    most = len(tracks.not_quiet) // 2
+    assert tracks.clusters(4) == 4 and tracks.clusters(99) == most
     assert f"bear {most} clusters" in caplog.text
-    assert len(set(found.labels("classical", 99)) - {-1}) == most
-    few = dataclasses.replace(found, all_sections=found.all_sections.head(3))
+    assert len(set(tracks.labels("classical", 99)) - {-1}) == most
+    few = dataclasses.replace(tracks, all_sections=tracks.all_sections.head(3))
     with pytest.raises(ValueError, match="3 sections of 15 s are too few to cluster; give tracks"):
         few.clusters(2)

@@ -152,9 +152,8 @@ def test_the_mode_is_that_of_pandas(seed, parts, n):
 
 
 def test_parts_in_no_cluster_have_no_say():
-    assert section_views.majority_vote(np.array([-1, -1, 0, -1, 2]), np.array([0, 0, 0, 1, 2]), 3).tolist() == [
-        0, -1, 2,
-    ]  # fmt: skip
+    labels, owner = np.array([-1, -1, 0, -1, 2]), np.array([0, 0, 0, 1, 2])
+    assert section_views.majority_vote(labels, owner, 3).tolist() == [0, -1, 2]
 
 
 def test_the_numbers_that_differ_most_between_clusters_stand_first():

@@ -16,11 +16,11 @@ def _table(sections, rng) -> pd.DataFrame:
     """Tracks of so many sections each, of random tempo, key and loudness."""
     rows = []
     for track, n in enumerate(sections):
-        own = {"tempo": rng.uniform(118, 132), "tonic": rng.integers(12), "mode": "minor"}
-        own |= {"item_id": f"t{track}", "path": f"/music/t{track:03}.flac", "stability": 0.9}
+        shared = {"tempo": rng.uniform(118, 132), "tonic": rng.integers(12), "mode": "minor"}
+        shared |= {"item_id": f"t{track}", "path": f"/music/t{track:03}.flac", "stability": 0.9}
         for i in range(n):
             times = {"start_s": i * SECTION_S, "end_s": (i + 1) * SECTION_S}
-            rows.append(own | times | {"loudness_db": rng.normal(-14, 2), "key": "A minor"})
+            rows.append(shared | times | {"loudness_db": rng.normal(-14, 2), "key": "A minor"})
     return pd.DataFrame(rows)
 
 
@@ -37,10 +37,10 @@ def _two(**columns) -> pd.DataFrame:
 
 def _part(name, **columns) -> float:
     table = _two(**columns)
-    weights = Weights(1.0, 1.0, 1.0, 1.0)
-    found = sequencing.transition_costs(table, np.zeros((2, 3)), weights).parts(0, 1)
-    assert all(value == 0 for part, value in found.items() if part != name)
-    return found[name]
+    weights = Weights(latent=1.0, tempo=1.0, key=1.0, energy=1.0)
+    parts = sequencing.transition_costs(table, np.zeros((2, 3)), weights).parts(0, 1)
+    assert all(value == 0 for part, value in parts.items() if part != name)
+    return parts[name]
 
 
 def test_sections_that_are_alike_cost_nothing():
@@ -81,11 +81,12 @@ def test_keys_and_loudness_cost_by_their_steps():
 
 def test_latents_are_measured_by_their_median_distance_and_parts_add_up(rng):
     table, z = _table([4, 3], rng), rng.standard_normal((7, 5))
-    costs = sequencing.transition_costs(table, z, Weights(2.0, 1.0, 3.0, 0.5))
+    weights = Weights(latent=2.0, tempo=1.0, key=3.0, energy=0.5)
+    costs = sequencing.transition_costs(table, z, weights)
     apart = costs.latent[~np.eye(7, dtype=bool)]
     assert np.median(apart) == pytest.approx(2.0, rel=1e-5)
     assert sum(costs.parts(1, 5).values()) == pytest.approx(costs.total[1, 5], rel=1e-6)
-    again = sequencing.transition_costs(table, 100 * z, Weights(2.0, 1.0, 3.0, 0.5))
+    again = sequencing.transition_costs(table, 100 * z, weights)
     np.testing.assert_allclose(again.total, costs.total, rtol=1e-5, atol=1e-6)
     assert costs.total.shape == (7, 7) and costs.total.dtype == np.float32
 
@@ -119,13 +120,13 @@ def test_too_many_sections_and_costs_of_another_table_are_refused(rng, monkeypat
 def test_what_follows_a_section_comes_from_other_tracks_the_cheapest_first(rng):
     table = _table([4, 3, 5], rng)
     costs = _costs(table, rng)
-    found = sequencing.candidates_after(costs, table, 5, 4)
-    assert len(found) == 4 and "t1" not in set(found["item_id"])
-    assert found["cost"].is_monotonic_increasing
+    candidates = sequencing.candidates_after(costs, table, 5, 4)
+    assert len(candidates) == 4 and "t1" not in set(candidates["item_id"])
+    assert candidates["cost"].is_monotonic_increasing
     others = np.flatnonzero(table["item_id"] != "t1")
-    assert found["cost"].iloc[0] == costs.total[5, others].min()
-    parts = found[[f"{part}_cost" for part in sequencing.PARTS]].sum(axis=1)
-    np.testing.assert_allclose(parts, found["cost"], rtol=1e-5)
+    assert candidates["cost"].iloc[0] == costs.total[5, others].min()
+    parts = candidates[[f"{part}_cost" for part in sequencing.PARTS]].sum(axis=1)
+    np.testing.assert_allclose(parts, candidates["cost"], rtol=1e-5)
     assert len(sequencing.candidates_after(costs, table, 0, 100)) == 8
     with pytest.raises(ValueError, match="row 12"):
         sequencing.candidates_after(costs, table, 12, 1)
@@ -197,15 +198,14 @@ def test_a_route_visits_every_track_once_and_plays_it(sections, seed):
 
 
 def test_the_search_finds_what_is_known_to_be_best(rng):
-    # Tracks on a line: the cheapest way runs along it, whatever their names.
+    # Tracks on a line: the cheapest path runs along it, whatever their names.
     table = _table([4] * 40, rng).assign(tempo=120.0, tonic=0, loudness_db=-14.0)
     place = rng.permutation(40)
     z = np.repeat(place, 4)[:, None].astype(float)
-    route = sequencing.order_tracks(
-        table, sequencing.transition_costs(table, z, Weights(1, 0, 0, 0))
-    )
-    found = place[[int(path[8:11]) for path in route.tracks["path"]]]
-    assert (np.abs(np.diff(found)) == 1).all() and not route.exact
+    weights = Weights(latent=1, tempo=0, key=0, energy=0)
+    route = sequencing.order_tracks(table, sequencing.transition_costs(table, z, weights))
+    visited = place[[int(path[8:11]) for path in route.tracks["path"]]]
+    assert (np.abs(np.diff(visited)) == 1).all() and not route.exact
 
 
 def test_the_search_is_as_good_as_the_exact_order_or_nearly(rng):
