@@ -198,7 +198,7 @@ def _promise_mp3(file: sf.SoundFile, f: io.BufferedReader) -> tuple[int, bool, b
 
 
 def _data_chunk(f: io.BufferedReader) -> tuple[int, int]:
-    """Return size and offset in bytes of the samples in a wav, aiff or au file; zeros if not found."""
+    """Return size and offset in bytes of the samples in a wav, aiff or au file, else zeros."""
     form = f.read(4)
     if form in (b".snd", b"dns."):
         offset, size = struct.unpack(">2I" if form == b".snd" else "<2I", f.read(8))

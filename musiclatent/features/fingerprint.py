@@ -1,6 +1,6 @@
 """Find duplicate recordings from their sound, whatever their gain, codec or cut.
 
-A fingerprint holds one word of 24 bits per frame: whether the energy difference between neighbouring
+A fingerprint holds one word of 24 bits per frame: whether the energy difference between adjacent
 bands (300 to 2,000 Hz) grows or falls from one frame to a later one. Gain cancels, and a cut that
 is no multiple of the hop changes few bits, because frames are eight times longer than the hop. An
 index of equal words votes for pairs and offsets; a pair is confirmed where enough bits of the whole
@@ -180,7 +180,7 @@ def _candidates(words: list[np.ndarray]) -> np.ndarray:
 
 
 def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
-    """Return the share of equal bits where `b`, begun at frame `lag` of `a`, overlaps it; 0 if too short."""
+    """Return the share of equal bits where `b`, from frame `lag` of `a`, overlaps it, or 0."""
     start, stop = max(0, lag), min(len(a), lag + len(b))
     least = max(OVERLAP * min(len(a), len(b)), OVERLAP_S * SR / HOP_LENGTH)
     if stop - start < least:
