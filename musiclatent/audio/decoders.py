@@ -1,7 +1,7 @@
 """Open audio files as streams of frames: libsndfile for most formats, ffmpeg for the rest.
 
-Here is what the decoders do not say by themselves: how long the header promises the sound to be,
-and one sentence for whatever keeps a file from being read.
+Added to what the decoders report: how long the header promises the sound to be, and one sentence
+for whatever keeps a file from being read.
 """
 
 import io
@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,17 +49,17 @@ class Stream:
 
 
 def open_stream(path: Path, start_s: float) -> AbstractContextManager[Stream]:
-    """Choose the decoder, after making sure that there is a file with something in it."""
+    """Open a file with its decoder, after validating that it holds something."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioError(path, f"it cannot be opened ({reason})", "check the path") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise AudioError(path, "it is a folder or device, not a file", "name an audio file")
     if not os.access(path, os.R_OK):
         raise AudioError(path, "there is no permission to read it", "change its permissions")
-    if not found.st_size:
+    if not status.st_size:
         raise AudioError(path, "it is empty (0 bytes)", "get the file again")
     opener = _open_ffmpeg if path.suffix.lower() in FFMPEG_SUFFIXES else _open_soundfile
     return opener(path, start_s)
@@ -82,12 +83,9 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
             _seek(file, start, path)
         pcm = file.subtype.startswith(("PCM", "ULAW", "ALAW"))
         cut = file.format == "OGG" and re.search("lacks an end|Junk after", file.extra_info)
-        yield Stream(
-            *(path, file.samplerate, file.channels, start, frames, promised),
-            pull=lambda n: _pull(file, n, path),
-            pcm=pcm,
-            note="its last page is not whole, so it may be cut short" if cut else "",
-        )
+        note = "its last page is not whole, so it may be cut short" if cut else ""
+        sr, channels, pull = file.samplerate, file.channels, partial(_pull, file, path)
+        yield Stream(path, sr, channels, start, frames, promised, pull, pcm=pcm, note=note)
 
 
 def _libsndfile(path: Path, source: bytes | str | int) -> sf.SoundFile:
@@ -104,24 +102,27 @@ def _libsndfile(path: Path, source: bytes | str | int) -> sf.SoundFile:
 
 
 def _seek(file: sf.SoundFile, start: int, path: Path) -> None:
-    """Go to a frame, or say that the file ends before it."""
-    try:
+    """Go to a frame, or report that the file ends before it."""
+    with suppress(sf.LibsndfileError):
         if start < file.frames:
             file.seek(start)
             return
-    except sf.LibsndfileError:
-        pass
-    reason = f"the part starts at {start / file.samplerate:.2f} s, at or after the end"
-    raise AudioError(path, reason, "choose an earlier start, or get a whole copy of the file")
+    raise starts_late(path, start / file.samplerate)
+
+
+def starts_late(path: Path, start_s: float) -> AudioError:
+    """Return the error for a part that starts where the sound has ended."""
+    reason = f"the part starts at {start_s:.2f} s, at or after the end"
+    return AudioError(path, reason, "choose an earlier start, or get a whole copy of the file")
 
 
 def _skip(file: sf.SoundFile, start: int, path: Path) -> None:
     """Decode and drop frames where seeking is not possible."""
-    while start > 0 and (n := len(_pull(file, min(start, 1 << 16), path))):
+    while start > 0 and (n := len(_pull(file, path, min(start, 1 << 16)))):
         start -= n
 
 
-def _pull(file: sf.SoundFile, n: int, path: Path) -> np.ndarray:
+def _pull(file: sf.SoundFile, path: Path, n: int) -> np.ndarray:
     """Read the next frames; where the decoder gives up, what it had decoded until then."""
     if file.seekable():
         n = min(n, max(0, file.frames - file.tell()))
@@ -190,14 +191,14 @@ def _promise_mp3(file: sf.SoundFile, f: io.BufferedReader) -> tuple[int, bool, b
     head += f.read(2048)
     if re.search(rb"(Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f]", head, re.DOTALL):
         return file.frames, True, None  # the flag says that the table counts the frames
-    if found := re.search(rb"VBRI.{10}(.{4})", head, re.DOTALL):
+    if table := re.search(rb"VBRI.{10}(.{4})", head, re.DOTALL):
         frame = 1152 if head[1] & 8 else 576  # MPEG-1, or MPEG-2 and 2.5
-        return frame * int.from_bytes(found[1]), True, b""
+        return frame * int.from_bytes(table[1]), True, b""
     return file.frames, False, b""
 
 
 def _data_chunk(f: io.BufferedReader) -> tuple[int, int]:
-    """Size and offset in bytes of the samples in a wav, aiff or au file; zeros if not found."""
+    """Return size and offset in bytes of the samples in a wav, aiff or au file, else zeros."""
     form = f.read(4)
     if form in (b".snd", b"dns."):
         offset, size = struct.unpack(">2I" if form == b".snd" else "<2I", f.read(8))
@@ -258,12 +259,12 @@ def _probe(path: Path) -> tuple[int, int, float, bool]:
     )
     if done.returncode:
         raise _undecodable(path, done.stderr)
-    said = json.loads(done.stdout)
-    if not said["streams"]:
+    header = json.loads(done.stdout)
+    if not header["streams"]:
         raise AudioError(path, "it holds no sound", "name a file with sound in it")
-    stream = said["streams"][0]
+    stream = header["streams"][0]
     seconds = float(stream.get("duration", 0.0))
-    guessed = said["format"]["format_name"] == "aac"  # no header: a guess from the bit rate
+    guessed = header["format"]["format_name"] == "aac"  # no header: a guess from the bit rate
     return int(stream["sample_rate"]), stream["channels"], seconds, seconds > 0 and not guessed
 
 
@@ -275,19 +276,19 @@ def _source(path: Path) -> list[str]:
 
 
 def _tool(name: str, path: Path) -> str:
-    """Find ffmpeg or ffprobe, or say how to get it."""
-    found = shutil.which(name)
-    if not found:
+    """Find ffmpeg or ffprobe, or report how to get it."""
+    program = shutil.which(name)
+    if not program:
         remedy = (
             "install ffmpeg (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg, or "
             "conda install -c conda-forge ffmpeg) or convert the file to wav or flac"
         )
         raise AudioError(path, f"this format needs {name}, which is not on the PATH", remedy)
-    return found
+    return program
 
 
 def _undecodable(path: Path, log: bytes) -> AudioError:
-    """Turn the first line of what ffmpeg said, which is the most exact, into the reason."""
-    said = log.decode(errors="replace").replace(f"file:{path.absolute()}: ", "").strip()
-    line = re.sub(r"^\[.*?\] ", "", said.splitlines()[0] if said else "it gives no reason")
+    """Turn the first line of ffmpeg's log, which is the most exact, into the reason."""
+    text = log.decode(errors="replace").replace(f"file:{path.absolute()}: ", "").strip()
+    line = re.sub(r"^\[.*?\] ", "", text.splitlines()[0] if text else "it gives no reason")
     return AudioError(path, f"ffmpeg cannot decode it ({one_line(line)})")

@@ -1,4 +1,4 @@
-"""Read and write audio files: the only door to sound on disk.
+"""Read and write audio files.
 
 Conventions: samples are float32 in [-1, 1], mono ``(N,)`` or by channel ``(C, N)``. Whatever keeps
 a file from being read becomes an `AudioError`: one sentence with the file, the reason, the remedy.
@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from musiclatent.audio.decoders import Stream, open_stream
+from musiclatent.audio.decoders import Stream, open_stream, starts_late
 from musiclatent.errors import AudioError, one_line, printable
 from musiclatent.files import whole_file
 
@@ -32,7 +33,7 @@ _WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header of an audio file says.
+    """What the header of an audio file promises.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class AudioInfo:
 
 
 def info(path: str | Path) -> AudioInfo:
-    """Read what the header says, without decoding.
+    """Read what the header promises, without decoding.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def blocks(
     Raises
     ------
     AudioError
-        As `read`; that a file is cut short is known, and said, only after its last block.
+        As `read`; that a file is cut short is raised only after its last block.
     """
     _check_part(sr, start_s, duration_s)
     if not block_s > 0:
@@ -195,15 +196,21 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
     OSError
         If the file cannot be written, as when the disk is full.
     """
-    path, blocks = Path(path), iter(blocks)
+    path = Path(path)
+    blocks = iter(blocks)
     format = _WRITABLE.get(path.suffix.lower())
     if format not in ("WAV", "FLAC"):
         raise ValueError(f"{path}: cannot write this suffix block by block; use .wav or .flac")
     first = _checked(next(blocks, np.zeros(0)))
-    _encode(first[..., :1], sr, format, None)  # says at the door what the format cannot hold
+    _encode(
+        first[..., :1], sr, format, None
+    )  # refuses what the format cannot hold before a file is made
     room = _MAX_WAV if format == "WAV" else math.inf
-    kind = {"format": format, "subtype": "PCM_16", "channels": first[..., 0].size}
-    with _writing(path) as part, sf.SoundFile(part, "w", sr, **kind) as file:
+    channels = first[..., 0].size
+    with (
+        _writing(path) as part,
+        sf.SoundFile(part, "w", sr, channels, subtype="PCM_16", format=format) as file,
+    ):
         for y in chain([first], blocks):
             y = _checked(y)
             if y.shape[:-1] != first.shape[:-1]:
@@ -267,7 +274,8 @@ def _blocks(
     if sr not in (None, stream.sr):
         channels = 1 if mono else stream.channels
         resampler = soxr.ResampleStream(stream.sr, sr, channels, dtype="float32", quality="HQ")
-    got, sent, last = 0, 0, False
+    got = sent = 0
+    last = False
     while not last:
         n = int(min(size, wanted - got))
         y = stream.pull(n)
@@ -291,7 +299,7 @@ def _blocks(
 
 
 def _check_part(sr: int | None, start_s: float, duration_s: float | None) -> None:
-    """Refuse a part or a rate that cannot be meant."""
+    """Validate the part and the rate that are asked for."""
     if sr is not None and not sr > 0:
         raise ValueError(f"sr is {sr}; it must be above 0 Hz")
     if not 0 <= start_s < math.inf:
@@ -314,15 +322,14 @@ def _check_length(stream: Stream, got: int) -> None:
     """Compare what was decoded up to the end of the file with what its header promised."""
     end, sr = stream.start + got, stream.sr
     if not got and stream.start:
-        reason = f"the part starts at {stream.start / sr:.2f} s, at or after the end"
-        raise AudioError(stream.path, reason, "choose an earlier start")
+        raise starts_late(stream.path, stream.start / sr)
     if not got:
         raise AudioError(stream.path, "it holds no samples")
-    said = f"only {end / sr:.2f} s of the promised {stream.frames / sr:.2f} s can be decoded"
+    message = f"only {end / sr:.2f} s of the promised {stream.frames / sr:.2f} s can be decoded"
     if stream.promised and end + stream.slack <= KEEP * stream.frames:
-        raise AudioError(stream.path, f"it is cut short: {said}", "get a whole copy of the file")
+        raise AudioError(stream.path, f"it is cut short: {message}", "get a whole copy of the file")
     if stream.promised and end + max(stream.slack, sr // 100) < stream.frames:
-        warnings.warn(f"{printable(stream.path)}: {said}; kept", stacklevel=4)
+        warnings.warn(f"{printable(stream.path)}: {message}; kept", stacklevel=4)
     elif stream.note:
         warnings.warn(f"{printable(stream.path)}: {stream.note}; kept", stacklevel=4)
 
@@ -373,9 +380,4 @@ def _integers(y: np.ndarray, bits: int) -> np.ndarray:
 
 def _mean(y: np.ndarray) -> np.ndarray:
     """Average the channels of ``(N, C)``; sample by sample, so that blocks do not matter."""
-    if y.shape[1] == 1:
-        return y[:, 0]
-    total = y[:, 0] + y[:, 1]
-    for c in range(2, y.shape[1]):
-        total += y[:, c]
-    return total / np.float32(y.shape[1])
+    return reduce(np.add, y.T) / np.float32(y.shape[1])

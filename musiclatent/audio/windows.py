@@ -1,4 +1,4 @@
-"""Cut files into windows and streams into frames, and say what a transform of a window is.
+"""Cut files into windows and streams into frames, and define what a transform of a window is.
 
 `Grid` alone decides where a window begins and ends.
 """
@@ -15,17 +15,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from musiclatent import audio
 from musiclatent.config import SR
 
+Level = np.ndarray | float | None  # of one end of the range that a model's values are scaled by
+
 
 class Measurement(Protocol):
     """Turn a window into one array, which the cache keeps.
 
-    A frozen dataclass of plain values: these, `kind` and `version` name what is kept, so that a
-    change of any of them computes it anew.
+    A child is a frozen dataclass of plain values: these, `kind` and `version` name what is kept, so
+    that a change of any of them computes it anew.
     """
 
-    kind: str  # of the transform, such as "logmel"
-    version: int  # raised by hand when the code gives other values
-    first_only: bool  # whether a file gives one window and the rest is cut
+    kind: ClassVar[str]  # of the transform, such as "logmel"
+    version: ClassVar[int] = 1  # raised by hand in the child whose code gives other values
+    first_only: ClassVar[bool] = False  # whether a file gives one window and the rest is cut
     sr: int  # sampling rate in Hz
     window_s: float  # length of a window in seconds
 
@@ -51,13 +53,8 @@ class Transform(Measurement, Protocol):
     def value_range(self, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return by what `model_input` scales outputs ``(..., *shape)``: `low` and `high`."""
 
-    def to_audio(
-        self,
-        x: np.ndarray,
-        low: np.ndarray | float | None = None,
-        high: np.ndarray | float | None = None,
-    ) -> np.ndarray:
-        """Return samples ``(B, N)`` of model outputs ``(B, *shape)``; `low`, `high` from `value_range`."""
+    def to_audio(self, x: np.ndarray, low: Level = None, high: Level = None) -> np.ndarray:
+        """Return samples ``(B, N)`` of model outputs ``(B, *shape)`` in their `value_range`."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Waveform:
+class Waveform(Transform):
     """Keep a window as it is: the samples themselves.
 
     Parameters
@@ -148,9 +145,7 @@ class Waveform:
     """
 
     kind: ClassVar[str] = "waveform"
-    version: ClassVar[int] = 1
-    hop_length: ClassVar[int] = 1  # samples from one place of the last axis to the next
-    first_only: ClassVar[bool] = False  # a file gives all its windows
+    hop_length: ClassVar[int] = 1
 
     sr: int = SR
     window_s: float = 5.0
@@ -191,12 +186,7 @@ class Waveform:
         """Return what `to_audio` needs to undo the scaling of `x`: nothing."""
         return None, None
 
-    def to_audio(
-        self,
-        x: np.ndarray,
-        low: np.ndarray | float | None = None,
-        high: np.ndarray | float | None = None,
-    ) -> np.ndarray:
+    def to_audio(self, x: np.ndarray, low: Level = None, high: Level = None) -> np.ndarray:
         """Return what can be heard: the samples as they are.
 
         Parameters

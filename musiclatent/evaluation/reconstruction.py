@@ -202,7 +202,7 @@ def phase_convergence(original: SpectrogramBatch, start: str) -> float:
     way, found = original.transform, []
     for x_db in original.db():
         frames, magnitude = (way.n_fft, way.hop_length), magnitudes(x_db)
-        y = griffin_lim(magnitude, *frames, ITERATIONS, start, length=way.length)
+        y = griffin_lim(magnitude, *frames, n_iter=ITERATIONS, start=start, length=way.length)
         found.append(spectral_convergence(magnitude, y, *frames))
     return float(np.mean(found))
 

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import median_filter
 
+from musiclatent.audio.windows import Measurement
 from musiclatent.config import SR
-from musiclatent.features import stft
+from musiclatent.features import stft, validate
 
 N_FFT, HOP = 2048, 512
 N_MFCC = 20
@@ -28,38 +29,35 @@ ABOVE_HZ = 12_800  # half of it is where the last band of the contrast begins
 BEATS_BPM = (30.0, 300.0)  # where a beat is looked for
 _KERNEL = 31  # of the median filters, as in librosa.effects.hpss
 _TUNED_HZ = 4000.0  # librosa looks for pitches below it
-_FRAMES = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff")
-_FRAMES += ("zero_crossing_rate", "harmony", "perceptr")
-_MFCC = tuple(f"mfcc{i}" for i in range(1, N_MFCC + 1))
-_CONTRAST = tuple(f"contrast{i}" for i in range(1, 8))
-_MOVING = ("flux", "onset_strength", "amplitude_envelope")
+FULL_SCALE = 0.999  # from which a sample counts as clipped
+_FRAMES = ["chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff"]
+_MFCC = [f"mfcc{i}" for i in range(1, N_MFCC + 1)]
+_CONTRAST = [f"contrast{i}" for i in range(1, 8)]
 
 
-def _both(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of mean and variance."""
-    return tuple(f"{name}_{what}" for name in names for what in ("mean", "var"))
+def _both(names: list[str]) -> list[str]:
+    """Return the names of mean and variance."""
+    return [f"{name}_{what}" for name in names for what in ("mean", "var")]
 
 
-CLASSIC = (*_both(_FRAMES), "tempo", *_both(_MFCC))
+CLASSIC = (*_both([*_FRAMES, "zero_crossing_rate", "harmony", "perceptr"]), "tempo", *_both(_MFCC))
 FURTHER = (
     *(f"{name}_delta_var" for name in _MFCC),  # the mean change is about 0
-    *_both(_CONTRAST),
-    *_both(_MOVING),
+    *_both([*_CONTRAST, "flux", "onset_strength", "amplitude_envelope"]),
     "beat_regularity",
 )
 COLUMNS = (*CLASSIC, *FURTHER)
-_SUMMARY = re.compile(r"(_delta)?_(mean|var|sd)$")
 EMPTY = ("harmony_mean", "perceptr_mean")  # means of samples: about 0 for any music
 
 
 def family(column: str) -> str:
     """Name the family of a column: ``mfcc5_mean`` and ``mfcc5_delta_var`` are of ``mfcc5``."""
-    return _SUMMARY.sub("", column)
+    return re.sub(r"(_delta)?_(mean|var|sd)$", "", column)
 
 
 @dataclass(frozen=True)
 class Frames:
-    """A section and what its attributes share.
+    """A section and the spectra that its descriptors share.
 
     Parameters
     ----------
@@ -92,7 +90,7 @@ class Frames:
 
 
 def frames(y: np.ndarray, sr: int) -> Frames:
-    """Compute the spectra that attributes share.
+    """Compute the spectra that descriptors share.
 
     Parameters
     ----------
@@ -106,17 +104,9 @@ def frames(y: np.ndarray, sr: int) -> Frames:
     ValueError
         If the section is too short, not one channel of floats, or not finite, or `sr` too low.
     """
-    y = np.asarray(y)
     if sr <= ABOVE_HZ:
         raise ValueError(f"sr is {sr}; resample to more than {ABOVE_HZ:,} Hz")
-    if y.ndim != 1 or y.dtype.kind != "f" or len(y) < LEAST:
-        raise ValueError(
-            f"a section has shape {y.shape} of {y.dtype}; give one channel of floats, "
-            f"{LEAST} samples or more"
-        )
-    if not np.isfinite(y).all():
-        raise ValueError("the section holds NaN or infinity; repair its samples first")
-    y = y.astype(np.float32, copy=False)
+    y = validate.samples(y, LEAST)
     D = librosa.stft(y, n_fft=N_FFT, hop_length=HOP)
     S = np.abs(D)
     power = S**2
@@ -127,7 +117,7 @@ def frames(y: np.ndarray, sr: int) -> Frames:
 
 
 def spectral(shared: Frames) -> dict[str, float]:
-    """Compute the 53 attributes of GTZAN's table that need no separation.
+    """Compute the 53 descriptors of GTZAN's table that need no separation.
 
     Parameters
     ----------
@@ -149,8 +139,9 @@ def spectral(shared: Frames) -> dict[str, float]:
         "rolloff": librosa.feature.spectral_rolloff(S=S, sr=sr),
         "zero_crossing_rate": librosa.feature.zero_crossing_rate(y),
     }
-    found = _summaries(rows | dict(zip(_MFCC, shared.mfcc, strict=True)))
-    return found | {"tempo": float(librosa.feature.tempo(onset_envelope=shared.onsets, sr=sr)[0])}
+    tempo = librosa.feature.tempo(onset_envelope=shared.onsets, sr=sr)
+    rows |= dict(zip(_MFCC, shared.mfcc, strict=True))
+    return _summaries(rows) | {"tempo": float(tempo[0])}
 
 
 def _tuning(shared: Frames) -> float:
@@ -166,7 +157,7 @@ def _tuning(shared: Frames) -> float:
 
 
 def separated(shared: Frames) -> dict[str, float]:
-    """Compute the four attributes of the harmonic and the percussive part.
+    """Compute the four descriptors of the harmonic and the percussive part.
 
     Parameters
     ----------
@@ -180,25 +171,26 @@ def separated(shared: Frames) -> dict[str, float]:
     the same over one long row.
     """
     S, phase = librosa.magphase(shared.D)
-    harmonic, percussive = _median(S, 1), _median(S, 0)
-    parts = {"harmony": (harmonic, percussive), "perceptr": (percussive, harmonic)}
+    harmonic, percussive = _median(S), _median(S.T).T
     rows = {}
-    for name, (kept, left) in parts.items():
-        mask = librosa.util.softmask(kept, left, power=2.0, split_zeros=True)
+    for name, part, rest in (
+        ("harmony", harmonic, percussive),
+        ("perceptr", percussive, harmonic),
+    ):
+        mask = librosa.util.softmask(part, rest, power=2.0, split_zeros=True)
         rows[name] = librosa.istft((S * mask) * phase, length=len(shared.y))
     return _summaries(rows)
 
 
-def _median(S: np.ndarray, axis: int) -> np.ndarray:
-    """Median over 31 values along one axis, mirrored at the ends."""
-    rows, half = np.moveaxis(S, axis, -1), _KERNEL // 2
+def _median(rows: np.ndarray) -> np.ndarray:
+    """Compute the median over 31 values along the last axis, mirrored at the ends."""
+    half = _KERNEL // 2
     padded = np.pad(rows, ((0, 0), (half, half)), mode="symmetric")
-    found = median_filter(padded.ravel(), _KERNEL).reshape(padded.shape)[:, half:-half]
-    return np.moveaxis(found, -1, axis)
+    return median_filter(padded.ravel(), _KERNEL).reshape(padded.shape)[:, half:-half]
 
 
 def further(shared: Frames) -> dict[str, float]:
-    """Compute the attributes that GTZAN's table does not have.
+    """Compute the descriptors that GTZAN's table does not have.
 
     Parameters
     ----------
@@ -212,20 +204,21 @@ def further(shared: Frames) -> dict[str, float]:
         in seven octaves, dB (Jiang et al., 2002); ``flux``: Euclidean norm of what grows from frame
         to frame in spectra of sum 1; ``onset_strength``; ``amplitude_envelope``: peak of every 512
         samples; ``beat_regularity``: highest autocorrelation of the onset strength at 30 to 300
-        beats a minute, at most 1 (Lartillot et al., 2008).
+        beats per minute, at most 1 (Lartillot et al., 2008).
     """
-    deltas = librosa.feature.delta(shared.mfcc)
-    found = {f"{name}_delta_var": float(row.var()) for name, row in zip(_MFCC, deltas, strict=True)}
+    deltas = librosa.feature.delta(shared.mfcc).var(axis=1)
     contrast = librosa.feature.spectral_contrast(S=shared.S, sr=shared.sr)
     shares = shared.S / np.maximum(shared.S.sum(axis=0), 1e-10)
     grown = np.maximum(0, np.diff(shares, axis=1))
     whole = len(shared.y) // HOP * HOP
+    values = {f"{name}_delta_var": float(x) for name, x in zip(_MFCC, deltas, strict=True)}
+    values["beat_regularity"] = beat_regularity(shared.onsets, shared.sr)
     rows = dict(zip(_CONTRAST, contrast, strict=True)) | {
         "flux": np.linalg.norm(grown, axis=0),
         "onset_strength": shared.onsets,
         "amplitude_envelope": np.abs(shared.y[:whole]).reshape(-1, HOP).max(axis=1),
     }
-    return found | _summaries(rows) | {"beat_regularity": beat_regularity(shared.onsets, shared.sr)}
+    return values | _summaries(rows)
 
 
 def beat_regularity(onsets: np.ndarray, sr: int, hop_length: int = HOP) -> float:
@@ -249,12 +242,11 @@ def beat_regularity(onsets: np.ndarray, sr: int, hop_length: int = HOP) -> float
     first, last = int(np.ceil(lags[0])), min(int(lags[1]), len(onsets) // 2)
     if power < 1e-8 or last <= first:
         return 0.0
-    found = librosa.autocorrelate(moving)[first : last + 1]
-    return float(max(0.0, found.max() / power))
+    return float(max(0.0, librosa.autocorrelate(moving)[first : last + 1].max() / power))
 
 
 def extract(y: np.ndarray, sr: int) -> pd.Series:
-    """Compute all attributes of a section.
+    """Compute all descriptors of a section.
 
     Parameters
     ----------
@@ -274,13 +266,12 @@ def extract(y: np.ndarray, sr: int) -> pd.Series:
         As `frames`.
     """
     shared = frames(y, sr)
-    found = spectral(shared) | separated(shared) | further(shared)
-    return pd.Series({name: found[name] for name in COLUMNS})
+    return pd.Series(spectral(shared) | separated(shared) | further(shared))[list(COLUMNS)]
 
 
 @dataclass(frozen=True)
-class Descriptors:
-    """Turn a section into its attributes, for the cache.
+class Descriptors(Measurement):
+    """Turn a section into its descriptors, for the cache.
 
     Parameters
     ----------
@@ -290,9 +281,7 @@ class Descriptors:
         Length of a section in seconds.
     """
 
-    kind: ClassVar[str] = "attributes"
-    version: ClassVar[int] = 1
-    first_only: ClassVar[bool] = False
+    kind: ClassVar[str] = "attributes"  # the name that caches are kept under
 
     sr: int = SR
     window_s: float = 30.0
@@ -303,24 +292,19 @@ class Descriptors:
         return (len(COLUMNS),)
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
-        """Return the attributes (D,) of samples ``(N,)``, without the zeros that fill a window."""
-        heard = np.trim_zeros(y, "b")
-        return extract(heard if len(heard) >= LEAST else y, self.sr).to_numpy(np.float32)
+        """Return the descriptors (D,) of samples ``(N,)`` without the zeros that fill a window."""
+        trimmed = np.trim_zeros(y, "b")
+        return extract(trimmed if len(trimmed) >= LEAST else y, self.sr).to_numpy(np.float32)
 
 
 def _summaries(rows: dict[str, np.ndarray]) -> dict[str, float]:
-    """Mean and variance of each row."""
-    found = {}
-    for name, row in rows.items():
-        found |= {f"{name}_mean": float(np.mean(row)), f"{name}_var": float(np.var(row))}
-    return found
-
-
-FULL_SCALE = 0.999  # from which a sample counts as clipped
+    """Return mean and variance of each row."""
+    values = [float(f(row)) for row in rows.values() for f in (np.mean, np.var)]
+    return dict(zip(_both(list(rows)), values, strict=True))
 
 
 @dataclass(frozen=True)
-class Clipping:
+class Clipping(Measurement):
     """Measure the share of clipped samples of a section, for the cache.
 
     Channels are mixed before: what is clipped in one of them only is not seen.
@@ -334,8 +318,6 @@ class Clipping:
     """
 
     kind: ClassVar[str] = "clipping"
-    version: ClassVar[int] = 1
-    first_only: ClassVar[bool] = False
 
     sr: int = 44_100
     window_s: float = 15.0
@@ -348,9 +330,6 @@ class Clipping:
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Return the share (1,) of samples (N,) at full scale."""
         return np.array([np.mean(np.abs(y) >= FULL_SCALE)], np.float32)
-
-
-WINDOW_N_FFT, WINDOW_HOP_LENGTH = 2048, 512
 
 
 def window_statistics(windows: Iterable[np.ndarray], sr: int) -> pd.DataFrame:
@@ -366,32 +345,28 @@ def window_statistics(windows: Iterable[np.ndarray], sr: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a window: `tempo` (estimated beats per minute), `centroid_hz` (of the spectrum),
+        One row per window: `tempo` (estimated beats per minute), `centroid_hz` (of the spectrum),
         `level_db` (RMS, dB of full scale). Tempo and centroid of silence are missing. Of a
         spectrogram: `centroid` (share of the bands), `flux` and `level` (shares of its range).
     """
-    return pd.DataFrame([_measure(y, sr) for y in windows])
+    return pd.DataFrame([_measure(y, sr) if y.ndim == 1 else _measure_mel(y) for y in windows])
 
 
 def _measure(y: np.ndarray, sr: int) -> dict[str, float]:
-    """Statistics of one window."""
-    if y.ndim == 2:
-        return _measure_mel(y)
+    """Measure one window of samples (N,)."""
     level_db = 10 * np.log10(np.mean(np.square(y)) + 1e-12)
     if level_db < -90:
         return {"tempo": np.nan, "centroid_hz": np.nan, "level_db": level_db}
-    S = np.abs(librosa.stft(y, n_fft=min(WINDOW_N_FFT, len(y)), hop_length=WINDOW_HOP_LENGTH))
+    S = np.abs(librosa.stft(y, n_fft=min(N_FFT, len(y)), hop_length=HOP))
     onsets = np.maximum(0, np.diff(np.log1p(100 * S), axis=1)).mean(axis=0)
-    tempo = librosa.feature.tempo(onset_envelope=onsets, sr=sr, hop_length=WINDOW_HOP_LENGTH)
-    frequency = np.linspace(0, sr / 2, len(S))
-    centroid_hz = float((frequency @ S).sum() / S.sum())
+    tempo = librosa.feature.tempo(onset_envelope=onsets, sr=sr, hop_length=HOP)
+    centroid_hz = float((np.linspace(0, sr / 2, len(S)) @ S).sum() / S.sum())
     return {"tempo": float(tempo[0]), "centroid_hz": centroid_hz, "level_db": level_db}
 
 
 def _measure_mel(x: np.ndarray) -> dict[str, float]:
-    """Statistics of one log-mel spectrogram (M, T), in shares of its own range and bands."""
+    """Measure one log-mel spectrogram (M, T), in shares of its own range and bands."""
     x = stft.scale(x)[0]
-    bands = np.linspace(0, 1, len(x))
-    centroid = float((bands @ x).sum() / max(x.sum(), 1e-9))
+    centroid = float((np.linspace(0, 1, len(x)) @ x).sum() / max(x.sum(), 1e-9))
     flux = float(np.maximum(0, np.diff(x, axis=1)).mean())
     return {"centroid": centroid, "flux": flux, "level": float(x.mean())}

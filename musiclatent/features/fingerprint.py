@@ -1,6 +1,6 @@
-"""Find repeated recordings from the sound, whatever their gain, codec or cut.
+"""Find duplicate recordings from their sound, whatever their gain, codec or cut.
 
-A fingerprint holds one word of 24 bits a frame: whether the energy difference between neighbouring
+A fingerprint holds one word of 24 bits per frame: whether the energy difference between adjacent
 bands (300 to 2,000 Hz) grows or falls from one frame to a later one. Gain cancels, and a cut that
 is no multiple of the hop changes few bits, because frames are eight times longer than the hop. An
 index of equal words votes for pairs and offsets; a pair is confirmed where enough bits of the whole
@@ -21,9 +21,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from musiclatent import audio
-from musiclatent.audio.windows import frames
+from musiclatent.audio import windows
 from musiclatent.errors import AudioError
-from musiclatent.files import progress, sha256_of, whole_file
+from musiclatent.files import progress, sha256_of, write_file
 
 CACHE_VERSION = 1  # raise by hand when the words change: older stores are then computed anew
 SR = 5_512  # Hz
@@ -40,6 +40,7 @@ VOTES = 2  # equal words at one offset that make a candidate
 NEIGHBOURS = 24  # equal words that one word is compared with: bounds the work on common words
 _BATCH = 256  # files between two writes of the store
 _FEW = 32  # files that are done before other processes have started
+_POWERS = 1 << np.arange(BITS, dtype=np.uint32)
 
 
 def find_duplicates(
@@ -65,7 +66,8 @@ def find_duplicates(
         chance and 1 at best; `offset_s`: where `b` begins on the clock of `a`, in seconds.
         Of many files that are all the same, not every pair is listed, but they stay connected.
     """
-    digests = _digests(paths, n_jobs)
+    hashing = joblib.Parallel(n_jobs, prefer="threads")
+    digests = hashing(joblib.delayed(_digest)(path) for path in paths)
     prints = _prints(paths, digests, store, n_jobs)
     first, rows = {}, []
     for i, digest in enumerate(digests):
@@ -122,32 +124,26 @@ def fingerprint(path: Path | str) -> np.ndarray:
     AudioError
         If the file cannot be read.
     """
-    energies = [_energies(y) for y in frames(audio.blocks(path, SR), N_FFT, HOP_LENGTH)]
+    energies = [_energies(y) for y in windows.frames(audio.blocks(path, SR), N_FFT, HOP_LENGTH)]
     return _words(np.concatenate(energies))
 
 
 def _energies(y: np.ndarray) -> np.ndarray:
-    """Energy (T, BITS + 1) in each band of frames (T, N_FFT)."""
-    if not len(y):
-        return np.zeros((0, BITS + 1), np.float32)
+    """Compute the energy (T, BITS + 1) in each band of frames (T, N_FFT)."""
     window = np.hanning(N_FFT).astype(np.float32)
     edges = np.round(np.geomspace(*BAND_HZ, BITS + 2) * N_FFT / SR).astype(int)
-    chunks = [y[i : i + 64] * window for i in range(0, len(y), 64)]  # small enough for the cache
+    # Chunks of 64 frames stay in the processor's cache.
+    chunks = [y[i : i + 64] * window for i in range(0, max(1, len(y)), 64)]
     power = (np.abs(rfft(chunk)[:, : edges[-1]]) ** 2 for chunk in chunks)
     return np.concatenate([np.add.reduceat(p, edges[:-1], axis=1) for p in power])
 
 
-_POWERS = 1 << np.arange(BITS, dtype=np.uint32)
-
-
 def _words(energies: np.ndarray) -> np.ndarray:
-    """Words (T - LAG,) from band energies (T, BITS + 1)."""
-    if len(energies) <= LAG:
-        return np.zeros(0, np.uint32)
+    """Return words (T - LAG,) of band energies (T, BITS + 1)."""
     slope = np.diff(energies, axis=1)
     bits = slope[LAG:] > slope[:-LAG]
     total = energies.sum(axis=1)
-    loud = total > SILENCE * total.max()
+    loud = total > SILENCE * total.max(initial=0.0)
     words = bits.astype(np.uint32) @ _POWERS | np.uint32(1 << BITS)  # the top bit marks sound
     return np.where(loud[LAG:] & loud[:-LAG], words, 0).astype(np.uint32)
 
@@ -164,7 +160,7 @@ def _matches(words: list[np.ndarray]) -> list[tuple[int, int, float, float]]:
 
 
 def _candidates(words: list[np.ndarray]) -> np.ndarray:
-    """Rows a, b, lag (frames) at which, or one frame later, some words are equal; a < b."""
+    """List rows a, b, lag (frames) at which, or one frame later, some words are equal; a < b."""
     file = np.repeat(np.arange(len(words)), [len(w) for w in words])
     frame = np.concatenate([np.arange(len(w)) for w in words] or [np.zeros(0, int)])
     value = np.concatenate([*words, np.zeros(0, np.uint32)])
@@ -184,7 +180,7 @@ def _candidates(words: list[np.ndarray]) -> np.ndarray:
 
 
 def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
-    """Share of equal bits where `b`, begun at frame `lag` of `a`, overlaps it; 0 if too short."""
+    """Return the share of equal bits where `b`, from frame `lag` of `a`, overlaps it, or 0."""
     start, stop = max(0, lag), min(len(a), lag + len(b))
     least = max(OVERLAP * min(len(a), len(b)), OVERLAP_S * SR / HOP_LENGTH)
     if stop - start < least:
@@ -196,13 +192,8 @@ def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
     return 1.0 - float(np.bitwise_count(x[sound] ^ y[sound]).mean()) / BITS
 
 
-def _digests(paths: Sequence[Path | str], n_jobs: int) -> list[str]:
-    """Hash of the bytes of each file, empty for files that cannot be read."""
-    return joblib.Parallel(n_jobs, prefer="threads")(joblib.delayed(_digest)(p) for p in paths)
-
-
 def _digest(path: Path | str) -> str:
-    """Hash of one file."""
+    """Return the hash of the bytes of a file, empty where it cannot be read."""
     try:
         return sha256_of(path)
     except OSError:
@@ -210,25 +201,25 @@ def _digest(path: Path | str) -> str:
 
 
 def _prints(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int) -> dict:
-    """Fingerprints by hash, from the store where it has them."""
-    known = _load(store)
-    todo = {d: p for p, d in zip(paths, digests, strict=True) if d and d not in known}
+    """Return fingerprints by hash, from the store where it has them."""
+    prints = _load(store)
+    todo = {d: p for p, d in zip(paths, digests, strict=True) if d and d not in prints}
     if not todo:
-        return known
+        return prints
     todo = list(todo.items())
     bar = progress(None, "fingerprints", "file", total=len(todo), delay=2)
     with bar, joblib.Parallel(n_jobs if len(todo) > _FEW else 1) as parallel:
         for i in range(0, len(todo), _BATCH):
             digests, files = zip(*todo[i : i + _BATCH], strict=True)
             results = parallel(joblib.delayed(_try)(file) for file in files)
-            known |= {d: w for d, w in zip(digests, results, strict=True) if w is not None}
-            _save(store, known)
+            prints |= {d: w for d, w in zip(digests, results, strict=True) if w is not None}
+            _save(store, prints)
             bar.update(len(files))
-    return known
+    return prints
 
 
 def _try(path: Path | str) -> np.ndarray | None:
-    """Fingerprint of a file, or None where it cannot be read."""
+    """Return the fingerprint of a file, or None where it cannot be read."""
     try:
         return fingerprint(path)
     except AudioError:
@@ -251,7 +242,5 @@ def _save(store: Path | None, prints: dict[str, np.ndarray]) -> None:
     if store is None:
         return
     words = [w.astype("<u4").tobytes() for w in prints.values()]
-    table = pd.DataFrame({"sha256": list(prints), "words": words})
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(store) as part:
-        table.assign(version=CACHE_VERSION).to_parquet(part, index=False)
+    table = pd.DataFrame({"sha256": list(prints), "words": words, "version": CACHE_VERSION})
+    write_file(store, table.to_parquet(index=False))

@@ -14,6 +14,7 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR
+from musiclatent.features import validate
 from musiclatent.features.stft import RangeScaled
 
 AMIN = 1e-10  # power below which all is silence: -100 dB
@@ -61,13 +62,10 @@ def log_mel(
         If the samples are empty, not finite or no floats, or a parameter is out of its range.
     """
     _check(sr, n_fft, hop_length, n_mels, top_db)
-    x = _mel_power(_checked(y), mel_filters(sr, n_fft, n_mels), n_fft, hop_length)
+    x = _mel_power(validate.samples(y), mel_filters(sr, n_fft, n_mels), n_fft, hop_length)
     np.log10(np.maximum(x, AMIN, out=x), out=x)
     x *= 10
-    loudest = x.max()
-    if not np.isfinite(loudest):
-        raise ValueError("samples hold NaN or infinity; repair them first")
-    return np.maximum(x, loudest - np.float32(top_db), out=x)
+    return np.maximum(x, x.max() - np.float32(top_db), out=x)
 
 
 def _mel_power(
@@ -138,12 +136,12 @@ def mel_to_audio(
     Perraudin, Balazs, Søndergaard: A fast Griffin-Lim algorithm, WASPAA 2013.
     """
     _check(sr, n_fft, hop_length, 1, 1.0)
-    power = librosa.db_to_power(_checked_db(x_db))
+    power = librosa.db_to_power(validate.decibels(x_db, _LOUDEST_DB))
     magnitude = _inverse_mel(power, mel_filters(sr, n_fft, len(power)))
     length = (power.shape[1] - 1) * hop_length
-    # librosa's momentum is 0.99.
-    kind = {"n_iter": n_iter, "hop_length": hop_length, "n_fft": n_fft, "random_state": seed}
-    y = librosa.griffinlim(magnitude, length=length, **kind)
+    y = librosa.griffinlim(
+        magnitude, n_iter=n_iter, hop_length=hop_length, length=length, random_state=seed
+    )
     return (y / max(1.0, np.abs(y).max())).astype(np.float32, copy=False)
 
 
@@ -180,8 +178,6 @@ class LogMel(RangeScaled):
     """
 
     kind: ClassVar[str] = "logmel"
-    version: ClassVar[int] = 1
-    first_only: ClassVar[bool] = False
 
     sr: int = SR
     window_s: float = 3.0
@@ -196,7 +192,7 @@ class LogMel(RangeScaled):
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one output: ``(M, T)``."""
-        return (self.n_mels, 1 + self._window.shape[0] // self.hop_length)
+        return (self.n_mels, 1 + self.length // self.hop_length)
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Compute the log-mel spectrogram of a window.
@@ -229,34 +225,7 @@ class LogMel(RangeScaled):
 
 
 def _check(sr: int, n_fft: int, hop_length: int, n_mels: int, top_db: float) -> None:
-    """Refuse parameters that cannot be meant."""
-    if n_fft < 2 or n_fft % 2:
-        raise ValueError(f"n_fft is {n_fft}; it must be even and 2 or more")
-    for name, value in (("sr", sr), ("hop_length", hop_length), ("n_mels", n_mels)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be 1 or more")
-    if not top_db > 0:
-        raise ValueError(f"top_db is {top_db}; it must be above 0 dB")
-
-
-def _checked(y: np.ndarray) -> np.ndarray:
-    """Refuse what is not one channel of samples."""
-    y = np.asarray(y)
-    if y.ndim != 1 or not y.size:
-        raise ValueError(f"samples have shape {y.shape}; give (N,), one channel, not empty")
-    if y.dtype.kind != "f":
-        raise ValueError(f"samples are {y.dtype}; give floats in [-1, 1]")
-    return y.astype(np.float32, copy=False)
-
-
-def _checked_db(x_db: np.ndarray) -> np.ndarray:
-    """Refuse what cannot be a log-mel spectrogram."""
-    x_db = np.asarray(x_db, np.float32)
-    if x_db.ndim != 2 or x_db.shape[1] < 2 or not len(x_db):
-        raise ValueError(f"a spectrogram has shape {x_db.shape}; give (M, T) of 2 frames or more")
-    if not np.isfinite(x_db).all() or x_db.max() > _LOUDEST_DB:
-        raise ValueError(
-            f"a spectrogram reaches {x_db.max():g} or is not finite; "
-            f"give decibels up to {_LOUDEST_DB:g}, not power"
-        )
-    return x_db
+    """Validate the parameters of a log-mel spectrogram."""
+    validate.frames(n_fft, hop_length, n_fft, top_db)
+    if sr < 1 or n_mels < 1:
+        raise ValueError(f"sr is {sr} and n_mels is {n_mels}; both must be 1 or more")

@@ -1,4 +1,4 @@
-"""Numeric attributes of a short log-mel spectrogram, where there is no sound to take them from.
+"""Compute descriptors of a short log-mel spectrogram, where there is no sound to take them from.
 
 They need no level and no scale: each spectrogram is scaled to [0, 1] by its own range, so that
 excerpts of a table and windows of a file give the same numbers.
@@ -15,18 +15,18 @@ RATES = 4
 LEAST = 80  # frames: what the ranges of rates and the lags of a beat need
 _CONTRASTS = 8  # groups of neighbouring bands
 _EDGE = 3  # bands that make a peak or a valley
-_LAGS = slice(9, 65)  # frames of 23 ms: beats of 40 to 290 a minute
+_LAGS = slice(9, 65)  # frames of 23 ms: beats of 40 to 290 per minute
 _QUANTILES = (0.1, 0.5, 0.9)
 
 
 def columns(n_mels: int) -> list[str]:
-    """Name the attributes of spectrograms with `n_mels` bands, a multiple of eight."""
+    """Name the descriptors of spectrograms with `n_mels` bands, a multiple of eight."""
     _check(n_mels, LEAST)
     return [name for name, _ in _parts(np.zeros((1, n_mels, LEAST), np.float32))]
 
 
 def extract(x: np.ndarray) -> np.ndarray:
-    """Compute the attributes of log-mel spectrograms.
+    """Compute the descriptors of log-mel spectrograms.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def extract(x: np.ndarray) -> np.ndarray:
         raise ValueError(f"spectrograms have shape {x.shape}; give (B, M, T) that is not empty")
     _check(*x.shape[1:])
     if not (x.min() >= 0 and x.max() <= 1):
-        raise ValueError("spectrograms are not in [0, 1]; scale them with stfts.scale first")
+        raise ValueError("spectrograms are not in [0, 1]; scale them with stft.scale first")
     return np.stack([row for _, row in _parts(x)], axis=1).astype(np.float32)
 
 
 def _check(n_mels: int, frames: int) -> None:
-    """Refuse spectrograms too small for what is measured."""
+    """Validate that spectrograms are large enough for what is measured."""
     if n_mels < N_MFCC or n_mels % _CONTRASTS or frames < LEAST:
         raise ValueError(
             f"spectrograms have {n_mels} bands and {frames} frames; give at least {N_MFCC} bands, "
@@ -66,8 +66,9 @@ def _check(n_mels: int, frames: int) -> None:
 
 
 def _parts(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and values (B,) of each attribute."""
-    steps, mfcc = np.diff(x, axis=2), scipy.fft.dct(x, axis=1, norm="ortho")[:, :N_MFCC]
+    """Yield name and values (B,) of each descriptor."""
+    steps = np.diff(x, axis=2)
+    mfcc = scipy.fft.dct(x, axis=1, norm="ortho")[:, :N_MFCC]
     yield from _named("band", mean=x.mean(2), sd=x.std(2), step=np.abs(steps).mean(2))
     changes = np.diff(mfcc, axis=2).std(2)
     yield from _named("mfcc", mean=mfcc.mean(2), sd=mfcc.std(2), delta_sd=changes)
@@ -78,7 +79,8 @@ def _parts(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield f"mfcc{i // RATES + 1}_rate{i % RATES + 1}", row
     onsets = np.maximum(0, steps).mean(1)
     beats = _beats(onsets)
-    yield from (("onset_mean", onsets.mean(1)), ("onset_sd", onsets.std(1)))
+    yield "onset_mean", onsets.mean(1)
+    yield "onset_sd", onsets.std(1)
     yield "beat_regularity", beats.max(1)
     for i, part in enumerate(np.array_split(beats, 8, axis=1), 1):
         yield f"beat_lags{i}", part.mean(1)
@@ -94,7 +96,7 @@ def _named(stem: str, **tables: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _rates(mfcc: np.ndarray) -> np.ndarray:
-    """Logarithm of the power of changes (B, 8 * 4), by ranges of eight rates each."""
+    """Compute the logarithm of the power of changes (B, 8 * 4), by ranges of eight rates each."""
     moving = mfcc - mfcc.mean(2, keepdims=True)
     power = np.square(np.abs(np.fft.rfft(moving, axis=2)))[:, :, 1 : 1 + 8 * RATES]
     logs = np.log(power + 1e-6).reshape(*mfcc.shape[:2], RATES, -1)  # B x 8 x 4 x 8
@@ -102,8 +104,8 @@ def _rates(mfcc: np.ndarray) -> np.ndarray:
 
 
 def _beats(onsets: np.ndarray) -> np.ndarray:
-    """Autocorrelation of onset strength (B, T), as a share of its power, at the lags of beats."""
+    """Compute the autocorrelation of onset strength (B, T) at the lags of beats, by its power."""
     moving = onsets - onsets.mean(1, keepdims=True)
     size = 2 * moving.shape[1]
-    found = np.fft.irfft(np.square(np.abs(np.fft.rfft(moving, size, axis=1))), size)
-    return found[:, _LAGS] / np.maximum(found[:, :1], 1e-9)
+    products = np.fft.irfft(np.square(np.abs(np.fft.rfft(moving, size, axis=1))), size)
+    return products[:, _LAGS] / np.maximum(products[:, :1], 1e-9)

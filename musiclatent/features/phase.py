@@ -4,10 +4,13 @@ Conventions are librosa's: hann window, centred frames on zero padding, the phas
 counted from its left edge.
 """
 
+from functools import partial
 from heapq import heappop, heappush
 
 import librosa
 import numpy as np
+
+from musiclatent.features import validate
 
 _GAMMA = 0.25645  # of n_fft**2: the Gaussian nearest to a hann window (Průša and others 2017)
 _MOMENTUM = 0.99  # as the paper of fast Griffin-Lim finds best
@@ -25,6 +28,7 @@ def griffin_lim(
     magnitude: np.ndarray,
     n_fft: int,
     hop_length: int,
+    *,
     n_iter: int = 32,
     start: str = "random",
     seed: int = 0,
@@ -68,35 +72,31 @@ def griffin_lim(
     Perraudin, Balazs, Søndergaard: A fast Griffin-Lim algorithm, WASPAA 2013.
     """
     S = _checked(magnitude, n_fft, hop_length)
-    kind = {"n_fft": n_fft, "hop_length": hop_length}
-    kind_back = kind | {"length": _checked_length(length, S.shape[1], hop_length)}
+    length = (S.shape[1] - 1) * hop_length if length is None else length
+    _check_length(length, S.shape[1], hop_length)
     if n_iter < 0:
         raise ValueError(f"n_iter is {n_iter}; it must be 0 or more")
-    phases = _first_phases(S, n_fft, hop_length, start, seed)
+    if start not in STARTS:
+        raise ValueError(f"start is {start!r}; it must be one of {', '.join(STARTS)}")
+    gradient = start == "gradient"
+    phases = phase_gradient(S, n_fft, hop_length, seed) if gradient else _random(S.shape, seed)
+    stft = partial(librosa.stft, n_fft=n_fft, hop_length=hop_length)
+    istft = partial(librosa.istft, n_fft=n_fft, hop_length=hop_length, length=length)
     # Below 1 the quotient of the loop stays finite where X is 0; a power of two keeps every bit.
     exponent = np.frexp(S.max())[1]
     S = np.ldexp(S, -exponent)
-    X = S * librosa.util.phasor(phases)
+    X = S * librosa.util.phasor(phases.astype(np.float32))
     before = np.zeros_like(X)
     for _ in range(n_iter):
-        rebuilt = librosa.stft(librosa.istft(X, **kind_back), **kind)
+        rebuilt = stft(istft(X))
         X = rebuilt - _MOMENTUM / (1 + _MOMENTUM) * before
         X *= S / (np.abs(X) + _TINY)
         before = rebuilt
-    return np.ldexp(librosa.istft(X, **kind_back), exponent)
+    return np.ldexp(istft(X), exponent)
 
 
-def _first_phases(S: np.ndarray, n_fft: int, hop_length: int, start: str, seed: int) -> np.ndarray:
-    """Phases (F, T) float32 in radians of the start of this name."""
-    if start not in STARTS:
-        raise ValueError(f"start is {start!r}; it must be one of {', '.join(STARTS)}")
-    if start == "gradient":
-        return phase_gradient(S, n_fft, hop_length, seed).astype(np.float32)
-    return _random_phases(S.shape, seed).astype(np.float32)
-
-
-def _random_phases(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Phases from 0 to 2 pi, float64."""
+def _random(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Draw phases from 0 to 2 pi, float64."""
     return 2 * np.pi * np.random.default_rng(seed).random(shape)
 
 
@@ -140,7 +140,7 @@ def phase_gradient(
         raise ValueError(f"tolerance is {tolerance}; it must be from 0 to below 1")
     quiet = S.max() * tolerance
     to_next_bin, to_next_frame = _phase_steps(np.maximum(S, max(quiet, _TINY)), n_fft, hop_length)
-    phases = _random_phases(S.shape, seed)
+    phases = _random(S.shape, seed)
     return _integrate(S, quiet, phases, to_next_bin, to_next_frame) % (2 * np.pi)
 
 
@@ -212,10 +212,8 @@ def spectral_convergence(
     Sturmel, Daudet: Signal reconstruction from STFT magnitude: a state of the art, DAFx 2011.
     """
     S = _checked(magnitude, n_fft, hop_length)
-    y = np.asarray(y)
-    if y.ndim != 1 or y.dtype.kind != "f" or not np.isfinite(y).all():
-        raise ValueError(f"samples are {y.dtype} {y.shape}; give (N,) finite floats, one channel")
-    _checked_length(len(y), S.shape[1], hop_length)
+    y = validate.samples(y)
+    _check_length(len(y), S.shape[1], hop_length)
     difference = np.abs(librosa.stft(y, n_fft=n_fft, hop_length=hop_length)) - S
     distance, norm = (float(np.linalg.norm(x.astype(np.float64))) for x in (difference, S))
     if not norm:
@@ -224,22 +222,15 @@ def spectral_convergence(
 
 
 def _checked(magnitude: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
-    """Refuse what cannot be the magnitudes of this STFT; else float32 (F, T)."""
-    if n_fft < 2 or n_fft % 2:
-        raise ValueError(f"n_fft is {n_fft}; it must be even and 2 or more")
-    if not 1 <= hop_length <= n_fft // 2:
-        raise ValueError(
-            f"hop_length is {hop_length}; it must be 1 to n_fft // 2 = {n_fft // 2}, "
-            "for frames must overlap"
-        )
+    """Return magnitudes of this STFT as float32 (F, T); refuse what cannot be."""
+    validate.frames(n_fft, hop_length, n_fft // 2)
     S = np.asarray(magnitude)
     bins = 1 + n_fft // 2
-    if S.ndim != 2 or len(S) != bins or S.shape[1] < 2:
+    if S.ndim != 2 or len(S) != bins or S.shape[1] < 2 or S.dtype.kind not in "fiu":
         raise ValueError(
-            f"magnitudes have shape {S.shape}; n_fft {n_fft} needs ({bins}, T), T 2 or more"
+            f"magnitudes have shape {S.shape} and are {S.dtype}; n_fft {n_fft} needs real numbers "
+            f"({bins}, T), T 2 or more"
         )
-    if S.dtype.kind not in "fiu":
-        raise ValueError(f"magnitudes are {S.dtype}; give real numbers, as numpy.abs makes them")
     if not (S.min() >= 0 and S.max() <= _LOUDEST):
         raise ValueError(
             f"magnitudes go from {S.min()} to {S.max()}; give linear ones from 0 to "
@@ -248,13 +239,11 @@ def _checked(magnitude: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
     return S.astype(np.float32, copy=False)
 
 
-def _checked_length(length: int | None, frames: int, hop_length: int) -> int:
+def _check_length(length: int, frames: int, hop_length: int) -> None:
     """Refuse a number of samples that has another number of frames."""
     shortest = (frames - 1) * hop_length
-    length = shortest if length is None else length
     if length // hop_length + 1 != frames:
         raise ValueError(
             f"{length} samples make {length // hop_length + 1} frames, but the magnitudes have "
             f"{frames}; give {shortest} to {shortest + hop_length - 1} samples"
         )
-    return length

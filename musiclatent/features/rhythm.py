@@ -1,4 +1,4 @@
-"""Tempo, beats and bars of tracks, with key and loudness section by section.
+"""Measure tempo, beats and bars of tracks, with key and loudness section by section.
 
 A track is read once, block by block: of its sound we keep the onset strength of three bands every
 5.8 ms, the pitch classes every 93 ms, and the power. Dance music keeps one tempo: a grid of beats
@@ -34,7 +34,7 @@ CHROMA_HOP = 16 * HOP
 BANDS, LOW, HIGH = 24, 2, 16  # mel bands; those below LOW hold the bass drum, from HIGH cymbals
 LEVEL = 1e4  # a band is loud, to the logarithm, above the power 1 / LEVEL
 LATE_S = 0.003  # noise bursts that set in at once are found so much early: frames reach ahead
-TEMPI = (85.0, 175.0)  # beats a minute, a little more than an octave
+TEMPI = (85.0, 175.0)  # beats per minute, a little more than an octave
 USUAL = 125.0  # between equally good tempi the one nearer to it is taken
 STABLE = 0.85  # below it, beats are tracked one by one
 LOCAL_S = 24.0  # over which the tempo of any music holds
@@ -42,9 +42,9 @@ EDGE_S = 0.012  # so much before the file a beat may lie; it is set to 0
 TIGHT = 100.0  # what a beat off the tempo costs: as in librosa
 LEAST_S = 8.0  # shorter tracks have no rhythm
 FLOOR_DB = -120.0  # loudness of silence
-# How much speaks for a bar to begin: bass drum there, on all its beats, snare, change of harmony.
+# What makes the beginning of a bar: bass drum there, on all its beats, snare, change of harmony.
 WEIGHTS = (1.0, 1.0, 0.5, 2.0)
-RATE = SR / HOP  # frames a second
+RATE = SR / HOP  # frames per second
 _COARSE = 4  # frames joined for tracking
 _BLOCK = 43  # frames, a quarter of a second
 _STEPS = np.linspace(-1, 1, 21)
@@ -57,7 +57,7 @@ class Rhythm:
     Parameters
     ----------
     tempo
-        Beats a minute; NaN where there is no rhythm, as in silence.
+        Beats per minute; NaN where there is no rhythm, as in silence.
     beats_s
         (n,) times of the beats in seconds, rising, from the first to the last of the track.
     downbeat
@@ -75,7 +75,7 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class Track:
-    """What is kept of a track.
+    """What is stored of a track.
 
     Parameters
     ----------
@@ -102,14 +102,15 @@ class Track:
         return 10 * math.log10(max(mean, 10 ** (FLOOR_DB / 10)))
 
     def part(self, start_s: float, end_s: float) -> dict:
-        """List what the table says of a part, given in seconds."""
-        key, loudness_db = self.key(start_s, end_s), self.loudness_db(start_s, end_s)
-        row = {"tempo": self.rhythm.tempo, "stability": self.rhythm.stability, **vars(key)}
-        row |= {"key": key.name, "camelot": key.camelot, "key_strength": row.pop("strength")}
-        return row | {"loudness_db": loudness_db}
+        """Return the row of `rhythm_table` for a part, given in seconds."""
+        key = self.key(start_s, end_s)
+        row = {"tempo": self.rhythm.tempo, "stability": self.rhythm.stability}
+        row |= {"tonic": key.tonic, "mode": key.mode, "key": key.name, "camelot": key.camelot}
+        loudness_db = self.loudness_db(start_s, end_s)
+        return row | {"key_strength": key.strength, "loudness_db": loudness_db}
 
     def _shares(self, start_s: float, end_s: float) -> np.ndarray:
-        """Share of each second that lies in the part."""
+        """Return the share of each second that lies in the part."""
         second = np.arange(len(self.power))
         return np.clip(np.minimum(end_s, second + 1) - np.maximum(start_s, second), 0, 1)
 
@@ -124,7 +125,7 @@ def rhythm_table(
     sections
         Columns path, start_s and end_s (seconds), and others, kept but for those named below.
     folder
-        Where tracks are kept, as in `tracks`.
+        Where tracks are stored, as in `analyse_tracks`.
     n_jobs
         Processes.
 
@@ -139,30 +140,30 @@ def rhythm_table(
     Raises
     ------
     ValueError
-        If a column is missing, or as in `tracks`.
+        If a column is missing, or as in `analyse_tracks`.
     """
     missing = [name for name in ("path", "start_s", "end_s") if name not in sections]
     if missing:
         raise ValueError(f"sections lack {', '.join(missing)}; cut the tracks into sections first")
-    found, quarantine = analyse_tracks(list(sections["path"].unique()), folder, n_jobs=n_jobs)
-    kept = sections[sections["path"].isin(found.keys())].reset_index(drop=True)
-    names = {path: track.key().name for path, track in found.items()}
-    parts = kept[["path", "start_s", "end_s"]].itertuples(index=False)
-    columns = pd.DataFrame([found[path].part(*span_s) for path, *span_s in parts])
-    return kept.assign(**columns, track_key=kept["path"].map(names)), quarantine
+    tracks, quarantine = analyse_tracks(list(sections["path"].unique()), folder, n_jobs=n_jobs)
+    usable = sections[sections["path"].isin(tracks.keys())].reset_index(drop=True)
+    names = {path: track.key().name for path, track in tracks.items()}
+    parts = usable[["path", "start_s", "end_s"]].itertuples(index=False)
+    columns = pd.DataFrame([tracks[path].part(*span_s) for path, *span_s in parts])
+    return usable.assign(**columns, track_key=usable["path"].map(names)), quarantine
 
 
 def analyse_tracks(
     paths: Sequence[str | Path], folder: Path, *, n_jobs: int = 2
 ) -> tuple[dict[str, Track], pd.DataFrame]:
-    """Analyse files, or read what an earlier run kept of them.
+    """Analyse files, or read what an earlier run stored of them.
 
     Parameters
     ----------
     paths
         Audio files.
     folder
-        One json file a track goes there, named by the hash of the file, as soon as it is done: a
+        One json file per track goes there, named by the hash of the file, as soon as it is done: a
         run that was killed goes on.
     n_jobs
         Processes.
@@ -183,53 +184,55 @@ def analyse_tracks(
         raise ValueError("there are no tracks to analyse; check the folder they were read from")
     Path(folder).mkdir(parents=True, exist_ok=True)
     numba_cache.compile_librosa()
-    tasks = (joblib.delayed(_kept)(str(path), Path(folder)) for path in paths)
+    tasks = (joblib.delayed(_stored)(str(path), Path(folder)) for path in paths)
     done = joblib.Parallel(n_jobs, return_as="generator")(tasks)
     bar = progress(done, "rhythm", "file", total=len(paths))
-    found = dict(zip(map(str, paths), bar, strict=True))
-    bad = [(path, reason) for path, reason in found.items() if isinstance(reason, str)]
-    if len(bad) == len(found):
+    results = dict(zip(map(str, paths), bar, strict=True))
+    bad = [(path, reason) for path, reason in results.items() if isinstance(reason, str)]
+    if len(bad) == len(results):
         path, reason = bad[0]
         raise ValueError(f"none of the {len(bad)} files can be used; the first, {path!r}: {reason}")
-    good = {path: track for path, track in found.items() if isinstance(track, Track)}
-    return good, pd.DataFrame(bad, columns=["path", "reason"])
+    tracks = {path: track for path, track in results.items() if isinstance(track, Track)}
+    return tracks, pd.DataFrame(bad, columns=["path", "reason"])
 
 
-def _kept(path: str, folder: Path) -> Track | str:
-    """Read a track that was kept, or analyse and keep it; the reason where it is bad."""
+def _stored(path: str, folder: Path) -> Track | str:
+    """Read a stored track, or analyse and store it; return the reason where it is bad."""
     try:
         target = folder / f"{sha256_of(path)}-{CACHE_VERSION}.json"
     except OSError as error:
         return f"it cannot be read ({error.strerror}); check the path and its permissions"
     if target.exists():
-        return _load(target.read_text())
+        return _load(target)
     try:
-        found = analyse_track(path)
+        track = analyse_track(path)
     except AudioError as error:
         return error.advice
-    _save(target, found)
-    return found
+    _save(target, track)
+    return track
 
 
-def _save(target: Path, found: Track) -> None:
+def _save(target: Path, track: Track) -> None:
     """Write a track, whole or not at all."""
-    about = vars(found.rhythm) | {"beats_s": np.round(found.rhythm.beats_s, 6).tolist()}
-    about["steady"] = about.pop("stability")  # its name in the files of all versions
-    about |= {"tempo": None if math.isnan(about["tempo"]) else about["tempo"]}
-    about |= {"chroma": np.round(found.chroma, 5).tolist(), "power": found.power.tolist()}
-    write_file(target, json.dumps(about))
+    rhythm = track.rhythm
+    values = {"tempo": None if math.isnan(rhythm.tempo) else rhythm.tempo}
+    values["beats_s"] = np.round(rhythm.beats_s, 6).tolist()
+    values["downbeat"] = rhythm.downbeat
+    values["steady"] = rhythm.stability  # its name in the files of all versions
+    values |= {"chroma": np.round(track.chroma, 5).tolist(), "power": track.power.tolist()}
+    write_file(target, json.dumps(values))
 
 
-def _load(text: str) -> Track:
+def _load(file: Path) -> Track:
     """Read what `_save` wrote."""
-    about = json.loads(text)
-    beats_s, tempo = np.array(about["beats_s"]), about["tempo"] or math.nan
-    rhythm = Rhythm(tempo, beats_s, about["downbeat"], about["steady"])
-    return Track(rhythm, np.array(about["chroma"]), np.array(about["power"]))
+    values = json.loads(file.read_text())
+    tempo, beats_s = values["tempo"] or math.nan, np.array(values["beats_s"])
+    rhythm = Rhythm(tempo, beats_s, values["downbeat"], values["steady"])
+    return Track(rhythm, np.array(values["chroma"]), np.array(values["power"]))
 
 
 def analyse_track(path: str | Path) -> Track:
-    """Find rhythm, pitch classes and power of a file of any length, block by block.
+    """Measure rhythm, pitch classes and power of a file of any length, block by block.
 
     Parameters
     ----------
@@ -241,25 +244,27 @@ def analyse_track(path: str | Path) -> Track:
     AudioError
         If the file cannot be read.
     """
-    before, found = np.zeros((1, BANDS), np.float32), []
+    before = np.zeros((1, BANDS), np.float32)
+    parts = []
     sizes = ((N_FFT, HOP), (tonal.N_FFT, CHROMA_HOP), (HOP, HOP))
-    copies = zip(tee(audio.blocks(path, SR), 3), sizes, strict=True)
-    streams = [windows.frames(y, *size, centre=True) for y, size in copies]
+    inputs = zip(tee(audio.blocks(path, SR), 3), sizes, strict=True)
+    streams = [windows.frames(y, *size, centre=True) for y, size in inputs]
     for fine, wide, plain in zip(*streams, strict=True):
         bands = np.concatenate([before, _bands(fine)])
         power = np.square(plain).mean(axis=1, keepdims=True)
         rises = np.add.reduceat(np.maximum(0, np.diff(bands, axis=0)), [0, LOW, HIGH], axis=1)
-        found.append((rises, tonal.peak_chroma(wide, SR), power))
+        parts.append((rises, tonal.peak_chroma(wide, SR), power))
         before = bands[-1:]
-    onsets, classes, power = map(np.concatenate, zip(*found, strict=True))
-    del found  # half of the memory that a long file takes
-    chroma, seconds = tonal.tuned(classes), max(1, math.ceil((len(power) - 1) / RATE))
+    onsets, classes, power = map(np.concatenate, zip(*parts, strict=True))
+    del parts  # half of the memory that a long file takes
+    chroma = tonal.tuned(classes)
+    seconds = max(1, math.ceil((len(power) - 1) / RATE))
     each = tonal.each_second(chroma.T, SR / CHROMA_HOP, seconds).T
     return Track(track_beats(onsets, chroma), each, tonal.each_second(power, RATE, seconds)[:, 0])
 
 
 def _bands(frames: np.ndarray) -> np.ndarray:
-    """Loudness (T, BANDS) of frames (T, N_FFT), logarithmic."""
+    """Compute the loudness (T, BANDS) of frames (T, N_FFT), logarithmic."""
     window = hann(N_FFT, sym=False).astype(np.float32) / N_FFT
     filters = librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=BANDS, norm=None).T
     power = np.empty((len(frames), BANDS), np.float32)
@@ -293,15 +298,14 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
     The tempo is where the spectrum of the onset strength has most at it, its double and its
     fourfold; then the grid of eighths on which most onsets lie is taken. One in eight of them
     begins a bar: see `WEIGHTS`. The tracker is that of D. P. W. Ellis, Beat tracking by dynamic
-    programming, J. New Music Research 36, 2007; librosa's compiles for half a minute, and two
-    processes that do so at once leave compiled code on which it crashes.
+    programming, J. New Music Research 36, 2007; librosa's compiles for half a minute.
     """
     onsets, chroma = np.asarray(onsets, np.float32), np.asarray(chroma, np.float32)
     shaped = onsets.ndim == 2 == chroma.ndim and (onsets.shape[1], len(chroma)) == (3, 12)
     if not shaped or not all((np.isfinite(x) & (x >= 0)).all() for x in (onsets, chroma)):
         raise ValueError(
             f"onsets {onsets.shape} and chroma {chroma.shape} have another shape than (T, 3) and "
-            "(12, T), or values that are negative or not finite; take them as `track` does"
+            "(12, T), or values that are negative or not finite; take them as `analyse_track` does"
         )
     if len(onsets) < LEAST_S * RATE or not onsets.any():
         return Rhythm(math.nan, np.zeros(0), 0, 0.0)
@@ -313,7 +317,8 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
         eighths = np.interp(np.arange(2 * len(beats_s) - 1) / 2, np.arange(len(beats_s)), beats_s)
         bar = int(np.argmax(_bars(onsets, chroma, eighths)[::2]))
         return Rhythm(float(60 / np.diff(beats_s).mean()), np.maximum(0, beats_s), bar, stability)
-    length_s, offset_s = len(onsets) / RATE, offset_s + LATE_S
+    length_s = len(onsets) / RATE
+    offset_s += LATE_S
     first = math.ceil(-2 * hz * (offset_s + EDGE_S))
     eighths = offset_s + np.arange(first, 2 * hz * length_s + 1) / (2 * hz)
     eighths = np.maximum(0, eighths[eighths < length_s])
@@ -322,7 +327,7 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
 
 
 def _tempo_hz(strength: np.ndarray) -> float:
-    """Beats a second, roughly, from spectra of `LOCAL_S` at a time, in which tempo may drift."""
+    """Estimate beats per second, roughly, from spectra of `LOCAL_S` each: tempo may drift."""
     size = min(len(strength), round(LOCAL_S * RATE))
     starts = np.linspace(0, len(strength) - size, math.ceil(2 * len(strength) / size)).astype(int)
     window, n = hann(size), next_fast_len(8 * size)
@@ -334,7 +339,7 @@ def _tempo_hz(strength: np.ndarray) -> float:
 
 
 def _grid(strength: np.ndarray) -> tuple[float, float]:
-    """Beats a second, and time in seconds of one eighth, of the grid on which most onsets lie."""
+    """Return beats per second, and time of one eighth, of the grid on which most onsets lie."""
     near, middle_s = _tempo_hz(strength), len(strength) / RATE / 2
     step, reach = RATE / len(strength) / 4, 0.5 / min(LOCAL_S, 2 * middle_s)
     off_hz = np.arange(-reach, reach, step / 8)
@@ -355,14 +360,14 @@ def _grid(strength: np.ndarray) -> tuple[float, float]:
 
 
 def _phasors(strength: np.ndarray, hz: float, size: int = _BLOCK) -> np.ndarray:
-    """Sum the strength on a wheel of `hz` turns a second, `size` frames at a time."""
+    """Sum the strength as phasors of `hz` turns per second, `size` frames at a time."""
     times_s = (np.arange(len(strength)) - 0.5) / RATE  # a rise lies between two frames
-    wheel = strength * np.exp(-2j * np.pi * hz * times_s)
-    return np.add.reduceat(wheel, np.arange(0, len(wheel), size))
+    phasors = strength * np.exp(-2j * np.pi * hz * times_s)
+    return np.add.reduceat(phasors, np.arange(0, len(phasors), size))
 
 
 def _near(strength: np.ndarray, hz: float, off_hz: np.ndarray) -> np.ndarray:
-    """Magnitude of the spectrum of the strength a little off `hz`."""
+    """Compute the magnitude of the spectrum of the strength a little off `hz`."""
     parts = _phasors(strength, hz)
     n = next_fast_len(4 * len(parts))
     return _at(np.abs(np.roll(fft(parts, n), n // 2)), n // 2 + off_hz * n * _BLOCK / RATE)
@@ -374,7 +379,7 @@ def _at(x: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _tracked(strength: np.ndarray, hz: float) -> np.ndarray:
-    """Return times of beats, about `hz` a second, each of them free to come early or late."""
+    """Return times of beats, about `hz` per second, each of them free to come early or late."""
     strength = np.maximum.reduceat(strength, np.arange(0, len(strength), _COARSE))
     strength = strength / max(strength.std(), 1e-9)
     period = RATE / _COARSE / hz
@@ -386,14 +391,14 @@ def _tracked(strength: np.ndarray, hz: float) -> np.ndarray:
         gains = total[i - reached] - cost[: len(reached)]
         best = int(np.argmax(gains))
         total[i], before[i] = strength[i] + gains[best], i - reached[best]
-    found = [len(total) - back[-1] + int(np.argmax(total[-back[-1] :]))]
-    while before[found[-1]] >= 0:
-        found.append(before[found[-1]])
-    return (np.array(found[::-1]) * _COARSE + (_COARSE - 1) / 2 - 0.5) / RATE
+    beats = [len(total) - back[-1] + int(np.argmax(total[-back[-1] :]))]
+    while before[beats[-1]] >= 0:
+        beats.append(before[beats[-1]])
+    return (np.array(beats[::-1]) * _COARSE + (_COARSE - 1) / 2 - 0.5) / RATE
 
 
 def _stability(strength: np.ndarray, hz: float) -> float:
-    """How well the phases agree along the track, 0 to 1, of its eighths or of its sixteenths."""
+    """Return how well phases agree along the track, 0 to 1, of its eighths or its sixteenths."""
     size = int(RATE * min(4.0, len(strength) / RATE / 8))
     agreement = []
     for k in (2, 4):  # off-beats against beats cancel in one of them, not in the other
@@ -404,19 +409,19 @@ def _stability(strength: np.ndarray, hz: float) -> float:
 
 
 def _bars(onsets: np.ndarray, chroma: np.ndarray, eighths: np.ndarray) -> np.ndarray:
-    """How much speaks for each of the first eight eighths (n,) to begin a bar."""
+    """Weigh the evidence that a bar begins at each of the first eight eighths (n,)."""
     frame = np.clip(np.round((eighths - LATE_S) * RATE + 0.5).astype(int), 0, len(onsets) - 1)
     accents = maximum_filter1d(onsets, 9, axis=0)[frame]  # within 23 ms
     harmony = tonal.changes(chroma, eighths, 8 * np.median(np.diff(eighths)), SR / CHROMA_HOP)
     later = (np.arange(8)[:, None] + np.arange(8)) % 8  # row k: k eighths later
     low, high, harmony = (_by_place(x)[later] for x in (*accents[:, [0, 2]].T, harmony))
     snare = (high[[2, 6]] - high[[0, 4]]).mean(axis=0)
-    change = harmony[:2].mean(axis=0)  # it is heard once the notes have begun
+    change = harmony[:2].mean(axis=0)  # it shows once the notes have begun
     terms = (low[0], low[::2].mean(axis=0), snare, change)
     return sum(weight * term for weight, term in zip(WEIGHTS, terms, strict=True))
 
 
 def _by_place(x: np.ndarray) -> np.ndarray:
-    """Mean of x (n,) at each of the eight eighths of a bar, relative to the mean of all."""
+    """Return means of x (n,) at the eight eighths of a bar, relative to the mean of all."""
     means = np.array([x[place::8].mean() for place in range(8)])
     return means / max(means.mean(), 0.01)  # less is rounding

@@ -11,11 +11,10 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from musiclatent.audio.windows import Waveform
+from musiclatent.audio.windows import Grid, Level, Transform, Waveform
 from musiclatent.config import SR
-from musiclatent.features.phase import griffin_lim
+from musiclatent.features import phase, validate
 
-AMIN = 1e-5  # least magnitude, as in librosa.amplitude_to_db
 FLAT_DB = 1e-3  # a range that no sound has: silence
 TYPICAL_DB = (-52.0, 28.0)  # median range of 3 s of GTZAN; between those of digits and jazz
 ITERATIONS = 32  # of Griffin-Lim
@@ -97,14 +96,9 @@ def log_stft(
     ValueError
         If the samples are empty or not finite, or a parameter is out of its range.
     """
-    _check(n_fft, hop_length, top_db)
-    y = np.asarray(y, np.float32)
-    if y.ndim != 1 or not y.size or not np.isfinite(y).all():
-        raise ValueError(
-            f"samples have shape {y.shape} or are not finite; give (N,), one channel, not empty"
-        )
-    spectra = librosa.stft(y, n_fft=n_fft, hop_length=hop_length, pad_mode="constant")[:-1]
-    return librosa.amplitude_to_db(np.abs(spectra), ref=1.0, amin=AMIN, top_db=top_db)  # F x T
+    validate.frames(n_fft, hop_length, n_fft // 2, top_db)
+    spectra = librosa.stft(validate.samples(y), n_fft=n_fft, hop_length=hop_length)[:-1]
+    return librosa.amplitude_to_db(np.abs(spectra), top_db=top_db)  # F x T
 
 
 def stft_to_audio(x_db: np.ndarray, hop_length: int = 256, length: int = 0) -> np.ndarray:
@@ -131,7 +125,9 @@ def stft_to_audio(x_db: np.ndarray, hop_length: int = 256, length: int = 0) -> n
     """
     magnitude = magnitudes(x_db)
     n_fft = 2 * len(magnitude) - 2
-    y = griffin_lim(magnitude, n_fft, hop_length, ITERATIONS, START, length=length or None)
+    y = phase.griffin_lim(
+        magnitude, n_fft, hop_length, n_iter=ITERATIONS, start=START, length=length or None
+    )
     return (y / max(1.0, np.abs(y).max())).astype(np.float32, copy=False)
 
 
@@ -153,15 +149,7 @@ def magnitudes(x_db: np.ndarray) -> np.ndarray:
     ValueError
         If the spectrogram has less than two frames, or values that no sound has.
     """
-    x_db = np.asarray(x_db, np.float32)
-    if x_db.ndim != 2 or x_db.shape[1] < 2 or not len(x_db):
-        raise ValueError(f"a spectrogram has shape {x_db.shape}; give (F, T) of 2 frames or more")
-    if not np.isfinite(x_db).all() or x_db.max() > _LOUDEST_DB:
-        raise ValueError(
-            f"a spectrogram reaches {x_db.max():g} or is not finite; "
-            f"give decibels up to {_LOUDEST_DB:g}, not magnitudes"
-        )
-    return np.pad(librosa.db_to_amplitude(x_db), ((0, 1), (0, 0)))
+    return np.pad(librosa.db_to_amplitude(validate.decibels(x_db, _LOUDEST_DB)), ((0, 1), (0, 0)))
 
 
 def log_spectral_distance(x_db: np.ndarray, x_hat_db: np.ndarray) -> np.ndarray:
@@ -187,7 +175,7 @@ def log_spectral_distance(x_db: np.ndarray, x_hat_db: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(x_db - x_hat_db).mean(-2)).mean(-1)
 
 
-class RangeScaled:
+class RangeScaled(Transform):
     """What transforms to decibels share: scaling by their own range, and the way back.
 
     A child is a frozen dataclass with `sr`, `window_s`, `shape` and ``_sound_of``.
@@ -201,12 +189,7 @@ class RangeScaled:
         """Return lowest and highest value (...) of spectrograms `x` ``(..., F, T)`` in dB."""
         return scale(x)[1:]
 
-    def to_audio(
-        self,
-        x: np.ndarray,
-        low: np.ndarray | float | None = None,
-        high: np.ndarray | float | None = None,
-    ) -> np.ndarray:
+    def to_audio(self, x: np.ndarray, low: Level = None, high: Level = None) -> np.ndarray:
         """Make scaled spectrograms audible.
 
         Parameters
@@ -233,9 +216,13 @@ class RangeScaled:
         return np.stack([self._sound_of(x_db) for x_db in unscale(x, low, high)])
 
     @property
-    def _window(self) -> Waveform:
-        """The window itself, which knows its length and refuses another."""
-        return Waveform(self.sr, self.window_s)
+    def length(self) -> int:
+        """Samples of a window."""
+        return Grid(self.sr, self.window_s).n
+
+    def _window(self, y: np.ndarray) -> np.ndarray:
+        """Return the samples (N,) of a window; refuse another length."""
+        return Waveform(self.sr, self.window_s)(y)
 
 
 @dataclass(frozen=True)
@@ -260,7 +247,6 @@ class LogSTFT(RangeScaled):
     """
 
     kind: ClassVar[str] = "logstft"
-    version: ClassVar[int] = 1
 
     sr: int = SR
     window_s: float = 0.74
@@ -270,12 +256,7 @@ class LogSTFT(RangeScaled):
     first_only: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.n_fft, self.hop_length, self.top_db)
-
-    @property
-    def length(self) -> int:
-        """Samples of a window."""
-        return self._window.shape[0]
+        validate.frames(self.n_fft, self.hop_length, self.n_fft // 2, self.top_db)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -308,7 +289,7 @@ class LogSTFT(RangeScaled):
         return stft_to_audio(x_db, self.hop_length, length)
 
     def inside(self, seconds: np.ndarray, top_hz: float) -> np.ndarray:
-        """Tell which cells can hold sound: neither padding nor above the recording's band.
+        """Return which cells can hold sound: neither padding nor above the recording's band.
 
         Parameters
         ----------
@@ -323,20 +304,10 @@ class LogSTFT(RangeScaled):
             ``(B, F, T)`` bool.
         """
         bins, frames = self.shape
-        heard = np.arange(bins) * self.sr / self.n_fft < top_hz
+        below_top = np.arange(bins) * self.sr / self.n_fft < top_hz
         # A frame reaches half of n_fft to the left of its place.
         start_s = (np.arange(frames) * self.hop_length - self.n_fft // 2) / self.sr
-        return heard[:, None] & (start_s < np.asarray(seconds)[:, None, None])  # B x F x T
-
-
-def _check(n_fft: int, hop_length: int, top_db: float) -> None:
-    """Refuse parameters that cannot be meant."""
-    if n_fft < 2 or n_fft % 2:
-        raise ValueError(f"n_fft is {n_fft}; it must be even and 2 or more")
-    if not 1 <= hop_length <= n_fft // 2:
-        raise ValueError(f"hop_length is {hop_length}; give 1 to {n_fft // 2}, half of n_fft")
-    if not top_db > 0:
-        raise ValueError(f"top_db is {top_db}; it must be above 0 dB")
+        return below_top[:, None] & (start_s < np.asarray(seconds)[:, None, None])  # B x F x T
 
 
 @dataclass(frozen=True)

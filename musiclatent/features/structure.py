@@ -1,7 +1,7 @@
-"""The sections of a track: which are central, and where the music itself changes.
+"""Find the sections of a track: which are central, and where the music itself changes.
 
-Sections of a fixed grid cut across the music; those of `sections` begin and end where it changes,
-on a beat. `central` chooses among sections of either kind.
+Sections of a fixed grid cut across the music; those of `structural_sections` begin and end where it
+changes, on a beat. `central_sections` chooses among sections of either kind.
 """
 
 from itertools import chain, tee
@@ -10,6 +10,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from musiclatent import audio
 from musiclatent.audio import windows
@@ -33,15 +35,15 @@ def central_sections(
     The rule, track by track: (1) a section is quiet, and dropped, if it is silent or its mean RMS
     lies more than `quiet_db` below the loud level of the track, the 90th percentile of its sections
     that are not silent. (2) The others are points in a plane of level and spectral centroid, in
-    steps of 3 dB and half an octave. The heart of the track is the point with the most energy
+    steps of 3 dB and half an octave. The centre of the track is the point with the most energy
     around it: the largest sum over all points of their energy times exp(-d^2 / 2), d the distance
-    in steps. (3) Points within `spread` steps of the heart are central and chosen. A track that is
+    in steps. (3) Points within `spread` steps of the centre are central and chosen. A track that is
     silent throughout keeps its loudest section, so that every track keeps one.
 
     Parameters
     ----------
     sections
-        One row a section: item_id, silent, rms_mean, spectral_centroid_mean in Hz.
+        One row per section: item_id, silent, rms_mean, spectral_centroid_mean in Hz.
     quiet_db
         Decibels, above 0. Ten sound about half as loud.
     spread
@@ -50,7 +52,7 @@ def central_sections(
     Returns
     -------
     DataFrame
-        The sections with level_db (0 for an rms of 1), distance (steps from the heart; NaN for
+        The sections with level_db (0 for an rms of 1), distance (steps from the centre; NaN for
         quiet ones), role ("central", "border" or "quiet"), chosen (bool) and why, in words.
 
     Raises
@@ -68,9 +70,8 @@ def central_sections(
     table = sections.assign(level_db=level, distance=np.nan, role="quiet", chosen=False, why="")
     for rows in table.groupby("item_id", sort=False).indices.values():
         track = table.iloc[rows]
-        chosen = _roles(track, quiet_db, spread)
-        for column in ("distance", "role", "chosen", "why"):
-            table.iloc[rows, table.columns.get_loc(column)] = chosen[column].to_numpy()
+        for column, values in _roles(track, quiet_db, spread).items():
+            table.iloc[rows, table.columns.get_loc(column)] = values.to_numpy()
     return table
 
 
@@ -80,7 +81,7 @@ def novelty(features: np.ndarray, kernel_size: int = KERNEL) -> np.ndarray:
     Parameters
     ----------
     features
-        (F, T), one column a beat or a step; best centred, each row about 0.
+        (F, T), one column per beat or step; best centred, each row about 0.
     kernel_size
         Columns compared before a point, and as many after it.
 
@@ -110,12 +111,12 @@ def novelty(features: np.ndarray, kernel_size: int = KERNEL) -> np.ndarray:
     unit = features / np.maximum(np.linalg.norm(features, axis=0), 1e-9)
     unit = np.pad(unit, ((0, 0), (L, L)), mode="symmetric")  # F x (T + 2 L)
     kernel = _checkerboard(L)
-    found = np.zeros(features.shape[1])
+    total = np.zeros(features.shape[1])
     for lag in range(2 * L):  # the similarity is symmetric: each other lag counts twice
         similar = np.einsum("ft,ft->t", unit[:, : unit.shape[1] - lag], unit[:, lag:])
         weights = np.diagonal(kernel, lag) * (2 if lag else 1)
-        found += np.correlate(similar, weights, mode="valid")[: len(found)]
-    return found / np.abs(kernel).sum()
+        total += np.correlate(similar, weights, mode="valid")[: len(total)]
+    return total / np.abs(kernel).sum()
 
 
 def boundaries(
@@ -200,7 +201,7 @@ def structural_sections(
     Returns
     -------
     DataFrame
-        One row a section: start_s, end_s, novelty at its start (0 for the first). Sections follow
+        One row per section: start_s, end_s, novelty at its start (0 for the first). Sections follow
         each other without gaps from 0 to the end.
 
     Raises
@@ -218,10 +219,8 @@ def structural_sections(
         first = _first_bar(beats_s, downbeat, times_s)
         changes, times_s = changes[first::BAR], times_s[first::BAR]
     inner = boundaries(changes, times_s, end_s, least_s, longest_s)
-    starts = np.concatenate([[0.0], inner])
     at = changes[np.searchsorted(times_s, inner)]
-    columns = {"start_s": starts, "end_s": np.append(inner, end_s)}
-    return pd.DataFrame(columns | {"novelty": np.concatenate([[0.0], at])})
+    return pd.DataFrame({"start_s": [0.0, *inner], "end_s": [*inner, end_s], "novelty": [0.0, *at]})
 
 
 def synchronised(frames: np.ndarray, edges_s: np.ndarray, sr: int = SR) -> np.ndarray:
@@ -246,19 +245,19 @@ def synchronised(frames: np.ndarray, edges_s: np.ndarray, sr: int = SR) -> np.nd
     at = np.round(edges_s * sr / HOP).astype(int)
     first = np.clip(at[:-1], 0, frames.shape[1] - 1)
     last = np.clip(at[1:], first + 1, frames.shape[1])
-    found = (sums[:, last] - sums[:, first]) / (last - first)  # 25 x n
-    found -= found.mean(axis=1, keepdims=True)
-    for part in KINDS.values():
-        found[part] /= max(np.sqrt(np.square(found[part]).sum(axis=0).mean()), 1e-9)
-    return found
+    means = (sums[:, last] - sums[:, first]) / (last - first)  # 25 x n
+    means -= means.mean(axis=1, keepdims=True)
+    for rows in (slice(N_MFCC), slice(N_MFCC, N_MFCC + 12), slice(-1, None)):
+        means[rows] /= max(np.sqrt(np.square(means[rows]).sum(axis=0).mean()), 1e-9)
+    return means
 
 
-def hit_rate(found: np.ndarray, known: np.ndarray, window_s: float) -> dict[str, float]:
-    """Compare found boundaries with known ones, one to one.
+def hit_rate(estimated: np.ndarray, reference: np.ndarray, window_s: float) -> dict[str, float]:
+    """Compare estimated boundaries with those of a reference, one to one.
 
     Parameters
     ----------
-    found, known
+    estimated, reference
         Times in seconds, without the ends of the track, in any order.
     window_s
         Largest distance of a hit in seconds.
@@ -267,7 +266,7 @@ def hit_rate(found: np.ndarray, known: np.ndarray, window_s: float) -> dict[str,
     -------
     dict
         ``precision``, ``recall`` and ``f``, their harmonic mean: 1 where all are hit, also where
-        there is nothing to find and nothing found.
+        both are empty.
 
     Raises
     ------
@@ -279,31 +278,25 @@ def hit_rate(found: np.ndarray, known: np.ndarray, window_s: float) -> dict[str,
     Turnbull et al. (2007), A supervised approach for detecting boundaries in music; as
     ``mir_eval.segment.detection`` with the ends trimmed.
     """
-    found, known = np.sort(np.asarray(found, float)), np.sort(np.asarray(known, float))
-    if not window_s >= 0 or not np.isfinite([*found, *known]).all():
+    estimated, reference = np.asarray(estimated, float), np.asarray(reference, float)
+    if not window_s >= 0 or not np.isfinite([*estimated, *reference]).all():
         raise ValueError(
             f"a window of {window_s} s and finite times are needed; 0.5 and 3 are usual"
         )
-    hits = i = j = 0
-    while i < len(found) and j < len(known):  # in order, which is the largest matching on a line
-        hit = abs(found[i] - known[j]) <= window_s
-        early = found[i] < known[j]
-        hits, i, j = hits + hit, i + (hit or early), j + (hit or not early)
-    if not len(found) or not len(known):
-        return dict.fromkeys(("precision", "recall", "f"), float(len(found) == len(known)))
-    f = 2 * hits / (len(found) + len(known))
-    return {"precision": hits / len(found), "recall": hits / len(known), "f": f}
-
-
-KINDS = {"timbre": slice(N_MFCC), "harmony": slice(N_MFCC, N_MFCC + 12), "level": slice(-1, None)}
+    n, m = len(estimated), len(reference)
+    if not n or not m:
+        return dict.fromkeys(("precision", "recall", "f"), float(n == m))
+    near = csr_array(np.abs(estimated[:, None] - reference) <= window_s)
+    hits = int((maximum_bipartite_matching(near) >= 0).sum())
+    return {"precision": hits / n, "recall": hits / m, "f": 2 * hits / (n + m)}
 
 
 def _check_sections(sections: pd.DataFrame, quiet_db: float, spread: float) -> None:
-    """Refuse a table that `central` cannot judge."""
+    """Validate a table of sections and the limits of `central_sections`."""
     needed = ["item_id", "silent", "rms_mean", "spectral_centroid_mean"]
     missing = [name for name in needed if name not in sections]
     if missing:
-        raise ValueError(f"sections lack {', '.join(missing)}; take sections.attribute_table")
+        raise ValueError(f"sections lack {', '.join(missing)}; take cache.descriptor_table")
     if not np.isfinite(sections[needed[2:]].to_numpy(float)).all():
         raise ValueError("sections hold NaN in rms or centroid; leave those rows out")
     if not (quiet_db > 0 and spread > 0):
@@ -311,7 +304,7 @@ def _check_sections(sections: pd.DataFrame, quiet_db: float, spread: float) -> N
 
 
 def _roles(track: pd.DataFrame, quiet_db: float, spread: float) -> pd.DataFrame:
-    """Say of each section of one track what it is, and why."""
+    """Return distance, role, choice and reason for each section of one track."""
     level, silent = track["level_db"].to_numpy(), track["silent"].to_numpy(bool)
     if silent.all():
         why = np.full(len(track), "silent", dtype=object)
@@ -322,7 +315,7 @@ def _roles(track: pd.DataFrame, quiet_db: float, spread: float) -> pd.DataFrame:
     quiet = silent | (below > quiet_db)
     octaves = np.log2(np.maximum(track["spectral_centroid_mean"].to_numpy(float), 1.0))
     points = np.stack([level / LEVEL_DB, octaves / OCTAVES], axis=1)  # B x 2
-    away = np.where(quiet[:, None], np.nan, points - _heart(points[~quiet], level[~quiet]))
+    away = np.where(quiet[:, None], np.nan, points - _centre(points[~quiet], level[~quiet]))
     distance = np.linalg.norm(away, axis=1)
     central = distance <= spread
     role = np.select([quiet, central], ["quiet", "central"], "border")
@@ -330,24 +323,24 @@ def _roles(track: pd.DataFrame, quiet_db: float, spread: float) -> pd.DataFrame:
     return pd.DataFrame({"distance": distance, "role": role, "chosen": central, "why": why})
 
 
-def _heart(points: np.ndarray, level: np.ndarray) -> np.ndarray:
+def _centre(points: np.ndarray, level: np.ndarray) -> np.ndarray:
     """Find the point (2,) that has the most energy around it."""
-    apart = np.linalg.norm(points[:, None] - points, axis=2)  # B x B
+    distance = np.linalg.norm(points[:, None] - points, axis=2)  # B x B
     energy = 10 ** ((level - level.max()) / 10)
-    return points[(np.exp(-np.square(apart) / 2) @ energy).argmax()]
+    return points[(np.exp(-np.square(distance) / 2) @ energy).argmax()]
 
 
 def _why(role: str, silent: bool, below: float, away: np.ndarray) -> str:
-    """Say in words why a section is chosen or not."""
+    """Return in words why a section is chosen or not."""
     if role == "quiet":
         return "silent" if silent else f"{below:.1f} dB below the loud level of its track"
     level, octaves = away * (LEVEL_DB, OCTAVES)
     near = "near" if role == "central" else "far from"
-    return f"{near} the heart of its track: {level:+.1f} dB, {octaves:+.2f} octaves of brightness"
+    return f"{near} the centre of its track: {level:+.1f} dB, {octaves:+.2f} octaves of brightness"
 
 
 def _checkerboard(L: int) -> np.ndarray:
-    """Foote's kernel (2 L, 2 L): plus on both sides of the middle, minus across it."""
+    """Return Foote's kernel (2 L, 2 L): plus on both sides of the middle, minus across it."""
     at = (np.arange(2 * L) - L + 0.5) / L
     taper = np.sign(at) * np.exp(-2 * np.square(at))
     return np.outer(taper, taper)
@@ -369,7 +362,7 @@ def _cut(
 
 
 def _edges(beats_s: np.ndarray | None, end_s: float) -> np.ndarray:
-    """Edges of beats or steps, from 0 to the end."""
+    """Return the edges of beats or steps, from 0 to the end."""
     if beats_s is None:
         beats_s = np.arange(STEP_S, end_s, STEP_S)
     beats_s = np.asarray(beats_s, np.float64)
@@ -380,7 +373,7 @@ def _edges(beats_s: np.ndarray | None, end_s: float) -> np.ndarray:
 
 
 def _first_bar(beats_s: np.ndarray, downbeat: int, times_s: np.ndarray) -> int:
-    """Index (0..3) of the first time at which a bar begins."""
+    """Return the index (0..3) of the first time at which a bar begins."""
     if not 0 <= downbeat < min(BAR, len(beats_s)):
         raise ValueError(f"downbeat is {downbeat} of {len(beats_s)} beats; give an index, 0 to 3")
     return int(np.abs(times_s - beats_s[downbeat]).argmin()) % BAR
@@ -400,7 +393,7 @@ def _frames(path: str | Path, sr: int) -> tuple[np.ndarray, float]:
 
 
 def _block_features(y: np.ndarray, sr: int) -> np.ndarray:
-    """MFCC, chroma and level (25, T) of frames (T, N_FFT), each by itself but for rounding."""
+    """Compute MFCC, chroma and level (25, T) of frames (T, N_FFT), one by one but for rounding."""
     window = librosa.filters.get_window("hann", N_FFT)
     power = np.square(np.abs(np.fft.rfft(y * window).astype(np.complex64))).T  # F x T
     mel = librosa.feature.melspectrogram(S=power, sr=sr, n_mels=64)

@@ -1,8 +1,8 @@
-"""The tonal content of music: pitch classes over time, and the key they speak for.
+"""Measure the tonal content of music: pitch classes over time, and the key.
 
-Pitch classes are counted from 0 for C; chroma (12, T) holds the strength of each over time. Two
-ways lead to them: peaks of an STFT (`peak_chroma`), which find keys, and a constant-Q transform
-(`cqt_chroma`), whose movement recognises a tune whatever plays it.
+Pitch classes are counted from 0 for C; chroma (12, T) holds the strength of each over time. It is
+taken from peaks of an STFT (`peak_chroma`) for keys, and from a constant-Q transform
+(`cqt_chroma`), whose movement recognises a tune whatever instruments play it.
 """
 
 import warnings
@@ -13,13 +13,19 @@ import librosa
 import numpy as np
 from scipy.fft import rfft
 
+from musiclatent.audio.windows import Measurement
 from musiclatent.config import SR
+from musiclatent.features import validate
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 MODES = ("major", "minor")
 N_FFT = 8192  # 372 ms at 22,050 Hz
 RANGE_HZ = (60.0, 1000.0)
 STEPS = 3  # bins of a semitone, from which the tuning is read
+HOP = 1024
+OCTAVES = 7  # from C1, 33 Hz
+POOL = 8  # frames of the transform that become one: 0.37 s at 22,050 Hz
+SOFT = 100.0  # a tone 40 dB below the loudest still counts for a seventh of it
 _QUIET = 0.01  # of a spectral peak: about 106 dB below full scale
 PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
@@ -92,16 +98,10 @@ def estimate_key(chroma: np.ndarray) -> Key:
     total = chroma.reshape(12, -1).sum(axis=1)
     if np.ptp(total) <= 1e-9 * total.max():
         return Key(0, "major", 0.0)
-    fits = {
-        (tonic, mode): _fit(np.roll(total, -tonic), mode) for mode in MODES for tonic in range(12)
-    }
-    best = max(fits, key=fits.get)
-    return Key(*best, fits[best])
-
-
-def _fit(chroma: np.ndarray, mode: str) -> float:
-    """Correlation of chroma that begins at the tonic with a profile."""
-    return float(np.corrcoef(chroma, PROFILES[mode])[0, 1])
+    profiles = [np.roll(PROFILES[mode], tonic) for mode in MODES for tonic in range(12)]
+    fits = np.corrcoef(total, profiles)[0, 1:]
+    best = int(fits.argmax())
+    return Key(best % 12, MODES[best // 12], float(fits[best]))
 
 
 def key_distance(a: Key, b: Key) -> int:
@@ -132,7 +132,7 @@ def each_second(x: np.ndarray, rate: float, seconds: int) -> np.ndarray:
     x
         (T, D).
     rate
-        Frames in a second.
+        Frames per second.
     seconds
         How many seconds there are; what comes later is counted to the last.
 
@@ -167,7 +167,7 @@ def peak_chroma(frames: np.ndarray, sr: int) -> np.ndarray:
 
 
 def _peaks(frames: np.ndarray, sr: int) -> np.ndarray:
-    """Pitch classes (T, 12 * STEPS) of a few frames."""
+    """Return the pitch classes (T, 12 * STEPS) of a few frames."""
     bins = STEPS * 12
     low, high = (round(hz * N_FFT / sr) for hz in RANGE_HZ)
     S = np.abs(rfft(frames * np.hanning(N_FFT).astype(np.float32), axis=1))[:, low - 1 : high + 1]
@@ -177,8 +177,8 @@ def _peaks(frames: np.ndarray, sr: int) -> np.ndarray:
     shift = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-9)
     hz = (k + low + shift) * sr / N_FFT
     place = np.rint(bins * np.log2(hz / 440.0) + 9 * STEPS).astype(int) % bins
-    found = np.bincount(frame * bins + place, np.exp(0.5 * here), len(frames) * bins)
-    return found.reshape(-1, bins).astype(np.float32)
+    classes = np.bincount(frame * bins + place, np.exp(0.5 * here), len(frames) * bins)
+    return classes.reshape(-1, bins).astype(np.float32)
 
 
 def tuned(classes: np.ndarray) -> np.ndarray:
@@ -187,7 +187,7 @@ def tuned(classes: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     classes
-        (T, 12 * STEPS), as `pitch_classes` gives; all frames share one tuning.
+        (T, 12 * STEPS), as `peak_chroma` gives; all frames share one tuning.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def changes(chroma: np.ndarray, times_s: np.ndarray, span_s: float, rate: float)
     span_s
         How much before and after is compared, in seconds.
     rate
-        Frames of the chroma in a second.
+        Frames of the chroma per second.
 
     Returns
     -------
@@ -228,14 +228,8 @@ def changes(chroma: np.ndarray, times_s: np.ndarray, span_s: float, rate: float)
     return np.where(size > 1e-9, 1 - same, 0.0)
 
 
-HOP = 1024
-OCTAVES = 7  # from C1, 33 Hz
-POOL = 8  # frames of the transform that become one: 0.37 s at 22,050 Hz
-SOFT = 100.0  # a tone 40 dB below the loudest still counts for a seventh of it
-
-
 @dataclass(frozen=True)
-class Harmony:
+class Harmony(Measurement):
     """Turn a section into its pitch classes over time, for the cache.
 
     Parameters
@@ -247,8 +241,6 @@ class Harmony:
     """
 
     kind: ClassVar[str] = "harmony"
-    version: ClassVar[int] = 1
-    first_only: ClassVar[bool] = False
 
     sr: int = SR
     window_s: float = 15.0
@@ -271,12 +263,12 @@ def cqt_chroma(y: np.ndarray, sr: int) -> np.ndarray:
     y
         Samples (N,) in [-1, 1], at least a second.
     sr
-        Sampling rate in Hz, above 8,400 so that the highest octave is heard.
+        Sampling rate in Hz, above 8,400 so that it holds the highest octave.
 
     Returns
     -------
     ndarray
-        (12, T) float32 from C to B, 0.37 s a frame at 22,050 Hz; the mean of each frame is 0, so
+        (12, T) float32 from C to B, 0.37 s per frame at 22,050 Hz; the mean of each frame is 0, so
         that its level does not count.
 
     Raises
@@ -289,20 +281,13 @@ def cqt_chroma(y: np.ndarray, sr: int) -> np.ndarray:
     Constant-Q transform as in librosa (Schoerkhuber and Klapuri 2010); its magnitudes, as shares of
     the largest, become logarithms before the octaves are added up.
     """
-    y = np.asarray(y, np.float32)
-    if sr <= 8_400 or len(y) < sr:
-        raise ValueError(
-            f"{len(y)} samples at {sr} Hz: harmony needs a second of sound above 8,400 Hz"
-        )
-    if not np.isfinite(y).all():
-        raise ValueError("the section holds NaN or infinity; repair its samples first")
+    if sr <= 8_400:
+        raise ValueError(f"sr is {sr}; resample to more than 8,400 Hz")
+    y = validate.samples(y, sr)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "n_fft=")  # the deepest tones of a short section
-        S = np.abs(
-            librosa.cqt(
-                y, sr=sr, hop_length=HOP, fmin=librosa.note_to_hz("C1"), n_bins=12 * OCTAVES
-            )
-        )
+        # From C1 up, as by default.
+        S = np.abs(librosa.cqt(y, sr=sr, hop_length=HOP, n_bins=12 * OCTAVES))
     S = np.log1p(SOFT * S / max(float(S.max()), 1e-6))
     chroma = S.reshape(OCTAVES, 12, -1).sum(axis=0)  # 12 x frames
     frames = chroma.shape[1] // POOL

@@ -192,9 +192,9 @@ def test_double_precision_is_taken():
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (np.zeros(LEAST - 1, np.float32), r"shape \(4095,\) of float32; .* 4096 samples or more"),
-        (np.zeros((2, 9000), np.float32), r"shape \(2, 9000\) .* give one channel of floats"),
-        (np.zeros(9000, np.int16), "of int16; give one channel of floats"),
+        (np.zeros(LEAST - 1, np.float32), r"shape \(4095,\) and are float32; .* 4096 or more"),
+        (np.zeros((2, 9000), np.float32), r"shape \(2, 9000\) .* one channel of floats"),
+        (np.zeros(9000, np.int16), "int16; give .* one channel of floats"),
         (np.full(9000, np.nan, np.float32), "NaN or infinity; repair"),
         (np.r_[np.zeros(9000), np.inf], "NaN or infinity; repair"),
     ],

@@ -99,9 +99,9 @@ def test_silence_lies_at_the_floor_and_scales_to_zeros():
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (np.zeros((2, 100)), r"shape \(2, 100\); give \(N,\), one channel"),
-        (np.zeros(0), "not empty"),
-        (np.zeros(100, np.int16), r"int16; give floats in \[-1, 1\]"),
+        (np.zeros((2, 100)), r"shape \(2, 100\) .* give \(N,\), one channel"),
+        (np.zeros(0), "1 or more"),
+        (np.zeros(100, np.int16), r"int16; give .* floats in \[-1, 1\]"),
         (np.full(3000, np.nan), "NaN or infinity; repair"),
         (np.r_[np.zeros(3000), np.inf], "NaN or infinity; repair"),
     ],
@@ -117,7 +117,7 @@ def test_samples_that_are_no_sound(y, words):
     [
         ({"n_fft": 2047}, "n_fft is 2047; it must be even"),
         ({"n_fft": 0}, "n_fft is 0; it must be even and 2 or more"),
-        ({"hop_length": 0}, "hop_length is 0; it must be 1 or more"),
+        ({"hop_length": 0}, "hop_length is 0 .* 1 to 2048"),
         ({"n_mels": 0}, "n_mels is 0"),
         ({"sr": 0}, "sr is 0"),
         ({"top_db": 0.0}, r"top_db is 0\.0; it must be above 0 dB"),
@@ -204,7 +204,7 @@ def test_silence_stays_silent():
 @pytest.mark.parametrize(
     ("x_db", "words"),
     [
-        (np.zeros((128, 1)), r"shape \(128, 1\); give \(M, T\) of 2 frames or more"),
+        (np.zeros((128, 1)), r"shape \(128, 1\); give \(F, T\) of 2 frames or more"),
         (np.zeros(128), "2 frames or more"),
         (np.full((128, 4), np.nan), "not finite"),
         (np.full((128, 4), 1e4), "reaches 10000 .* decibels up to 100, not power"),

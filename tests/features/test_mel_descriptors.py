@@ -107,7 +107,7 @@ def test_shapes_that_cannot_be_used(shape, words):
 @pytest.mark.parametrize("value", [-0.01, 1.01, np.nan, np.inf])
 def test_values_that_are_not_scaled(x, value):
     x[0, 0, 0] = value
-    with pytest.raises(ValueError, match=r"not in \[0, 1\]; scale them with stfts.scale"):
+    with pytest.raises(ValueError, match=r"not in \[0, 1\]; scale them with stft.scale"):
         extract(x)
 
 

@@ -206,7 +206,7 @@ def test_log_spectral_distance_by_hand(rng):
     [
         (np.zeros(0), r"shape \(0,\)"),
         (np.zeros((2, 800)), r"shape \(2, 800\) .*give \(N,\), one channel"),
-        (np.array([0.0, np.nan]), "not finite"),
+        (np.array([0.0, np.nan]), "NaN or infinity"),
     ],
 )
 def test_samples_that_are_no_sound(y, words):
@@ -219,8 +219,8 @@ def test_samples_that_are_no_sound(y, words):
     [
         ({"n_fft": 511}, "n_fft is 511; it must be even"),
         ({"n_fft": 0}, "n_fft is 0"),
-        ({"hop_length": 0}, "hop_length is 0; give 1 to 256"),
-        ({"hop_length": 257}, "hop_length is 257; give 1 to 256, half of n_fft"),
+        ({"hop_length": 0}, "hop_length is 0 .* 1 to 256"),
+        ({"hop_length": 257}, "hop_length is 257 .* 1 to 256"),
         ({"top_db": 0.0}, "top_db is 0.0; it must be above 0 dB"),
         ({"top_db": float("nan")}, "top_db is nan"),
     ],
@@ -238,7 +238,7 @@ def test_parameters_that_cannot_be_meant(parameters, words):
         (np.zeros((256, 1)), r"shape \(256, 1\); give \(F, T\) of 2 frames or more"),
         (np.zeros(256), "2 frames or more"),
         (np.full((256, 4), np.nan), "not finite"),
-        (np.full((256, 4), 1e4), "reaches 10000 .* decibels up to 120, not magnitudes"),
+        (np.full((256, 4), 1e4), "reaches 10000 .* decibels up to 120, not power or magnitudes"),
     ],
 )
 def test_spectrograms_that_no_sound_has(x_db, words):

@@ -32,8 +32,8 @@ def test_the_sections_with_most_energy_are_central():
     assert found["distance"].isna().tolist() == [role == "quiet" for role in roles]
     assert found["distance"][2] == 0 and found["level_db"][2] == pytest.approx(-10)
     assert found["why"][0] == "20.0 dB below the loud level of its track"
-    assert found["why"][1].startswith("far from the heart of its track: -4.0 dB, +1.58 octaves")
-    assert found["why"][2].startswith("near the heart")
+    assert found["why"][1].startswith("far from the centre of its track: -4.0 dB, +1.58 octaves")
+    assert found["why"][2].startswith("near the centre")
 
 
 def test_limits_are_those_asked_for():
