@@ -193,9 +193,8 @@ def evaluate_over_folds(
     splits: Sequence[str],
     *,
     epochs: int,
-    plain: Sequence[str] = ("svm",),
 ) -> dict[str, list[Predictions]]:
-    """Evaluate networks and plain classifiers on several splits, each trained on that split alone.
+    """Evaluate networks and an SVM on several splits, each trained on that split alone.
 
     Parameters
     ----------
@@ -207,14 +206,12 @@ def evaluate_over_folds(
         Such as ``outer-0``; the number at the end is the seed of the weights.
     epochs
         Length of each training.
-    plain
-        Classifiers of the descriptors, see `classifiers.make_classifier`.
 
     Returns
     -------
     dict
-        Name -> predictions of the test part of each split; ``svm_band_stats`` sees no more than
-        mean and deviation of each band.
+        Name -> predictions of the test part of each split; ``svm_attributes`` sees the descriptors,
+        ``svm_band_stats`` no more than mean and deviation of each band.
     """
     predictions = defaultdict(list)
     for split in splits:
@@ -223,12 +220,10 @@ def evaluate_over_folds(
             folder = space.path("folds", f"{row.name}-{split}")
             of_test = evaluate_network(row, data, folder, epochs=epochs, seed=seed)
             predictions[row.key].append(of_test)
-        tables = {f"{name}_attributes": (name, data.descriptors) for name in plain}
-        tables["svm_band_stats"] = "svm", data.bands
-        for key, (name, table) in tables.items():
-            of_test = attribute_classification.fit_predict(
-                name, table, data.labels, data.part("train"), data.part("test"), seeds=1
-            )
+        train, test = data.part("train"), data.part("test")
+        tables = {"svm_attributes": data.descriptors, "svm_band_stats": data.bands}
+        for key, table in tables.items():
+            of_test = attribute_classification.fit_predict("svm", table, data.labels, train, test)
             predictions[key].append(of_test)
     return dict(predictions)
 
@@ -250,8 +245,8 @@ def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:
     return replace(first, name=name, probabilities=mean)
 
 
-def classify_latents(space: Workspace, split: str, name: str = "svm") -> Predictions | None:
-    """Classify the latents of the study ``mel``, whose encoder saw the same split.
+def classify_latents(space: Workspace, split: str) -> Predictions | None:
+    """Classify by an SVM the latents of the study ``mel``, whose encoder saw the same split.
 
     Parameters
     ----------
@@ -260,8 +255,6 @@ def classify_latents(space: Workspace, split: str, name: str = "svm") -> Predict
         ``mel`` beside it; an embedded one is trained here.
     split
         Such as ``outer-0``.
-    name
-        The classifier, see `classifiers.make_classifier`.
 
     Returns
     -------
@@ -281,7 +274,7 @@ def classify_latents(space: Workspace, split: str, name: str = "svm") -> Predict
     items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]
     train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
     labels = items["label"].to_numpy(str)
-    predictions = attribute_classification.fit_predict(name, z, labels, train, test, seeds=1)
+    predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
     return replace(predictions, name=f"mel_latents_{split}")
 
 

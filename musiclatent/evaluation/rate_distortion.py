@@ -29,7 +29,7 @@ from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 BATCH = 4  # windows encoded at once
-KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform; twice as many numbers
+KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform, each with its position
 KBIT_S = (6, 12, 24)  # of Opus
 
 

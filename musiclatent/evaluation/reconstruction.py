@@ -58,7 +58,7 @@ def seam_error_db(model: LitModule, transform: Transform) -> float:
     Parameters
     ----------
     model, transform
-        As in `rebuild`.
+        As in `decode.rebuild`.
 
     Returns
     -------
