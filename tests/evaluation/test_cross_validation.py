@@ -201,7 +201,7 @@ def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeyp
     again = []
     fit = train_experiment
     monkeypatch.setattr(
-        cross_validation,
+        cross_validation.fit,
         "train_experiment",
         lambda *a, **k: again.append(fit(*a, **k)) or again[-1],
     )
