@@ -1,24 +1,18 @@
-"""Classifiers of tables by name, and probabilities that mean what they say.
+"""Make classifiers of tables by name, and calibrate their probabilities.
 
 Means and variances of spectra spread over decades and move together when a recording is louder or
-duller. So the tuned ones take logarithms, and whiten the descriptors so that what varies inside a
-genre varies alike in every direction. Probabilities get one temperature, fitted on validation rows.
+duller. So the tuned ones take logarithms, and whiten the descriptors: what varies inside a genre
+then varies alike in every direction. Probabilities get one temperature, fitted on validation rows.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn import ensemble
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-    VotingClassifier,
-)
+from sklearn.ensemble import VotingClassifier
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LogisticRegression
@@ -27,10 +21,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from musiclatent import files
 from musiclatent.config import SEED
-from musiclatent.files import pick
 
-SHRINKAGE = 0.1  # of the scatter inside genres towards that of independent numbers
+SHRINKAGE = 0.1  # of the scatter inside genres towards that of independent features
 TREES = 600
 
 
@@ -38,7 +32,7 @@ class Logs(TransformerMixin, BaseEstimator):
     """Take the logarithm of the columns that are above zero in every training row."""
 
     def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> "Logs":
-        """Look which columns of `x` (B, D) those are."""
+        """Find which columns of `x` (B, D) those are."""
         least = np.min(x, axis=0)
         self.least_ = np.where(least > 0, least, np.nan)
         return self
@@ -49,12 +43,12 @@ class Logs(TransformerMixin, BaseEstimator):
 
 
 class Whiten(TransformerMixin, BaseEstimator):
-    """Turn and scale numbers so that rows of one label spread alike in every direction.
+    """Rotate and scale features so that rows of one label spread alike in every direction.
 
     Parameters
     ----------
     shrinkage
-        Share of independent numbers in the scatter inside labels, in (0, 1].
+        Share of independent features in the scatter inside labels, in (0, 1].
 
     Notes
     -----
@@ -69,15 +63,16 @@ class Whiten(TransformerMixin, BaseEstimator):
         centres = {label: x[y == label].mean(axis=0) for label in np.unique(y)}
         inner = x - np.stack([centres[label] for label in y])
         scatter = inner.T @ inner / len(x)  # D x D
-        even = np.trace(scatter) / len(scatter) or 1.0  # one row a label: nothing to measure
+        even = np.trace(scatter) / len(scatter) or 1.0  # one row per label: nothing to measure
         scatter = (1 - self.shrinkage) * scatter + self.shrinkage * even * np.eye(len(scatter))
         powers, directions = np.linalg.eigh(scatter)
-        self.mean_, self.turn_ = x.mean(axis=0), directions / np.sqrt(powers)
+        self.mean_ = x.mean(axis=0)
+        self.rotation_ = directions / np.sqrt(powers)
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return `x` (B, D) turned."""
-        return (x - self.mean_) @ self.turn_
+        """Return `x` (B, D) rotated and scaled."""
+        return (x - self.mean_) @ self.rotation_
 
 
 class Margins(SVC):
@@ -86,62 +81,38 @@ class Margins(SVC):
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return a number for each class (B, classes), rows of sum 1."""
         values = self.decision_function(x)
-        # Of two classes it gives one column.
-        values = values if values.ndim == 2 else np.stack([-values, values], axis=1)
+        if values.ndim == 1:  # two classes
+            values = np.stack([-values, values], axis=1)
         return softmax(values, axis=1)
 
 
-def _discriminant() -> LinearDiscriminantAnalysis:
-    """Make linear discriminants with a shrunken scatter."""
-    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
-
-
-def _process(power: float, scale: float) -> GaussianProcessClassifier:
-    """Make a Gaussian process of a fixed kernel: finding one by likelihood takes minutes."""
-    return GaussianProcessClassifier(power * RBF(scale), optimizer=None)
-
-
-def _vote(seed: int) -> VotingClassifier:
-    """Take the mean of the probabilities of three that err differently."""
-    # A small table has fewer columns than a fixed number that the trees would look at.
-    trees = ExtraTreesClassifier(TREES, max_features=0.36, random_state=seed)
-    members = {"lda": _discriminant(), "gp": make_pipeline(Whiten(), _process(10, 6.0))}
-    members["trees"] = make_pipeline(Whiten(), trees)
-    return VotingClassifier(list(members.items()), voting="soft")
-
-
-def _near() -> VotingClassifier:
-    """Look at neighbours near and far, turned and as they are, where copies are among them."""
-    members = {"far": make_pipeline(Whiten(), _process(10, 6.0))}
-    members |= {"near": make_pipeline(Whiten(), _process(10, 4.0)), "plain": _process(100, 4.0)}
-    return VotingClassifier(list(members.items()), voting="soft")
-
-
-def _plain(model: BaseEstimator) -> Pipeline:
-    """Standardise, then classify."""
-    return make_pipeline(StandardScaler(), model)
-
-
-def _logs(model: BaseEstimator) -> Pipeline:
-    """Take logarithms, standardise, then classify."""
-    return make_pipeline(Logs(), StandardScaler(), model)
-
-
-MODELS: dict[str, Callable[[int], Pipeline]] = {
-    "logistic": lambda seed: _plain(LogisticRegression(max_iter=2000)),
-    "svm": lambda seed: _plain(Margins(C=5.0)),
-    "forest": lambda seed: _plain(RandomForestClassifier(TREES, random_state=seed)),
-    "boosting": lambda seed: _plain(
-        HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=seed)
-    ),
-    "mlp": lambda seed: _plain(MLPClassifier((110, 110), max_iter=400, random_state=seed)),
-    "svm_logs": lambda seed: _logs(Margins(C=5.0)),
-    "lda": lambda seed: _logs(_discriminant()),
-    "gp": lambda seed: _logs(make_pipeline(Whiten(), _process(10, 6.0))),
-    "vote": lambda seed: _logs(_vote(seed)),
-    "vote_near": lambda seed: _logs(_near()),
+LDA = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
+# Kernels are fixed: finding one by likelihood takes minutes.
+WIDE = make_pipeline(Whiten(), GaussianProcessClassifier(10 * RBF(6.0), optimizer=None))
+NARROW = make_pipeline(Whiten(), GaussianProcessClassifier(10 * RBF(4.0), optimizer=None))
+PLAIN = GaussianProcessClassifier(100 * RBF(4.0), optimizer=None)
+# A share, as a small table has fewer columns than a fixed number that each split would try.
+RANDOM_TREES = make_pipeline(Whiten(), ensemble.ExtraTreesClassifier(TREES, max_features=0.36))
+BOOSTING = ensemble.HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15)
+# Three that err differently; and near and far neighbours for tables with duplicates.
+VOTE = VotingClassifier([("lda", LDA), ("gp", WIDE), ("trees", RANDOM_TREES)], voting="soft")
+NEAR = VotingClassifier([("far", WIDE), ("near", NARROW), ("plain", PLAIN)], voting="soft")
+MODELS = {  # unfitted; cloned by `make_classifier`
+    "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
+    "svm": make_pipeline(StandardScaler(), Margins(C=5.0)),
+    "forest": make_pipeline(StandardScaler(), ensemble.RandomForestClassifier(TREES)),
+    "boosting": make_pipeline(StandardScaler(), BOOSTING),
+    "mlp": make_pipeline(StandardScaler(), MLPClassifier((110, 110), max_iter=400)),
+    "svm_logs": make_pipeline(Logs(), StandardScaler(), Margins(C=5.0)),
+    "lda": make_pipeline(Logs(), StandardScaler(), LDA),
+    "gp": make_pipeline(Logs(), StandardScaler(), WIDE),
+    "vote": make_pipeline(Logs(), StandardScaler(), VOTE),
+    "vote_near": make_pipeline(Logs(), StandardScaler(), NEAR),
 }
 SEEDED = ("forest", "boosting", "mlp", "vote")  # the others do not depend on a seed
+BINS = 10
+BOUNDS = (0.05, 20.0)  # of the temperature
+_LEAST = 1e-12
 
 
 def make_classifier(name: str, seed: int = SEED) -> Pipeline:
@@ -151,7 +122,7 @@ def make_classifier(name: str, seed: int = SEED) -> Pipeline:
     ----------
     name
         ``logistic``, ``svm`` (C = 5), ``forest``, ``boosting``, ``mlp`` (two layers of 110), all of
-        them on standardised numbers; ``svm_logs``, ``lda``, ``gp`` (Gaussian process), ``vote``
+        them on standardised features; ``svm_logs``, ``lda``, ``gp`` (Gaussian process), ``vote``
         (of the latter two and of trees), ``vote_near`` (of three Gaussian processes), on
         standardised logarithms.
     seed
@@ -162,12 +133,11 @@ def make_classifier(name: str, seed: int = SEED) -> Pipeline:
     ValueError
         If there is no such classifier.
     """
-    return pick(MODELS, name, "classifier")(seed)
-
-
-BINS = 10
-BOUNDS = (0.05, 20.0)  # of the temperature
-_LEAST = 1e-12
+    model = clone(files.pick(MODELS, name, "classifier"))
+    if name in SEEDED:
+        seeds = {key: seed for key in model.get_params() if key.endswith("random_state")}
+        model.set_params(**seeds)
+    return model
 
 
 def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
@@ -179,7 +149,7 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
         (B, classes), of rows that the classifier was not fitted on.
     codes
         Their true classes (B,), as column numbers; -1 where there is no column: such rows are left
-        out here, and count as wrong in `curve`.
+        out here, and count as wrong in `reliability_curve`.
 
     Returns
     -------
@@ -196,16 +166,13 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
     Guo, Pleiss, Sun and Weinberger (2017), On calibration of modern neural networks.
     """
     probabilities, codes = _checked(probabilities, codes)
-    known = codes >= 0
-    if not known.any():
-        raise ValueError(
-            "no row is of a class with a column; give rows of classes seen in training"
-        )
-    probabilities, codes = probabilities[known], codes[known]
+    rows = np.flatnonzero(codes >= 0)
+    if not len(rows):
+        raise ValueError("no row is of a class with a column; give classes seen in training")
 
     def loss(log_t: float) -> float:
-        warmed = apply_temperature(probabilities, float(np.exp(log_t)))
-        return -np.log(np.maximum(warmed[np.arange(len(codes)), codes], _LEAST)).mean()
+        softened = apply_temperature(probabilities, float(np.exp(log_t)))
+        return -np.log(np.maximum(softened[rows, codes[rows]], _LEAST)).mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded").x))
 
@@ -214,9 +181,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     """Soften or sharpen probabilities (B, classes) by a temperature above 0; rows keep sum 1."""
     if not temperature > 0:
         raise ValueError(f"a temperature of {temperature} cannot be; give one above 0")
-    logs = np.log(np.maximum(probabilities, _LEAST)) / temperature
-    warmed = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return warmed / warmed.sum(axis=1, keepdims=True)
+    return softmax(np.log(np.maximum(probabilities, _LEAST)) / temperature, axis=1)
 
 
 def reliability_curve(
@@ -227,23 +192,20 @@ def reliability_curve(
     Parameters
     ----------
     probabilities, codes
-        As in `temperature`, of held-out rows.
+        As in `fit_temperature`, of held-out rows.
     bins
         Ranges of the highest probability, of equal width.
 
     Returns
     -------
     DataFrame
-        One row a range that holds rows: `confidence` and `accuracy` (means), `n`.
+        One row per range that holds rows: `confidence` and `accuracy` (means), `n`.
     """
     probabilities, codes = _checked(probabilities, codes)
-    best = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == codes
-    table = pd.DataFrame({"confidence": best, "accuracy": right, "bin": (best * bins).astype(int)})
-    table["bin"] = table["bin"].clip(upper=bins - 1)
-    parts = table.groupby("bin")
-    found = parts[["confidence", "accuracy"]].mean().assign(n=parts.size())
-    return found.reset_index(drop=True)
+    best, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == codes
+    table = pd.DataFrame({"confidence": best, "accuracy": right})
+    parts = table.groupby((best * bins).astype(int).clip(max=bins - 1))
+    return parts.mean().assign(n=parts.size()).reset_index(drop=True)
 
 
 def calibration_error(probabilities: np.ndarray, codes: np.ndarray, bins: int = BINS) -> float:
@@ -252,43 +214,47 @@ def calibration_error(probabilities: np.ndarray, codes: np.ndarray, bins: int = 
     Parameters
     ----------
     probabilities, codes, bins
-        As in `curve`.
+        As in `reliability_curve`.
     """
-    found = reliability_curve(probabilities, codes, bins)
-    return float(np.average((found["confidence"] - found["accuracy"]).abs(), weights=found["n"]))
+    curve = reliability_curve(probabilities, codes, bins)
+    return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n"]))
 
 
 def compare_calibration(
     probabilities: np.ndarray, codes: np.ndarray, temperature: float
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
-    """Set held-out rows with and without a temperature side by side.
+    """Compare held-out rows with and without a temperature.
 
     Parameters
     ----------
     probabilities, codes
-        As in `curve`.
+        As in `reliability_curve`.
     temperature
         Fitted on other rows.
 
     Returns
     -------
     dict
-        Title -> `curve`.
+        Title -> `reliability_curve`.
     dict
         ``calibration_error_raw`` and ``calibration_error``.
     """
-    warmed = apply_temperature(probabilities, temperature)
-    curves = {"as it is": probabilities, f"temperature {temperature:.2f}": warmed}
-    errors = {"calibration_error_raw": calibration_error(probabilities, codes)}
-    errors["calibration_error"] = calibration_error(warmed, codes)
-    return {title: reliability_curve(p, codes) for title, p in curves.items()}, errors
+    softened = apply_temperature(probabilities, temperature)
+    curves = {
+        "as it is": reliability_curve(probabilities, codes),
+        f"temperature {temperature:.2f}": reliability_curve(softened, codes),
+    }
+    return curves, {
+        "calibration_error_raw": calibration_error(probabilities, codes),
+        "calibration_error": calibration_error(softened, codes),
+    }
 
 
 def _checked(probabilities: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Refuse what are no probabilities of these rows."""
+    """Validate probabilities (B, classes) and true classes (B,)."""
     p, codes = np.asarray(probabilities, float), np.asarray(codes)
     if p.ndim != 2 or not len(p) or codes.shape != (len(p),):
-        raise ValueError(f"probabilities have shape {p.shape}, classes {codes.shape}; one a row")
+        raise ValueError(f"probabilities have shape {p.shape}, classes {codes.shape}; one per row")
     if not np.allclose(p.sum(axis=1), 1, atol=1e-4) or p.min() < 0:
         raise ValueError("rows are no probabilities; they must not be negative and have sum 1")
     if codes.min() < -1 or codes.max() >= p.shape[1]:

@@ -1,10 +1,11 @@
-"""Genre from short excerpts: networks on spectrograms, classifiers on attributes, and both.
+"""Classify the genre of short excerpts: by networks, by classifiers of descriptors, and by both.
 
-The attributes of an excerpt are computed from its own spectrogram, so that they belong together;
+The descriptors of an excerpt are computed from its own spectrogram, so that they belong together;
 tables of other rows are never joined to it.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent import config, studies
+from musiclatent import config, files, studies
 from musiclatent.analysis import genre_groups, neighbours, pooling
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
@@ -20,7 +21,6 @@ from musiclatent.errors import CheckpointError
 from musiclatent.evaluation import attribute_classification, classifiers, cross_validation
 from musiclatent.evaluation.attribute_classification import Predictions
 from musiclatent.features import mel_descriptors
-from musiclatent.files import write_json
 from musiclatent.training import supervised
 
 FINAL = "classifier"  # folder of the network that names the genre of any file
@@ -34,34 +34,36 @@ class Excerpts:
     ----------
     x
         Log-mel spectrograms (B, M, T) in [0, 1], each by its own range.
-    numbers
-        Attributes (B, D) of the same spectrograms, see `mel_attributes`.
+    descriptors
+        Descriptors (B, D) of the same spectrograms, see `mel_descriptors.extract`.
     bands
         Mean and deviation of each band (B, 2M) before scaling, see `pooling.mean_and_deviation`.
     items
-        One row each: item_id, label, group, split, start_s.
-    about
+        One row per excerpt: item_id, label, group, split, start_s.
+    summary
         Corpora, split and counts, see `CorpusDataModule.summary`.
     """
 
     x: np.ndarray
-    numbers: np.ndarray
+    descriptors: np.ndarray
     bands: np.ndarray
     items: pd.DataFrame
-    about: dict
+    summary: dict
 
     @property
     def labels(self) -> np.ndarray:
-        """Labels (B,)."""
+        """Return the labels (B,)."""
         return self.items["label"].to_numpy(str)
 
     def part(self, split: str) -> np.ndarray:
-        """Rows (B,) bool of one part of the split."""
+        """Return the rows (B,) bool of one part of the split."""
         return self.items["split"].eq(split).to_numpy()
 
     def inputs(self, experiment: Experiment, rows: np.ndarray) -> list[np.ndarray]:
         """Return what a network takes of the rows (B,) bool."""
-        return [self.x[rows], *([self.numbers[rows]] if takes_descriptors(experiment) else [])]
+        if takes_descriptors(experiment):
+            return [self.x[rows], self.descriptors[rows]]
+        return [self.x[rows]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Classifier:
     classes
         Labels in the order of its outputs.
     temperature
-        By which its probabilities are softened, see `calibration`.
+        By which its probabilities are softened, see `classifiers.apply_temperature`.
     """
 
     checkpoint: Path
@@ -83,30 +85,30 @@ class Classifier:
     classes: tuple[str, ...]
     temperature: float = 1.0
 
-    def probabilities(self, x: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
+    def probabilities(self, x: np.ndarray, descriptors: np.ndarray | None = None) -> np.ndarray:
         """Return the probability of each class (B, classes).
 
         Parameters
         ----------
         x
             Spectrograms (B, M, T) in [0, 1], each by its own range.
-        numbers
-            Their attributes (B, D); None computes them where the network takes them.
+        descriptors
+            Their descriptors (B, D); None computes them where the network takes them.
         """
         inputs = [x]
         if takes_descriptors(self.experiment):
-            inputs.append(mel_descriptors.extract(x) if numbers is None else numbers)
-        found = supervised.class_probabilities(self.checkpoint, self.experiment, inputs)
-        return classifiers.apply_temperature(found, self.temperature)
+            inputs.append(mel_descriptors.extract(x) if descriptors is None else descriptors)
+        raw = supervised.class_probabilities(self.checkpoint, self.experiment, inputs)
+        return classifiers.apply_temperature(raw, self.temperature)
 
 
 def takes_descriptors(experiment: Experiment) -> bool:
-    """Tell whether a network takes attributes beside the spectrogram."""
+    """Return whether a network takes descriptors beside the spectrogram."""
     return bool(experiment.options.get("attributes"))
 
 
 def load_excerpts(study: Study, space: Workspace, split: str = "") -> Excerpts:
-    """Read the excerpts of a study, and compute the attributes of each from its spectrogram.
+    """Read the excerpts of a study, and compute the descriptors of each from its spectrogram.
 
     Parameters
     ----------
@@ -123,31 +125,25 @@ def load_excerpts(study: Study, space: Workspace, split: str = "") -> Excerpts:
     data = CorpusDataModule.of_study(study, space, split=split)
     data.setup()
     items = data.cached.items
-    kept = items["label"].ne("") & ~items["silent"].astype(bool)
-    if items.loc[kept, "label"].nunique() < 2:
+    items = items[items["label"].ne("") & ~items["silent"].astype(bool)]
+    if items["label"].nunique() < 2:
         raise ValueError(f"{', '.join(data.names)}: no two labels are known; genre needs labels")
-    items = items[kept]
     raw = np.array(data.cached.x[items["row"].to_numpy()])
-    x, bands = data.transform.model_input(raw), pooling.mean_and_deviation(raw)
-    columns = ["item_id", "label", "group", "split", "start_s"]
-    items = items[columns].reset_index(drop=True)
+    x = data.transform.model_input(raw)
+    bands = pooling.mean_and_deviation(raw)
+    items = items[["item_id", "label", "group", "split", "start_s"]].reset_index(drop=True)
     return Excerpts(x, mel_descriptors.extract(x), bands, items, data.summary())
 
 
 def train_network(
-    experiment: Experiment,
-    data: Excerpts,
-    folder: Path,
-    *,
-    epochs: int,
-    seed: int = SEED,
+    experiment: Experiment, data: Excerpts, folder: Path, *, epochs: int, seed: int = SEED
 ) -> Classifier:
     """Train a network on the training part, or reuse it.
 
     Parameters
     ----------
     experiment
-        What to train; the numbers of classes and of attributes are set here.
+        What to train; how many classes and descriptors it takes is set here.
     data
         Excerpts of one split.
     folder
@@ -161,7 +157,7 @@ def train_network(
     classes, codes = np.unique(data.labels[rows], return_inverse=True)
     options = experiment.options | {"classes": len(classes)}
     if takes_descriptors(experiment):
-        options["attributes"] = data.numbers.shape[1]
+        options["attributes"] = data.descriptors.shape[1]
     plan = replace(experiment, options=options)
     checkpoint = supervised.fit_classifier(
         plan, data.inputs(plan, rows), codes, folder, epochs=epochs, seed=seed
@@ -172,19 +168,22 @@ def train_network(
 def evaluate_network(
     experiment: Experiment, data: Excerpts, folder: Path, *, epochs: int, seed: int = SEED
 ) -> Predictions:
-    """Train a network on the training part and ask it about the test part.
+    """Train a network on the training part and classify the test part.
 
     Parameters
     ----------
     experiment, data, folder, epochs, seed
-        As in `train`.
+        As in `train_network`.
     """
     network = train_network(experiment, data, folder, epochs=epochs, seed=seed)
     test = data.part("test")
-    said = network.probabilities(data.x[test], data.numbers[test])
-    rows = np.flatnonzero(test)
-    name, classes = experiment.key, np.array(network.classes)
-    return Predictions(name, rows, classes, data.labels[test], said[None])
+    return Predictions(
+        experiment.key,
+        np.flatnonzero(test),
+        np.array(network.classes),
+        data.labels[test],
+        network.probabilities(data.x[test], data.descriptors[test])[None],
+    )
 
 
 def evaluate_over_folds(
@@ -194,9 +193,8 @@ def evaluate_over_folds(
     splits: Sequence[str],
     *,
     epochs: int,
-    plain: Sequence[str] = ("svm",),
 ) -> dict[str, list[Predictions]]:
-    """Judge networks and plain classifiers on several splits, each trained on that split alone.
+    """Evaluate networks and an SVM on several splits, each trained on that split alone.
 
     Parameters
     ----------
@@ -208,72 +206,47 @@ def evaluate_over_folds(
         Such as ``outer-0``; the number at the end is the seed of the weights.
     epochs
         Length of each training.
-    plain
-        Classifiers of the attributes, see `classifiers.make_classifier`.
 
     Returns
     -------
     dict
-        Name -> a verdict on the test part of each split; ``svm_band_stats`` knows no more than mean
-        and deviation of each band.
+        Name -> predictions of the test part of each split; ``svm_attributes`` sees the descriptors,
+        ``svm_band_stats`` no more than mean and deviation of each band.
     """
-    found: dict[str, list[Predictions]] = {}
+    predictions = defaultdict(list)
     for split in splits:
         data, seed = load_excerpts(study, space, split), int(split.rpartition("-")[2])
         for row in experiments:
             folder = space.path("folds", f"{row.name}-{split}")
-            said = evaluate_network(row, data, folder, epochs=epochs, seed=seed)
-            found.setdefault(row.key, []).append(said)
-        parts = data.part("train"), data.part("test")
-        for name in plain:
-            said = attribute_classification.fit_predict(
-                name, data.numbers, data.labels, *parts, seeds=1
-            )
-            found.setdefault(f"{name}_attributes", []).append(said)
-        said = attribute_classification.fit_predict("svm", data.bands, data.labels, *parts, seeds=1)
-        found.setdefault("svm_band_stats", []).append(said)
-    return found
+            of_test = evaluate_network(row, data, folder, epochs=epochs, seed=seed)
+            predictions[row.key].append(of_test)
+        train, test = data.part("train"), data.part("test")
+        tables = {"svm_attributes": data.descriptors, "svm_band_stats": data.bands}
+        for key, table in tables.items():
+            of_test = attribute_classification.fit_predict("svm", table, data.labels, train, test)
+            predictions[key].append(of_test)
+    return dict(predictions)
 
 
-def concatenate(name: str, parts: Sequence[Predictions]) -> Predictions:
-    """Put verdicts on several test parts into one.
+def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:
+    """Fuse the predictions of several classifiers for the same rows: their mean probabilities.
 
     Raises
     ------
     ValueError
-        If they know different labels.
+        If they are of different rows, or have different labels.
     """
-    if any(part.classes.tolist() != parts[0].classes.tolist() for part in parts):
-        raise ValueError(f"{name}: its splits know different labels; leave the rare ones out")
-    return Predictions(
-        name,
-        np.concatenate([part.rows for part in parts]),
-        parts[0].classes,
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.probabilities for part in parts], axis=1),
-    )
-
-
-def fuse(name: str, verdicts: Sequence[Predictions]) -> Predictions:
-    """Fuse what several classifiers say of the same rows: the mean of their probabilities.
-
-    Raises
-    ------
-    ValueError
-        If they were asked about different rows, or know different labels.
-    """
-    first = verdicts[0]
-    for other in verdicts[1:]:
+    first = predictions[0]
+    for other in predictions[1:]:
         same = np.array_equal(other.rows, first.rows) and np.array_equal(other.labels, first.labels)
-        if not same or other.classes.tolist() != first.classes.tolist():
-            raise ValueError(f"{other.name} and {first.name} judged other rows; fuse one split")
-    return replace(
-        first, name=name, probabilities=np.mean([v.probabilities for v in verdicts], axis=0)
-    )
+        if not same or not np.array_equal(other.classes, first.classes):
+            raise ValueError(f"{other.name} and {first.name} predict other rows; fuse one split")
+    mean = np.mean([part.probabilities for part in predictions], axis=0)
+    return replace(first, name=name, probabilities=mean)
 
 
-def classify_latents(space: Workspace, split: str, name: str = "svm") -> Predictions | None:
-    """Ask a classifier of the latents of the study ``mel``, whose encoder saw the same split.
+def classify_latents(space: Workspace, split: str) -> Predictions | None:
+    """Classify by an SVM the latents of the study ``mel``, whose encoder saw the same split.
 
     Parameters
     ----------
@@ -282,42 +255,41 @@ def classify_latents(space: Workspace, split: str, name: str = "svm") -> Predict
         ``mel`` beside it; an embedded one is trained here.
     split
         Such as ``outer-0``.
-    name
-        The classifier, see `classifiers.make_classifier`.
 
     Returns
     -------
-    Verdict or None
+    Predictions or None
         None where there is no such encoder.
     """
-    study, home = studies.study("mel", space.profile), replace(space, study="mel")
-    row, embedded = study.main(), config.profile(space.profile).demo is not None
-    trained = home.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
-    if not (embedded or trained.exists()):
-        return None
-    # Beside an embedded study mel may be at work in its folder.
-    _, encoded = cross_validation.train_on_split(row, study, space if embedded else home, split)
-    items = encoded.items
-    heard = items["label"].ne("").to_numpy() & ~items["silent"].to_numpy(bool)
-    z, labels = pooling.window_vectors(encoded)[heard], items["label"].to_numpy(str)[heard]
-    part = items["split"].to_numpy(str)[heard]
-    said = attribute_classification.fit_predict(
-        name, z, labels, part == "train", part == "test", seeds=1
-    )
-    return replace(said, name=f"mel_latents_{split}")
+    study = studies.study("mel", space.profile)
+    row = study.main()
+    if config.profile(space.profile).demo is None:
+        space = replace(space, study="mel")
+        trained = space.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
+        if not trained.exists():
+            return None
+    # An embedded encoder stays in the folder of genre: study mel may be at work in its own.
+    _, encoded = cross_validation.train_on_split(row, study, space, split)
+    usable = encoded.items["label"].ne("") & ~encoded.items["silent"].astype(bool)
+    items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]
+    train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
+    labels = items["label"].to_numpy(str)
+    predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
+    return replace(predictions, name=f"mel_latents_{split}")
 
 
 def genre_group_accuracy(
-    verdicts: Sequence[Predictions], study: Study, space: Workspace, splits: Sequence[str]
+    predictions: Sequence[Predictions], study: Study, space: Workspace, splits: Sequence[str]
 ) -> dict[str, float]:
-    """Judge how well genres tell music types: the probabilities of a type's genres are added up.
+    """Return how often the group of a genre is right: probabilities of its genres are added up.
 
     Parameters
     ----------
-    verdicts
-        One a split.
+    predictions
+        One per split.
     study, space, splits
-        As in `over_folds`; the types are made from the attributes of the training part of each.
+        As in `evaluate_over_folds`; the groups are made from the descriptors of the training part
+        of each.
 
     Returns
     -------
@@ -325,18 +297,16 @@ def genre_group_accuracy(
         ``accuracy``, ``low``, ``high`` (95 %), ``n_test``.
     """
     right = []
-    for verdict, split in zip(verdicts, splits, strict=True):
+    for part, split in zip(predictions, splits, strict=True):
         data = load_excerpts(study, space, split)
         train = data.part("train")
-        numbers = pd.DataFrame(
-            data.numbers[train], columns=mel_descriptors.columns(data.x.shape[1])
-        )
-        types = genre_groups.fit(numbers, data.labels[train])
-        of_class = types.assign(verdict.classes)
-        names = np.unique(of_class)
-        said = np.stack([verdict.probabilities[0][:, of_class == n].sum(1) for n in names], axis=1)
-        known = np.isin(verdict.labels, verdict.classes)
-        right.append(names[said.argmax(axis=1)][known] == types.assign(verdict.labels[known]))
+        columns = mel_descriptors.columns(data.x.shape[1])
+        table = pd.DataFrame(data.descriptors[train], columns=columns)
+        groups = genre_groups.fit(table, data.labels[train])
+        by_group = pd.DataFrame(part.probabilities[0].T).groupby(groups.assign(part.classes)).sum()
+        seen = np.isin(part.labels, part.classes)
+        predicted = by_group.idxmax().to_numpy()[seen]
+        right.append(predicted == groups.assign(part.labels[seen]))
     right = np.concatenate(right)
     low, high = neighbours.interval(right.mean(), len(right))
     return {"accuracy": float(right.mean()), "low": low, "high": high, "n_test": len(right)}
@@ -345,7 +315,7 @@ def genre_group_accuracy(
 def calibrate(
     network: Classifier, data: Excerpts
 ) -> tuple[Classifier, dict[str, pd.DataFrame], dict[str, float]]:
-    """Fit a network's temperature on the validation part; see on the test part what it is worth.
+    """Fit a network's temperature on the validation part, and evaluate it on the test part.
 
     Parameters
     ----------
@@ -366,17 +336,17 @@ def calibrate(
     parts = {}
     for split in ("validation", "test"):
         rows = data.part(split) & np.isin(data.labels, network.classes)
-        said = network.probabilities(data.x[rows], data.numbers[rows])
-        parts[split] = said, np.searchsorted(network.classes, data.labels[rows])
-    heat = classifiers.fit_temperature(*parts["validation"])
-    curves, errors = classifiers.compare_calibration(*parts["test"], heat)
-    return replace(network, temperature=network.temperature * heat), curves, errors
+        probabilities = network.probabilities(data.x[rows], data.descriptors[rows])
+        parts[split] = probabilities, np.searchsorted(network.classes, data.labels[rows])
+    factor = classifiers.fit_temperature(*parts["validation"])
+    curves, errors = classifiers.compare_calibration(*parts["test"], factor)
+    return replace(network, temperature=network.temperature * factor), curves, errors
 
 
 def final_classifier(
     experiment: Experiment, study: Study, space: Workspace, *, epochs: int
 ) -> tuple[Classifier, dict[str, pd.DataFrame], dict[str, float]]:
-    """Make the network that names the genre of any file, or reuse it, and calibrate it.
+    """Train the network that names the genre of any file, or reuse it, and calibrate it.
 
     Parameters
     ----------
@@ -392,30 +362,28 @@ def final_classifier(
     Classifier, dict, dict
         As `calibrate`.
     """
-    folder, data = space.path(FINAL, experiment.name), load_excerpts(study, space, "fold-0")
-    network, curves, errors = calibrate(
-        train_network(experiment, data, folder, epochs=epochs), data
-    )
+    folder = space.path(FINAL, experiment.name)
+    data = load_excerpts(study, space, "fold-0")
+    network = train_network(experiment, data, folder, epochs=epochs)
+    network, curves, errors = calibrate(network, data)
     write_classifier(network, folder)
     return network, curves, errors
 
 
 def write_classifier(network: Classifier, folder: Path) -> Path:
-    """Note beside a checkpoint what its outputs mean."""
-    return write_json(
-        folder / "classifier.json",
-        {
-            "experiment": network.experiment.name,
-            "options": network.experiment.options,
-            "classes": list(network.classes),
-            "temperature": network.temperature,
-            "checkpoint": network.checkpoint.name,
-        },
-    )
+    """Write beside a checkpoint what its outputs mean."""
+    content = {
+        "experiment": network.experiment.name,
+        "options": network.experiment.options,
+        "classes": list(network.classes),
+        "temperature": network.temperature,
+        "checkpoint": network.checkpoint.name,
+    }
+    return files.write_json(folder / "classifier.json", content)
 
 
 def read_classifier(folder: Path, profile: str) -> Classifier:
-    """Read a classifier that `write` noted.
+    """Read a classifier that `write_classifier` wrote.
 
     Parameters
     ----------
@@ -431,12 +399,11 @@ def read_classifier(folder: Path, profile: str) -> Classifier:
     """
     path = folder / "classifier.json"
     try:
-        said = json.loads(path.read_text())
-        experiment = studies.study("genre", profile).experiment(said["experiment"])
-        plan = replace(experiment, options=said["options"])
-        return Classifier(
-            folder / said["checkpoint"], plan, tuple(said["classes"]), float(said["temperature"])
-        )
+        content = json.loads(path.read_text())
+        experiment = studies.study("genre", profile).experiment(content["experiment"])
+        plan = replace(experiment, options=content["options"])
+        checkpoint, classes = folder / content["checkpoint"], tuple(content["classes"])
+        return Classifier(checkpoint, plan, classes, float(content["temperature"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); train the classifier with: "

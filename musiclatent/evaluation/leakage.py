@@ -1,7 +1,7 @@
-"""Protocols that judge genre: plain baselines on folds, and how much of a figure is leakage.
+"""Measure genre baselines on folds, and how much of a figure is leakage.
 
-A random split of GTZAN has artists, and copies of a recording, on both sides. The tables here set
-it beside stricter splits of the same clips.
+A random split of GTZAN has artists, and duplicates of a recording, on both sides. The tables here
+set it beside stricter splits of the same clips.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,24 +12,16 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.svm import SVC
 
-from musiclatent.analysis.clustering import evaluate, kmeans, label_scores
-from musiclatent.analysis.neighbours import interval, knn, predictions, standardise
-from musiclatent.analysis.pooling import mean_and_deviation
+from musiclatent.analysis import clustering, neighbours, pooling
 from musiclatent.config import SEED
-from musiclatent.features.fingerprint import connected_groups as connected
-from musiclatent.features.stft import scale
+from musiclatent.features import fingerprint, stft
 
 C = 5.0  # of the support vector machine, as in the figures that the data's README names
 COMPONENTS = 128
 FOLDS = 5  # spectrograms: one fold is the test part
-JUDGED = ["recall_at_1", "mean_average_precision", "v_measure", "silhouette"]
-TEST_SHARE = 0.25  # attributes: of the published random lists
+METRICS = ["recall_at_1", "mean_average_precision", "v_measure", "silhouette"]
+TEST_SHARE = 0.25  # descriptors: of the published random lists
 Split = tuple[np.ndarray, np.ndarray]  # rows to train on, rows to test on
-
-
-def band_statistics(x: np.ndarray) -> np.ndarray:
-    """Summarise spectrograms (B, M, T) by mean and standard deviation of each band: (B, 2M)."""
-    return mean_and_deviation(x)
 
 
 def svm_predictions(
@@ -42,14 +34,14 @@ def svm_predictions(
 def score_vectors(
     z_train: np.ndarray, labels_train: np.ndarray, z_test: np.ndarray, labels_test: np.ndarray
 ) -> dict[str, float]:
-    """Judge vectors by their neighbours in the training part, and by k-means of the test part.
+    """Evaluate vectors by their neighbours in the training part, and by k-means of the test part.
 
     Parameters
     ----------
     z_train, labels_train
         Vectors (B, D) and labels (B,) that the neighbours know.
     z_test, labels_test
-        Vectors (Q, D) and labels (Q,) to judge, of two labels at least.
+        Vectors (Q, D) and labels (Q,) to evaluate on, of two labels at least.
 
     Returns
     -------
@@ -57,16 +49,17 @@ def score_vectors(
         As `neighbours.knn`; and ``v_measure`` and ``silhouette`` of k-means with as many clusters
         as there are labels.
     """
-    clusters = kmeans(z_test, len(np.unique(labels_test)))
-    found = knn(z_train, labels_train, z_test, labels_test)
-    found["v_measure"] = label_scores(labels_test, clusters)["v_measure"]
-    return found | {"silhouette": evaluate(z_test, clusters)["silhouette"]}
+    metrics = neighbours.knn(z_train, labels_train, z_test, labels_test)
+    clusters = clustering.kmeans(z_test, len(np.unique(labels_test)))
+    metrics["v_measure"] = clustering.label_scores(labels_test, clusters)["v_measure"]
+    metrics["silhouette"] = clustering.evaluate(z_test, clusters)["silhouette"]
+    return metrics
 
 
 def baselines(
     x: np.ndarray, labels: np.ndarray, folds: np.ndarray, chosen: Sequence[int]
 ) -> pd.DataFrame:
-    """Judge what is to be had without a network.
+    """Evaluate what is to be had without a network.
 
     Parameters
     ----------
@@ -83,7 +76,7 @@ def baselines(
     -------
     DataFrame
         One row per method and fold: `method`, `fold`, `accuracy`, `low`, `high` (95 % interval),
-        `n_test`; and in the rows of neighbours the rest of `judge`. Methods: ``knn``
+        `n_test`; and in the rows of neighbours those of `score_vectors`. Methods: ``knn``
         (k = 10) and ``svm``, on ``band_stats``, standardised, and on ``pca``, 128 components of
         spectrograms scaled to [0, 1]; all fitted on training rows.
 
@@ -94,29 +87,25 @@ def baselines(
     """
     labels, folds = np.asarray(labels), np.asarray(folds)
     _same_length(x, labels, folds)
-    bands, flat = (
-        band_statistics(x),
-        scale(np.asarray(x, np.float32))[0].reshape(len(x), -1),
-    )  # B x MT
+    bands = pooling.mean_and_deviation(x)
+    flat = stft.scale(np.asarray(x, np.float32))[0].reshape(len(x), -1)  # B x MT
     rows = []
     for fold in chosen:
-        split = train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         if not len(train) or not len(test):
             raise ValueError(f"fold {fold} holds {len(test)} of {len(labels)} rows; choose another")
-        features = {"band_stats": standardise(bands[train], bands[test]), "pca": _pca(flat, *split)}
+        features = {
+            "band_stats": neighbours.standardise(bands[train], bands[test]),
+            "pca": _pca(flat, train, test),
+        }
         for feature, (z_train, z_test) in features.items():
-            for name, predict in (("knn", predictions), ("svm", svm_predictions)):
-                right = predict(z_train, labels[train], z_test) == labels[test]
-                bounds = interval(right.mean(), len(test))
-                row = (f"{name}_{feature}", fold, right.mean(), *bounds, len(test))
-                columns = ("method", "fold", "accuracy", "low", "high", "n_test")
-                near = (
-                    score_vectors(z_train, labels[train], z_test, labels[test])
-                    if name == "knn"
-                    else {}
-                )
-                rows.append(near | dict(zip(columns, row, strict=True)))
-    return pd.DataFrame(rows)[[*columns, *JUDGED]]
+            near = score_vectors(z_train, labels[train], z_test, labels[test])
+            rows.append({"method": f"knn_{feature}", "fold": fold, "n_test": len(test)} | near)
+            right = svm_predictions(z_train, labels[train], z_test) == labels[test]
+            low, high = neighbours.interval(right.mean(), len(test))
+            figures = {"accuracy": right.mean(), "low": low, "high": high}
+            rows.append({"method": f"svm_{feature}", "fold": fold, "n_test": len(test)} | figures)
+    return pd.DataFrame(rows)[["method", "fold", "accuracy", "low", "high", "n_test", *METRICS]]
 
 
 def descriptor_leakage(
@@ -126,15 +115,15 @@ def descriptor_leakage(
     pairs: pd.DataFrame | None = None,
     seeds: int = 20,
 ) -> pd.DataFrame:
-    """Show how much of the accuracy on GTZAN's attributes is leakage, by a support vector machine.
+    """Measure how much of the accuracy on GTZAN's descriptors is leakage, by an SVM.
 
     Parameters
     ----------
     table
-        One row a clip: item_id, label, and the attributes.
+        One row per clip: item_id, label, and the descriptors.
     filtered
         Split of each item_id by the fault-filtered lists: ``train`` and ``validation`` are for
-        training, ``test`` is judged, other clips are left out.
+        training, ``test`` is classified, other clips are left out.
     random
         The same by the published random lists.
     pairs
@@ -159,22 +148,26 @@ def descriptor_leakage(
     """
     x = table.drop(columns=["item_id", "label"]).to_numpy(float)
     labels = table["label"].to_numpy()
-    by_lists = {"random": _by_list(table, random), "filtered": _by_list(table, filtered)}
+    by_random, by_filtered = _by_list(table, random), _by_list(table, filtered)
+    all_1000, all_930 = (np.sort(np.concatenate(split)) for split in (by_random, by_filtered))
+    n_1000, n_930 = len(by_random[1]), len(by_filtered[1])
     protocols = {
-        "random": [by_lists["random"]],
-        "random_1000": [_drawn(labels, *by_lists["random"], seed) for seed in range(seeds)],
-        "random_930": [_drawn(None, *by_lists["filtered"], seed) for seed in range(seeds)],
-        "filtered": [by_lists["filtered"]],
+        "random": [by_random],
+        "random_1000": [_stratified(labels, all_1000, n_1000, seed) for seed in range(seeds)],
+        "random_930": [
+            train_test_split(all_930, test_size=n_930, random_state=seed) for seed in range(seeds)
+        ],
+        "filtered": [by_filtered],
     }
     if pairs is not None:
         protocols |= _pair_protocols(labels, _groups(table, pairs), TEST_SHARE, seeds)
-    return _leak(x, labels, protocols, svm_predictions)
+    return _accuracies(x, labels, protocols, svm_predictions)
 
 
 def spectrogram_leakage(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seeds: int = 20
 ) -> pd.DataFrame:
-    """Show how much of the accuracy of neighbours is due to repeated recordings.
+    """Measure how much of the accuracy of neighbours is due to duplicate recordings.
 
     Parameters
     ----------
@@ -191,7 +184,7 @@ def spectrogram_leakage(
     Returns
     -------
     DataFrame
-        Columns as `attribute_leak`. Protocols: ``random`` (a stratified fifth is judged),
+        Columns as `descriptor_leakage`. Protocols: ``random`` (a stratified fifth is classified),
         ``by_group`` (one of five stratified folds by group), ``pairs_split`` and
         ``pairs_together``.
 
@@ -204,70 +197,57 @@ def spectrogram_leakage(
     _same_length(features, labels, groups)
     rows = np.arange(len(labels))
     n_test = len(rows) // FOLDS
+    folds = [StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed) for seed in range(seeds)]
     protocols = {
         "random": [_stratified(labels, rows, n_test, seed) for seed in range(seeds)],
-        "by_group": [_grouped(labels, groups, seed) for seed in range(seeds)],
+        "by_group": [next(fold.split(labels, labels, groups)) for fold in folds],
     }
     protocols |= _pair_protocols(labels, groups, 1 / FOLDS, seeds)
-    return _leak(features, labels, protocols, predictions)
+    return _accuracies(features, labels, protocols, neighbours.predictions)
 
 
-def _leak(
+def _accuracies(
     x: np.ndarray, labels: np.ndarray, protocols: dict[str, Iterable[Split]], predict: Callable
 ) -> pd.DataFrame:
-    """One row a protocol: the mean over its splits."""
+    """Return one row per protocol: the mean over its splits."""
     rows = []
     for protocol, splits in protocols.items():
         scores = []
         for train, test in splits:
-            z_train, z_test = standardise(x[train], x[test])
+            z_train, z_test = neighbours.standardise(x[train], x[test])
             scores.append(np.mean(predict(z_train, labels[train], z_test) == labels[test]))
         sd = np.std(scores, ddof=1) if len(scores) > 1 else np.nan
-        bounds = interval(np.mean(scores), len(test))
+        bounds = neighbours.interval(np.mean(scores), len(test))
         rows.append((protocol, np.mean(scores), sd, *bounds, len(test), len(scores)))
     columns = ["protocol", "accuracy", "sd", "low", "high", "n_test", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _by_list(table: pd.DataFrame, split: pd.Series) -> Split:
-    """Rows of a published split."""
-    part = table["item_id"].map(split).to_numpy()
-    train, test = np.flatnonzero(np.isin(part, ["train", "validation"])), part == "test"
-    if not len(train) or not test.any():
+    """Return the rows of a published split."""
+    part = table["item_id"].map(split)
+    train = np.flatnonzero(part.isin(["train", "validation"]))
+    test = np.flatnonzero(part == "test")
+    if not len(train) or not len(test):
         raise ValueError("the split names no clip of the table for training or testing; match ids")
-    return train, np.flatnonzero(test)
-
-
-def _drawn(labels: np.ndarray | None, train: np.ndarray, test: np.ndarray, seed: int) -> Split:
-    """Draw the rows of a split again, with parts of the same size; stratified if given labels."""
-    rows = np.sort(np.concatenate([train, test]))
-    if labels is None:
-        return tuple(train_test_split(rows, test_size=len(test), random_state=seed))
-    return _stratified(labels, rows, len(test), seed)
+    return train, test
 
 
 def _stratified(labels: np.ndarray, rows: np.ndarray, n_test: int, seed: int) -> Split:
-    """Divide rows at random, each label in its share."""
+    """Draw a split of rows at random, each label in its share."""
     names, counts = np.unique(labels[rows], return_counts=True)
     if counts.min() < FOLDS:
         raise ValueError(
             f"label {str(names[counts.argmin()])!r} has {counts.min()} clips to divide; "
             f"leave labels with fewer than {FOLDS} out"
         )
-    split = train_test_split(rows, test_size=n_test, random_state=seed, stratify=labels[rows])
-    return tuple(split)
-
-
-def _grouped(labels: np.ndarray, groups: np.ndarray, seed: int) -> Split:
-    """Train on four stratified folds by group, test on one."""
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    return next(folds.split(labels, labels, groups))
+    return train_test_split(rows, test_size=n_test, random_state=seed, stratify=labels[rows])
 
 
 def _pair_protocols(
     labels: np.ndarray, groups: np.ndarray, share: float, seeds: int
 ) -> dict[str, list[Split]]:
-    """Random splits in which repeated recordings straddle, or never do; the rest is the same."""
+    """Draw splits in which duplicates straddle, or never do; the rest is the same."""
     return {
         "pairs_split": [_with_pairs(labels, groups, share, s, False) for s in range(seeds)],
         "pairs_together": [_with_pairs(labels, groups, share, s, True) for s in range(seeds)],
@@ -277,7 +257,7 @@ def _pair_protocols(
 def _with_pairs(
     labels: np.ndarray, groups: np.ndarray, share: float, seed: int, together: bool
 ) -> Split:
-    """Divide single clips at random, and half of the repeated ones each way."""
+    """Draw a split of single clips at random, and of half of the repeated ones each way."""
     names, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
     single = np.flatnonzero(counts[inverse] == 1)
     test = np.zeros(len(labels), bool)
@@ -286,35 +266,37 @@ def _with_pairs(
     rng = np.random.default_rng(seed)
     for turn, group in enumerate(rng.permutation(names[counts > 1])):
         rows = rng.permutation(np.flatnonzero(groups == group))
-        test[rows if together else rows[turn % 2 :: 2]] = turn % 2 if together else True
+        if together:
+            test[rows] = turn % 2
+        else:
+            test[rows[turn % 2 :: 2]] = True
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
 def _groups(table: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Group of each clip: equal where pairs connect."""
+    """Return the group of each clip: equal where pairs connect."""
     row = pd.Series(range(len(table)), index=table["item_id"])
-    rows = {side: pairs[f"clip_{side}"].str.removesuffix(".wav").map(row) for side in "ab"}
-    found = pd.DataFrame(rows)
-    if found.isna().any(axis=None):
-        unknown = pairs.loc[found.isna().any(axis=1)].iloc[0]
-        raise ValueError(
-            f"the pair {unknown['clip_a']}, {unknown['clip_b']} is not in the table; "
-            "give pairs of the same corpus"
-        )
-    return connected(len(table), found)
+    clips = pairs[["clip_a", "clip_b"]]
+    rows = clips.apply(lambda names: names.str.removesuffix(".wav").map(row))
+    rows.columns = ["a", "b"]
+    missing = clips[rows.isna().any(axis=1)]
+    if len(missing):
+        pair = ", ".join(missing.iloc[0])
+        raise ValueError(f"the pair {pair} is not in the table; give pairs of the same corpus")
+    return fingerprint.connected_groups(len(table), rows)
 
 
 def _pca(flat: np.ndarray, train: np.ndarray, test: np.ndarray) -> Split:
-    """Principal components of training rows, and the test rows on them."""
+    """Return principal components of training rows, and the test rows on them."""
     n = min(COMPONENTS, len(train), flat.shape[1])
     model = PCA(n, svd_solver="randomized", random_state=SEED).fit(flat[train])
     return model.transform(flat[train]), model.transform(flat[test])
 
 
 def _same_length(x: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
-    """Refuse tables of other lengths."""
+    """Validate that tables are of one length."""
     if not len(x) == len(labels) == len(groups):
         raise ValueError(
             f"{len(x)} rows, {len(labels)} labels and {len(groups)} folds or groups; "
-            "give one of each a row"
+            "give one of each per row"
         )

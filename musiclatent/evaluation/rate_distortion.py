@@ -1,12 +1,11 @@
-"""Set trained models beside what people use: the same excerpts, sizes, bits and times for all.
+"""Compare trained models with reference codecs: the same excerpts, sizes, bits and times for all.
 
 A row of the table is a `codecs.Coder`.
 """
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,22 +17,20 @@ import torch
 from pystoi import stoi
 from threadpoolctl import threadpool_limits
 
-from musiclatent import audio
+from musiclatent import audio, files
 from musiclatent.audio.windows import Transform
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import MissingToolError
 from musiclatent.evaluation import codecs, reconstruction
 from musiclatent.evaluation.codecs import Coder
-from musiclatent.files import progress
-from musiclatent.latents.decode import rebuild
-from musiclatent.models.base import LitModule, mrstft, sisdr
-from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.latents import decode
+from musiclatent.models.base import LitModule
+from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 BATCH = 4  # windows encoded at once
-KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform; twice as many numbers
+KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform, each with its position
 KBIT_S = (6, 12, 24)  # of Opus
-MEASURES = ("mse", "sisdr", "mrstft")
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,23 @@ class ModelCodec:
 
     @cached_property
     def model(self) -> LitModule:
-        """The autoencoder with its best weights."""
-        return load_checkpoint(self.run.checkpoint, self.run.experiment)
+        """Return the autoencoder with its best weights."""
+        return checkpoints.load_checkpoint(self.run.checkpoint, self.run.experiment)
 
     @property
     def form(self) -> str:
-        """``sparse`` where a latent holds values and positions, else ``dense``."""
+        """Return ``sparse`` where a latent holds values and positions, else ``dense``."""
         return self.model.code
 
     @property
     def given(self) -> int:
-        """First rows of a latent from which `encode` lets the others follow."""
+        """Return how many first rows of a latent `encode` takes to compute the others."""
         return self.model.given
 
     @torch.no_grad()
-    def encode(self, x: np.ndarray, *about: np.ndarray) -> np.ndarray:
-        """Return latents (B, K, T) of waveforms (B, N), and of what else the model may take."""
-        arrays = [np.array(x, np.float32)[:, None], *about]
+    def encode(self, x: np.ndarray, *given: np.ndarray) -> np.ndarray:
+        """Return latents (B, K, T) of waveforms (B, N), and of their first rows where given."""
+        arrays = [np.array(x, np.float32)[:, None], *given]
         parts = zip(*(torch.from_numpy(one).split(BATCH) for one in arrays), strict=True)
         return torch.cat([self.model.encode(*part) for part in parts]).numpy()
 
@@ -77,9 +74,8 @@ class ModelCodec:
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return waveforms (B, N) of latents (B, K, T)."""
         parts = torch.from_numpy(np.array(z, np.float32)).split(BATCH)
-        return torch.cat([self.model.decode(part)[:, 0] for part in parts]).numpy()[
-            :, : self.samples
-        ]
+        y = torch.cat([self.model.decode(part)[:, 0] for part in parts])
+        return y[:, : self.samples].numpy()
 
 
 def waveform_excerpts(data: CorpusDataModule, split: str, at_most: int) -> np.ndarray:
@@ -91,7 +87,7 @@ def waveform_excerpts(data: CorpusDataModule, split: str, at_most: int) -> np.nd
 
 
 def reference_codecs(samples: int, sr: int) -> dict[str, Coder]:
-    """Return the yardsticks of the table by name; without Opus, and a warning, where it lacks.
+    """Return the reference codecs by name; without Opus, and a warning, where it is missing.
 
     Parameters
     ----------
@@ -102,78 +98,52 @@ def reference_codecs(samples: int, sr: int) -> dict[str, Coder]:
         Sampling rate in Hz.
     """
     share = samples / 110_250
-    found = {f"mdct_{2 * k}": codecs.MDCT(max(1, round(share * k)), samples) for k in KEPT} | {
-        "resampled": codecs.Resampled(samples, sr)
-    }
+    references = {f"mdct_{2 * k}": codecs.MDCT(max(1, round(share * k)), samples) for k in KEPT}
+    references["resampled"] = codecs.Resampled(samples, sr)
     try:
         codecs.require_opus()
     except MissingToolError as error:
         warnings.warn(f"the rows of Opus are left out: {error}", stacklevel=2)
-        return found
-    return found | {f"opus_{k}": codecs.Opus(samples, sr, k) for k in KBIT_S}
+        return references
+    return references | {f"opus_{k}": codecs.Opus(samples, sr, k) for k in KBIT_S}
 
 
-@torch.no_grad()
-def measure(x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
-    """Measure rebuilt excerpts as the test figures of a training are measured.
-
-    Parameters
-    ----------
-    x, x_hat
-        Original and rebuilt waveforms (B, N).
-
-    Returns
-    -------
-    dict
-        ``mse``; ``sisdr`` in dB and ``mrstft``, means over the audible excerpts.
-    """
-    a, b = (torch.from_numpy(np.array(y, np.float32))[:, None] for y in (x, x_hat))
-    values = ((a - b).square(), sisdr(a, b), mrstft(a, b))
-    return {name: float(value.mean()) for name, value in zip(MEASURES, values, strict=True)}
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Let torch and numpy work on one thread."""
+def timed(work: Callable, parts: Iterable) -> tuple[list, float]:
+    """Run some work on one core, part by part; return its results, and the median time in s."""
+    results, times = [], []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
-            yield
+            for part in parts:
+                began = perf_counter()
+                results.extend(work(part))
+                times.append(perf_counter() - began)
     finally:
         torch.set_num_threads(threads)
+    return results, float(np.median(times))
 
 
-def timed(work: Callable, parts: Iterable) -> tuple[list, float]:
-    """Do some work on one core, part by part; return what came of it, and the median time in s."""
-    done, times = [], []
-    with one_core():
-        for part in parts:
-            began = perf_counter()
-            done.extend(work(part))
-            times.append(perf_counter() - began)
-    return done, float(np.median(times))
-
-
-def measure_codec(coder: Coder, x: np.ndarray, known: np.ndarray, sr: int) -> dict[str, float]:
+def measure_codec(coder: Coder, x: np.ndarray, training: np.ndarray, sr: int) -> dict[str, float]:
     """Measure one coder.
 
     Parameters
     ----------
     coder
-        A trained model or a yardstick.
+        A trained model or a reference codec.
     x
         Held-out waveforms (B, N).
-    known
-        Training waveforms (B', N), whose codes tell the 256 steps and what a symbol costs.
+    training
+        Training waveforms (B', N), whose codes decide the 256 steps and what a symbol costs.
     sr
         Sampling rate in Hz.
 
     Returns
     -------
     dict
-        `measure`; ``numbers_s`` (numbers a second, positions are numbers; missing of Opus),
-        ``bits_s``, ``mse_8_bits`` (the error after rounding to 8 bits); ``encode_speed`` and
+        ``mse`` and `reconstruction.audio_errors`; ``numbers_s`` (latent dimensions per second,
+        positions count; NaN of Opus), ``bits_s``, ``mse_8_bits`` (the error after rounding to 8
+        bits); ``encode_speed`` and
         ``decode_speed``, multiples of real time on one core by the median over the excerpts, one
         at a time. Opus starts a process for each, which takes most of its time.
     """
@@ -182,30 +152,30 @@ def measure_codec(coder: Coder, x: np.ndarray, known: np.ndarray, sr: int) -> di
     codes = [[one] if coder.form == "bytes" else one[None] for one in z]
     x_hat, decode_s = timed(coder.decode, codes)
     x_hat = np.stack(x_hat)
-    speeds = {"encode_speed": seconds / encode_s, "decode_speed": seconds / decode_s}
     if coder.form == "bytes":  # it has rounded and counted by itself
-        found = measure(x, codecs.align(x, x_hat, sr))
-        bits, rounded = np.mean([codecs.opus_bits(file) for file in z]), found["mse"]
-        numbers = np.nan
+        x_hat = codecs.align(x, x_hat, sr)
+        x_hat_8_bits = x_hat
+        bits, dimensions = np.mean([codecs.opus_bits(file) for file in z]), np.nan
     else:
-        z, quantiser = np.stack(z), codecs.fit_quantiser(coder.encode(known), coder.form)
-        found, numbers = measure(x, x_hat), z[0].size
-        z = _rounded(coder, x, z, quantiser)
-        bits, rounded = quantiser.bits(z).mean(), float(np.square(coder.decode(z) - x).mean())
-    found |= {"numbers_s": numbers / seconds, "bits_s": float(bits / seconds)}
-    return found | {"mse_8_bits": rounded} | speeds
-
-
-def _rounded(coder: Coder, x: np.ndarray, z: np.ndarray, quantiser: codecs.Quantiser) -> np.ndarray:
-    """Codes of 8 bits; what follows from a part of the code follows from its rounded numbers."""
-    z = quantiser.rounded(z)
-    if coder.given:
-        z = quantiser.rounded(coder.encode(x, z[:, : coder.given]))
-    return z
+        z, dimensions = np.stack(z), z[0].size
+        quantiser = codecs.fit_quantiser(coder.encode(training), coder.form)
+        z = quantiser.rounded(z)
+        if coder.given:  # what follows from a part of the code follows from its rounded values
+            z = quantiser.rounded(coder.encode(x, z[:, : coder.given]))
+        x_hat_8_bits, bits = coder.decode(z), quantiser.bits(z).mean()
+    return {
+        "mse": float(np.square(x_hat - x).mean()),
+        **reconstruction.audio_errors(x, x_hat),
+        "numbers_s": dimensions / seconds,
+        "bits_s": float(bits / seconds),
+        "mse_8_bits": float(np.square(x_hat_8_bits - x).mean()),
+        "encode_speed": seconds / encode_s,
+        "decode_speed": seconds / decode_s,
+    }
 
 
 def rate_distortion_table(
-    coders: Mapping[str, Coder], x: np.ndarray, known: np.ndarray, sr: int
+    coders: Mapping[str, Coder], x: np.ndarray, training: np.ndarray, sr: int
 ) -> pd.DataFrame:
     """Measure coders on the same excerpts.
 
@@ -213,18 +183,17 @@ def rate_distortion_table(
     ----------
     coders
         Name -> coder.
-    x, known, sr
-        As in `row`.
+    x, training, sr
+        As in `measure_codec`.
 
     Returns
     -------
     DataFrame
-        One row a coder, see `row`.
+        One row per coder, see `measure_codec`.
     """
-    bar = progress(coders.items(), "coders", "coder")
-    return pd.DataFrame.from_dict(
-        {name: measure_codec(coder, x, known, sr) for name, coder in bar}, orient="index"
-    )
+    bar = files.progress(coders.items(), "coders", "coder")
+    rows = {name: measure_codec(coder, x, training, sr) for name, coder in bar}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def speech_intelligibility(
@@ -234,7 +203,7 @@ def speech_intelligibility(
     target: Path,
     most_s: float | None = None,
 ) -> tuple[pd.DataFrame, list[tuple[str, np.ndarray]]]:
-    """Send one recording through models, and judge if it is still understood.
+    """Send one recording through models, and measure how well it is understood.
 
     Parameters
     ----------
@@ -252,7 +221,7 @@ def speech_intelligibility(
     Returns
     -------
     DataFrame
-        One row a model: ``mse``, ``sisdr`` (dB) and ``mrstft``, see `reconstruction.measure`; and
+        One row per model: ``mse``, ``sisdr`` (dB) and ``mrstft``, see `reconstruction.measure`; and
         ``stoi``, from 0 to 1: above about 0.75 nearly every sentence is understood.
     list
         (name, samples (N,)) of the original and each model.
@@ -266,11 +235,11 @@ def speech_intelligibility(
     target.parent.mkdir(parents=True, exist_ok=True)
     original = target.with_name(f"{target.name}_original.wav")
     audio.write_blocks(original, audio.blocks(file, sr, duration_s=most_s), sr)
-    x, rows = audio.read(original)[0], {}
-    sounds = [("original", x)]
+    x = audio.read(original)[0]
+    sounds, rows = [("original", x)], {}
     for name, run in trained.items():
-        model = load_checkpoint(run.checkpoint, run.experiment)
-        blocks = rebuild(model, original, transform)
+        model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+        blocks = decode.rebuild(model, original, transform)
         path = audio.write_blocks(target.with_name(f"{target.name}_{name}.wav"), blocks, sr)
         sounds.append((name, audio.read(path)[0]))
         rows[name] = reconstruction.measure(original, path, sr, window_s)

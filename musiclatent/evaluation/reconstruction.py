@@ -1,4 +1,4 @@
-"""Send held-out spectrograms through a model and measure what comes back, as picture and as sound.
+"""Reconstruct held-out spectrograms, and measure the result as picture and as sound.
 
 A spectrogram has no phase: the original goes through the same inversion, and is the bound that no
 model can pass.
@@ -12,19 +12,15 @@ import torch
 from sklearn.decomposition import PCA
 
 from musiclatent import audio
-from musiclatent.audio.windows import Grid, Transform, windows
+from musiclatent.audio import windows
+from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED
-from musiclatent.features.phase import griffin_lim, spectral_convergence
-from musiclatent.features.stft import (
-    ITERATIONS,
-    SpectrogramBatch,
-    log_spectral_distance,
-    magnitudes,
-)
-from musiclatent.latents.decode import OVERLAP_S, crossfade, rebuild, window_starts
-from musiclatent.latents.encode import BATCH, load_model
-from musiclatent.models.base import LitModule, mrstft, sisdr
-from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.features import phase, stft
+from musiclatent.features.stft import SpectrogramBatch
+from musiclatent.latents import decode, encode
+from musiclatent.models import base
+from musiclatent.models.base import LitModule
+from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 
@@ -46,7 +42,7 @@ def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
     ndarray
         Sounds (B, N) in [-1, 1].
     """
-    model = load_checkpoint(run.checkpoint, run.experiment)
+    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
     x_hat = model(torch.from_numpy(transform.model_input(x))[:, None]).x_hat[:, 0].numpy()
     return transform.to_audio(x_hat, *transform.value_range(x))
 
@@ -62,7 +58,7 @@ def seam_error_db(model: LitModule, transform: Transform) -> float:
     Parameters
     ----------
     model, transform
-        As in `rebuild`.
+        As in `decode.rebuild`.
 
     Returns
     -------
@@ -70,11 +66,11 @@ def seam_error_db(model: LitModule, transform: Transform) -> float:
         Mean squared error at the nine seams against that elsewhere, in dB; 0 where there is no
         error that 16 bits could hold.
     """
-    n, hop = window_starts(model, transform, OVERLAP_S)
-    fade = crossfade(n - hop)
-    y = 0.5 * np.sin(2 * np.pi * 440 * np.arange(9 * hop + n) / transform.sr, dtype=np.float64)
-    y = y.astype(np.float32)
-    error = np.square(np.concatenate(list(rebuild(model, [y], transform))) - y)
+    n, hop = decode.window_starts(model, transform, decode.OVERLAP_S)
+    fade = decode.crossfade(n - hop)
+    angle = 2 * np.pi * 440 * np.arange(9 * hop + n) / transform.sr
+    y = (0.5 * np.sin(angle)).astype(np.float32)
+    error = np.square(np.concatenate(list(decode.rebuild(model, [y], transform))) - y)
     inner = error[hop : 10 * hop].reshape(9, hop)  # each row begins with what two windows share
     seams = np.zeros(hop, bool)
     seams[: len(fade)] = (fade > 0) & (fade < 1)
@@ -104,12 +100,13 @@ def measure(
         where there is none.
     """
     error, sisdrs, mrstfts = 0.0, [], []
-    pairs = zip(windows(original, sr, window_s), windows(rebuilt, sr, window_s), strict=True)
-    for (_, y), (_, y_hat) in pairs:
+    pair = (windows.windows(file, sr, window_s) for file in (original, rebuilt))
+    for (_, y), (_, y_hat) in zip(*pair, strict=True):
         x, x_hat = torch.from_numpy(y)[None, None], torch.from_numpy(y_hat)[None, None]
         error += float((x_hat - x).square().sum())
-        sisdrs.append(sisdr(x, x_hat)), mrstfts.append(mrstft(x, x_hat))
-    span_s = Grid(sr, window_s).span_s(len(sisdrs))
+        sisdrs.append(base.sisdr(x, x_hat))
+        mrstfts.append(base.mrstft(x, x_hat))
+    span_s = windows.Grid(sr, window_s).span_s(len(sisdrs))
     seconds = min(span_s, audio.info(original).seconds)  # without the padding
     means = {"sisdr": float(torch.cat(sisdrs).mean()), "mrstft": float(torch.cat(mrstfts).mean())}
     return {"mse": error / (seconds * sr)} | means
@@ -117,9 +114,9 @@ def measure(
 
 @torch.no_grad()
 def reconstruct_by_model(run: Run, x: np.ndarray) -> np.ndarray:
-    """Return what a model makes of spectrograms `x` ``(B, F, T)`` in [0, 1], by its mean latent."""
-    model = load_model(run)
-    parts = torch.from_numpy(x)[:, None].split(BATCH)  # B x 1 x F x T
+    """Return reconstructions of spectrograms `x` ``(B, F, T)`` in [0, 1] from their mean latent."""
+    model = encode.load_model(run)
+    parts = torch.from_numpy(x)[:, None].split(encode.BATCH)  # B x 1 x F x T
     x_hats = [model(part.to(model.device)).x_hat.cpu() for part in parts]
     return torch.cat(x_hats)[:, 0].numpy()
 
@@ -127,7 +124,7 @@ def reconstruct_by_model(run: Run, x: np.ndarray) -> np.ndarray:
 def reconstruct_by_pca(
     train: np.ndarray, x: np.ndarray, n: int, blocks: int = 1, seed: int = SEED
 ) -> np.ndarray:
-    """Return what principal components make of spectrograms: the best linear map to `n` numbers.
+    """Return reconstructions by principal components: the best linear map to `n` dimensions.
 
     Parameters
     ----------
@@ -136,24 +133,24 @@ def reconstruct_by_pca(
     x
         Spectrograms ``(B, F, T)`` in [0, 1].
     n
-        Numbers kept; as many as there are training spectrograms at most.
+        Latent dimensions; as many as there are training spectrograms at most.
     blocks
         Parts of equal length that each spectrogram is cut into along time; all share one map to
-        n / blocks numbers.
+        n / blocks dimensions.
     seed
         Of the randomised decomposition.
     """
     rows, others = (_cut(part, blocks) for part in (train, x))
     kept = min(n // blocks, *rows.shape)
     # As many more as are wanted: then the search finds what an exact one would.
-    fitted = PCA(kept, svd_solver="randomized", n_oversamples=kept, random_state=seed).fit(rows)
-    found = fitted.inverse_transform(fitted.transform(others))
-    found = found.reshape(len(x), blocks, x.shape[1], -1).transpose(0, 2, 1, 3)  # B x F x b x T/b
-    return found.reshape(x.shape).clip(0, 1).astype(np.float32)
+    pca = PCA(kept, svd_solver="randomized", n_oversamples=kept, random_state=seed).fit(rows)
+    x_hat = pca.inverse_transform(pca.transform(others))
+    x_hat = x_hat.reshape(len(x), blocks, x.shape[1], -1).transpose(0, 2, 1, 3)  # B x F x b x T/b
+    return x_hat.reshape(x.shape).clip(0, 1).astype(np.float32)
 
 
 def _cut(x: np.ndarray, blocks: int) -> np.ndarray:
-    """Cut spectrograms (B, F, T) into blocks along time, one a row (B blocks, F T / blocks)."""
+    """Return spectrograms (B, F, T) cut along time, one block per row (B blocks, F T / blocks)."""
     parts = x.reshape(*x.shape[:2], blocks, -1).transpose(0, 2, 1, 3)
     return parts.reshape(len(x) * blocks, -1)
 
@@ -168,7 +165,7 @@ def spectrogram_errors(
     original
         The originals.
     x_hat
-        What came back, ``(B, F, T)`` in [0, 1].
+        Their reconstructions ``(B, F, T)`` in [0, 1].
     inside
         Cells that can hold sound ``(B, F, T)``, see `LogSTFT.inside`; None leaves that apart.
 
@@ -179,18 +176,22 @@ def spectrogram_errors(
         ``mse_outside``, ``inside_share`` of all cells and ``outside_share_of_error``.
     """
     error = np.square(x_hat - original.x)
-    distance = log_spectral_distance(original.db(), original.db(x_hat))
-    found = {"mse": float(error.mean()), "log_spectral_distance": float(distance.mean())}
+    distance = stft.log_spectral_distance(original.db(), original.db(x_hat))
+    mse = float(error.mean())
+    metrics = {"mse": mse, "log_spectral_distance": float(distance.mean())}
     if inside is None:
-        return found
+        return metrics
     share, outside = float(inside.mean()), float((error * ~inside).mean())
-    found |= {"mse_inside": (found["mse"] - outside) / max(share, 1e-9), "inside_share": share}
-    found |= {"mse_outside": outside / max(1 - share, 1e-9)}
-    return found | {"outside_share_of_error": outside / max(found["mse"], 1e-12)}
+    return metrics | {
+        "mse_inside": (mse - outside) / max(share, 1e-9),
+        "inside_share": share,
+        "mse_outside": outside / max(1 - share, 1e-9),
+        "outside_share_of_error": outside / max(mse, 1e-12),
+    }
 
 
 def phase_convergence(original: SpectrogramBatch, start: str) -> float:
-    """Measure how well phases are found: mean spectral convergence, 0 is perfect.
+    """Measure phase reconstruction: mean spectral convergence, 0 is perfect.
 
     Parameters
     ----------
@@ -199,12 +200,14 @@ def phase_convergence(original: SpectrogramBatch, start: str) -> float:
     start
         First phases of Griffin-Lim, ``random`` or ``gradient``.
     """
-    way, found = original.transform, []
-    for x_db in original.db():
-        frames, magnitude = (way.n_fft, way.hop_length), magnitudes(x_db)
-        y = griffin_lim(magnitude, *frames, n_iter=ITERATIONS, start=start, length=way.length)
-        found.append(spectral_convergence(magnitude, y, *frames))
-    return float(np.mean(found))
+    transform, errors = original.transform, []
+    frames = transform.n_fft, transform.hop_length
+    for magnitude in map(stft.magnitudes, original.db()):
+        y = phase.griffin_lim(
+            magnitude, *frames, n_iter=stft.ITERATIONS, start=start, length=transform.length
+        )
+        errors.append(phase.spectral_convergence(magnitude, y, *frames))
+    return float(np.mean(errors))
 
 
 def write_sounds(sounds: np.ndarray, sr: int, names: Sequence[str], folder: Path) -> list[Path]:
@@ -218,7 +221,7 @@ def write_sounds(sounds: np.ndarray, sr: int, names: Sequence[str], folder: Path
 
 def read_recordings(original: SpectrogramBatch) -> np.ndarray:
     """Read the sound (B, N) that spectrograms were made of, padded at the end."""
-    grid = Grid(original.transform.sr, original.transform.window_s)
+    grid = windows.Grid(original.transform.sr, original.transform.window_s)
     starts = original.items[["path", "start_s"]].itertuples(index=False)
     return np.stack([grid.read(path, start_s) for path, start_s in starts])
 
@@ -230,12 +233,13 @@ def audio_errors(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
     Parameters
     ----------
     y, y_hat
-        Originals and what came back, (B, N) in [-1, 1].
+        Originals and reconstructions (B, N) in [-1, 1].
 
     Returns
     -------
     dict
         ``sisdr`` in dB and ``mrstft``, means over the audible ones.
     """
-    x, x_hat = (torch.from_numpy(np.ascontiguousarray(part))[:, None] for part in (y, y_hat))
-    return {"sisdr": float(sisdr(x, x_hat).mean()), "mrstft": float(mrstft(x, x_hat).mean())}
+    x, x_hat = (torch.from_numpy(np.array(part, np.float32))[:, None] for part in (y, y_hat))
+    means = {"sisdr": base.sisdr(x, x_hat).mean(), "mrstft": base.mrstft(x, x_hat).mean()}
+    return {name: float(value) for name, value in means.items()}

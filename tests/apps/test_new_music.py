@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.models import A1, untrained, waveform_experiment
+from helpers.signals import tone
 
 from musiclatent import audio, models
 from musiclatent.analysis import pooling
@@ -21,40 +23,17 @@ from musiclatent.latents import encode
 from musiclatent.latents.encode import encode_files
 from musiclatent.latents.store import read_latents
 from musiclatent.models.mel import MelAutoencoder
-from musiclatent.models.waveform import WaveformAutoencoder
 from musiclatent.studies import study
 from musiclatent.training.run_folder import Run, read_run
 
 SR = 8000
-EXPERIMENT = Experiment(
-    name="waveform-small",
-    study="waveform",
-    key="small",
-    model="WaveformAutoencoder",
-    options={"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"},
-    about="a small one for tests",
-)
+EXPERIMENT = waveform_experiment("WaveformAutoencoder", A1)
 STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=1.0, sr=SR)
-
-
-def untrained(folder: Path, experiment: Experiment) -> Run:
-    """A run whose weights are random; what is tested here does not ask for better ones."""
-    torch.manual_seed(0)
-    model = WaveformAutoencoder(**experiment.options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, folder / "best.ckpt")
-    return Run(experiment, folder / "best.ckpt", {}, pd.DataFrame(), "trained")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
     return untrained(tmp_path_factory.mktemp("run"), EXPERIMENT)
-
-
-def tone(hz: float, seconds: float = 3.3, sr: int = SR, seed: int = 0) -> np.ndarray:
-    n = round(seconds * sr)
-    y = 0.3 * np.sin(2 * np.pi * hz * np.arange(n) / sr)
-    return y + 0.01 * np.random.default_rng(seed).standard_normal(n)
 
 
 @pytest.fixture(scope="module")

@@ -134,9 +134,9 @@ def _states(model) -> list[np.ndarray]:
 
 def test_what_cannot_be_judged(rows):
     train, test = masks(rows.split)
-    with pytest.raises(ValueError, match="0 rows to learn from, 24 to judge, 0 in both"):
+    with pytest.raises(ValueError, match="0 rows to learn from, 24 to classify, 0 in both"):
         fit_predict("lda", rows.x, rows.y, train & False, test)
-    with pytest.raises(ValueError, match="36 rows to learn from, 0 to judge"):
+    with pytest.raises(ValueError, match="36 rows to learn from, 0 to classify"):
         fit_predict("lda", rows.x, rows.y, train, test & False)
     with pytest.raises(ValueError, match="36 in both; give two parts that share no row"):
         fit_predict("lda", rows.x, rows.y, train, train | test)
@@ -187,7 +187,7 @@ def test_in_rotation_each_row_is_judged_once_by_others(rows):
 
 def test_a_label_of_one_part_cannot_be_rotated(rows):
     rows.y[np.flatnonzero(rows.split == "test")[:2]] = "swing"
-    with pytest.raises(ValueError, match="a label is missing in two of the parts"):
+    with pytest.raises(ValueError, match="a label is missing in some training parts"):
         rotate_parts("lda", rows.x, rows.y, rows.split)
 
 

@@ -122,9 +122,9 @@ def test_a_temperature_of_other_rows_helps(honest):
 @pytest.mark.parametrize(
     ("p", "codes", "words"),
     [
-        (np.zeros((0, 2)), [], "shape .*; one a row"),
+        (np.zeros((0, 2)), [], "shape .*; one per row"),
         (np.array([0.5, 0.5]), [0, 1], "shape"),
-        (np.eye(2), [0], r"classes \(1,\); one a row"),
+        (np.eye(2), [0], r"classes \(1,\); one per row"),
         (np.array([[0.5, 0.6]]), [0], "no probabilities"),
         (np.array([[-0.5, 1.5]]), [0], "must not be negative and have sum 1"),
         (np.array([[np.nan, 1.0]]), [0], "no probabilities"),
@@ -187,7 +187,7 @@ def test_labels_spread_alike_after_whitening(rng):
 def test_full_shrinkage_only_scales(rng):
     x, labels = rng.normal(size=(40, 3)) * [1, 5, 9], np.repeat(["a", "b"], 20)
     found = Whiten(shrinkage=1.0).fit(x, labels)
-    np.testing.assert_allclose(found.turn_, np.eye(3) * found.turn_.max(), atol=1e-12)
+    np.testing.assert_allclose(found.rotation_, np.eye(3) * found.rotation_.max(), atol=1e-12)
 
 
 def test_whitening_without_scatter(rng):

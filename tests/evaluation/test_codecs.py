@@ -52,7 +52,7 @@ def test_positions_are_kept_and_cost_what_choosing_them_costs(rng):
     assert (np.abs(quantiser.rounded(z) - z)[:, 0] <= 0.501 * quantiser.step).all()
     p = k / places  # the least that any coder needs for positions without order
     least = places * -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
-    values = quantiser.costs[0][codecs._symbols(quantiser, z)].sum(axis=(1, 2))
+    values = quantiser.costs[0][quantiser.symbols(z)].sum(axis=(1, 2))
     positions = quantiser.bits(z) - values
     assert (positions > 0.98 * least).all() and (positions < 1.03 * least).all()
 

@@ -201,7 +201,7 @@ def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeyp
     again = []
     fit = train_experiment
     monkeypatch.setattr(
-        cross_validation,
+        cross_validation.fit,
         "train_experiment",
         lambda *a, **k: again.append(fit(*a, **k)) or again[-1],
     )
@@ -274,7 +274,7 @@ def test_a_leak_shows_as_the_gap_between_two_protocols(monkeypatch, space):
         return None, encoded
 
     monkeypatch.setattr(cross_validation, "train_on_split", train)
-    table = cross_validation.leakage([ONE], STUDY, space, [0, 1]).set_index("protocol")
+    table = cross_validation.group_leakage([ONE], STUDY, space, [0, 1]).set_index("protocol")
     assert asked == ["outer-0", "outer-1", "shuffled-0", "shuffled-1"]
     group, random = table.loc[f"{ONE.name} by_group"], table.loc[f"{ONE.name} random"]
     accuracy = (24 / 36 + 1) / 2  # a third of those moved lands where it belongs

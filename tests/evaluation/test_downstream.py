@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.models import A1, SPARSE, untrained
+from helpers.models import A1, SPARSE, untrained, waveform_experiment
 
 from musiclatent import audio
 from musiclatent.audio.windows import Waveform
@@ -23,12 +23,16 @@ WAVEFORM = Waveform(SR, N / SR)
 
 @pytest.fixture
 def a1(tmp_path) -> rate_distortion.ModelCodec:
-    return rate_distortion.ModelCodec(untrained(tmp_path, "WaveformAutoencoder", A1), N)
+    return rate_distortion.ModelCodec(
+        untrained(tmp_path, waveform_experiment("WaveformAutoencoder", A1)), N
+    )
 
 
 @pytest.fixture
 def sparse(tmp_path) -> rate_distortion.ModelCodec:
-    return rate_distortion.ModelCodec(untrained(tmp_path, "SparseAutoencoder", SPARSE), N)
+    return rate_distortion.ModelCodec(
+        untrained(tmp_path, waveform_experiment("SparseAutoencoder", SPARSE, "sparse")), N
+    )
 
 
 def clips(n: int, windows: int) -> pd.DataFrame:

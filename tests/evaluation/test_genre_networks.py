@@ -14,12 +14,11 @@ from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.data.cache import Cached
 from musiclatent.errors import CheckpointError
 from musiclatent.evaluation import classifiers, genre_networks
-from musiclatent.evaluation.attribute_classification import Predictions
+from musiclatent.evaluation.attribute_classification import Predictions, concatenate
 from musiclatent.evaluation.genre_networks import (
     Classifier,
     Excerpts,
     calibrate,
-    concatenate,
     evaluate_network,
     fuse,
     train_network,
@@ -101,12 +100,12 @@ def test_excerpts_leave_out_silence_and_what_has_no_label(monkeypatch):
     found = genre_networks.load_excerpts(
         studies.study("genre"), Workspace("demo", "genre"), "outer-1"
     )
-    assert asked == [{"split": "outer-1"}] and found.about == {"corpora": "a, b"}
+    assert asked == [{"split": "outer-1"}] and found.summary == {"corpora": "a, b"}
     assert list(found.items) == ["item_id", "label", "group", "split", "start_s"]
     assert found.items["item_id"].tolist() == ["i3", "i2", "i5", "i1"]
     assert found.labels.tolist() == ["blues", "disco", "blues", "metal"]
     np.testing.assert_allclose(found.x, x[[3, 2, 5, 1]] / 100, rtol=1e-6)
-    for one, numbers in zip(found.x, found.numbers, strict=True):
+    for one, numbers in zip(found.x, found.descriptors, strict=True):
         np.testing.assert_allclose(mel_descriptors.extract(one[None])[0], numbers, rtol=1e-4)
     assert found.part("train").tolist() == [True, False, True, False]
     train_rows = found.part("train")
@@ -128,7 +127,7 @@ def test_a_network_tells_genres_apart(network, data):
     assert network.classes == GENRES
     assert network.experiment.options["classes"] == 3
     test = data.part("test")
-    said = network.probabilities(data.x[test], data.numbers[test])
+    said = network.probabilities(data.x[test], data.descriptors[test])
     assert said.shape == (12, 3)
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
     assert (np.array(GENRES)[said.argmax(1)] == data.labels[test]).all()
@@ -137,7 +136,9 @@ def test_a_network_tells_genres_apart(network, data):
 
 
 def test_a_joint_network_knows_how_many_attributes_there_are(network, data):
-    wanted = data.numbers.shape[1] if genre_networks.takes_descriptors(network.experiment) else None
+    wanted = (
+        data.descriptors.shape[1] if genre_networks.takes_descriptors(network.experiment) else None
+    )
     assert network.experiment.options.get("attributes") == wanted
 
 
@@ -182,7 +183,7 @@ def test_verdicts_on_several_splits_are_joined():
     assert found.probabilities.shape == (1, 3, 3)
     assert found.summary()["accuracy"] == pytest.approx(2 / 3)
     strange = replace(other, classes=np.array(["blues", "disco", "rock"]))
-    with pytest.raises(ValueError, match="all: its splits know different labels; leave"):
+    with pytest.raises(ValueError, match="all: a label is missing in some training parts; leave"):
         concatenate("all", [A, strange])
 
 
@@ -202,7 +203,7 @@ def test_fusing_takes_the_mean():
     ],
 )
 def test_other_rows_are_not_fused(change):
-    with pytest.raises(ValueError, match="two and one judged other rows; fuse one split"):
+    with pytest.raises(ValueError, match="two and one predict other rows; fuse one split"):
         fuse("both", [A, replace(B, **change)])
 
 
@@ -249,7 +250,7 @@ def test_the_accuracy_of_types_adds_up_their_genres(monkeypatch):
     assert found["low"] < 0.75 < found["high"]
     train_rows = data.part("train")
     columns = mel_descriptors.columns(BANDS)
-    numbers = data.numbers[train_rows].tolist()
+    numbers = data.descriptors[train_rows].tolist()
     assert asked == [(numbers, columns, data.labels[train_rows].tolist())]
     with pytest.raises(ValueError, match="shorter|argument"):
         find([verdict], studies.study("genre"), Workspace("demo", "genre"), ["outer-0", "outer-1"])
@@ -272,7 +273,7 @@ def test_a_temperature_is_fitted_on_the_validation_part(data, monkeypatch):
     told = np.where(right[:, None] == np.array(GENRES), 0.99, 0.005)
 
     class Sure(Classifier):
-        def probabilities(self, x, numbers=None):
+        def probabilities(self, x, descriptors=None):
             rows = [int(np.flatnonzero((data.x == one).all((1, 2)))[0]) for one in x]
             return classifiers.apply_temperature(told[rows], self.temperature)
 

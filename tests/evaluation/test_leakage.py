@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
+from musiclatent.analysis import pooling
 from musiclatent.evaluation import leakage
 
 LEAK = ["protocol", "accuracy", "sd", "low", "high", "n_test", "seeds"]
@@ -33,17 +34,17 @@ def clips(rng) -> tuple[pd.DataFrame, pd.Series, pd.Series, pd.DataFrame]:
 
 def test_band_stats_of_halves_and_of_a_constant():
     x = np.array([[[0, 2], [7, 7]]], np.float16)
-    assert leakage.band_statistics(x).tolist() == [[1.0, 7.0, 1.0, 0.0]]
+    assert pooling.mean_and_deviation(x).tolist() == [[1.0, 7.0, 1.0, 0.0]]
 
 
 def test_baselines_on_separable_genres(genres):
     x, labels = genres
     table = leakage.baselines(x, labels, np.arange(60) % 3, [0, 2])
-    columns = ["method", "fold", "accuracy", "low", "high", "n_test", *leakage.JUDGED]
+    columns = ["method", "fold", "accuracy", "low", "high", "n_test", *leakage.METRICS]
     assert list(table.columns) == columns
     near = table["method"].str.startswith("knn")
-    assert table.loc[near, leakage.JUDGED].notna().all(axis=None)
-    assert table.loc[~near, leakage.JUDGED].isna().all(axis=None)
+    assert table.loc[near, leakage.METRICS].notna().all(axis=None)
+    assert table.loc[~near, leakage.METRICS].isna().all(axis=None)
     assert set(table["method"]) == {"knn_band_stats", "svm_band_stats", "knn_pca", "svm_pca"}
     assert len(table) == 8 and set(table["fold"]) == {0, 2} and (table["n_test"] == 20).all()
     assert (table.query("method == 'svm_band_stats'")["accuracy"] >= 0.9).all()
@@ -149,7 +150,7 @@ def test_baselines_and_leak_of_the_excerpts(data_root):
     assert table.loc["svm_band_stats"].tolist() == pytest.approx([0.615, 0.625], abs=0.006)
     assert table.loc["knn_pca"].tolist() == pytest.approx([0.315, 0.34], abs=0.02)
     assert table.loc["svm_pca"].tolist() == pytest.approx([0.48, 0.51], abs=0.02)
-    leak = leakage.spectrogram_leakage(leakage.band_statistics(mel), labels, groups, seeds=5)
+    leak = leakage.spectrogram_leakage(pooling.mean_and_deviation(mel), labels, groups, seeds=5)
     leak = leak.set_index("protocol")["accuracy"]
     assert leak["random"] > leak["by_group"] and leak["pairs_split"] > leak["pairs_together"]
 

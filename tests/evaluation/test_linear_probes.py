@@ -69,11 +69,11 @@ def test_what_cannot_be_probed_is_refused(songs, rng):
         linear_probes.probe(z[1:], songs)
     with pytest.raises(ValueError, match="no column 'loudness'"):
         linear_probes.probe(z, songs, {"loudness": "number"})
-    with pytest.raises(ValueError, match="cannot be a 'colour'; say number or class"):
+    with pytest.raises(ValueError, match="no kind of factor named 'colour'; choose one of"):
         linear_probes.probe(z, songs, {"tempo": "colour"})
     with pytest.raises(ValueError, match="group 'song0' is in two parts; split the corpus"):
         linear_probes.probe(z, songs.assign(group="song0"))
-    with pytest.raises(ValueError, match="160 rows to learn from and 0 to judge on"):
+    with pytest.raises(ValueError, match="160 rows to learn from and 0 to score on"):
         linear_probes.probe(z, songs.assign(split="train"))
     with pytest.raises(ValueError, match="NaN or infinity"):
         linear_probes.probe(z * np.nan, songs)

@@ -139,24 +139,26 @@ def test_it_hears_files_and_sees_spectrograms(judge, tmp_path):
     y = [_tone(hz, 22_050, WINDOW_S).astype(np.float32) for hz in (400, 2000)]
     paths = [audio.write(tmp_path / f"{i}.wav", one, 22_050) for i, one in enumerate(y)]
     x = TINY.model_input(np.stack([TINY(one[: TINY.length]) for one in y]))
-    assert judge.hear(paths).tolist() == ["low", "high"]
-    assert np.array_equal(judge.see(x), judge.name(log_mel_of_spectrograms(x, TINY)))
+    assert judge.predict_files(paths).tolist() == ["low", "high"]
+    assert np.array_equal(
+        judge.predict_spectrograms(x), judge.predict(log_mel_of_spectrograms(x, TINY))
+    )
 
 
 def test_low_and_high_tones_are_told_apart(judge, tones):
     x, labels = tones
     assert judge.labels == ("high", "low")
-    assert (judge.name(x[16:]) == labels[16:]).all()
-    scores = judge.scores(x[16:])
+    assert (judge.predict(x[16:]) == labels[16:]).all()
+    scores = judge.probabilities(x[16:])
     assert scores.shape == (12, 2)
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
 
 
 def test_many_are_judged_as_each_by_itself(judge, tones):
     x = np.concatenate([tones[0]] * 3)  # more than go at once
-    scores = judge.scores(x)
-    np.testing.assert_allclose(scores[70:71], judge.scores(x[70:71]), atol=1e-5)
-    assert len(judge.name(x)) == 84
+    scores = judge.probabilities(x)
+    np.testing.assert_allclose(scores[70:71], judge.probabilities(x[70:71]), atol=1e-5)
+    assert len(judge.predict(x)) == 84
 
 
 def _weights(found: recognisers.Recogniser) -> dict[str, torch.Tensor]:
@@ -207,7 +209,7 @@ def test_a_checkpoint_that_is_cut_short_is_said(tones, tmp_path):
     found = _train(tones, tmp_path / "ear", epochs=1)
     found.checkpoint.write_bytes(found.checkpoint.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"best\.ckpt .* cut short .* train judge-ear again"):
-        found.name(tones[0][:1])
+        found.predict(tones[0][:1])
 
 
 def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
@@ -223,8 +225,12 @@ def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
         for make in (recognisers.from_audio, recognisers.from_spectrogram)
     )
     ear, eye = made
-    assert ear.hear(paths).tolist() == eye.see(known.x).tolist() == items["label"].tolist()
-    knows = recognisers.from_audio(known, tmp_path / "judges", epochs=1, of="speaker")
+    assert (
+        ear.predict_files(paths).tolist()
+        == eye.predict_spectrograms(known.x).tolist()
+        == items["label"].tolist()
+    )
+    knows = recognisers.from_audio(known, tmp_path / "judges", epochs=1, column="speaker")
     assert knows.labels == ("HIGH", "LOW") and knows.checkpoint != ear.checkpoint
     assert (ear.checkpoint.parent.name, eye.checkpoint.parent.name) == ("ear-label", "eye")
 
@@ -232,6 +238,6 @@ def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
 @pytest.mark.parametrize("labels", [["7", "7", "7"], [""] * 3, []])
 def test_a_judge_needs_two_labels(tmp_path, labels):
     x = np.zeros((len(labels), BANDS, 21), np.float32)
-    with pytest.raises(ValueError, match="a judge needs two or more to tell apart"):
+    with pytest.raises(ValueError, match="a recogniser needs two or more"):
         train_recogniser("ear", x, np.array(labels), TINY, tmp_path / "ear", epochs=1)
     assert not (tmp_path / "ear").exists()

@@ -3,7 +3,6 @@
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from musiclatent import audio, models
 from musiclatent.audio.windows import Waveform
 from musiclatent.config import Experiment
-from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.display import player
 from musiclatent.display.player import Listener
 from musiclatent.errors import LatentsError
@@ -27,46 +25,6 @@ from musiclatent.studies import study
 from musiclatent.training.run_folder import Run
 
 SR, WINDOW_S = 8000, 0.5
-SMALL = Experiment(
-    name="waveform-small",
-    study="waveform",
-    key="small",
-    model="WaveformAutoencoder",
-    options={"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
-    about="a small one for tests",
-)
-
-
-def untrained(folder, seed: int = 0, experiment: Experiment = SMALL) -> Run:
-    """A run whose weights are random, stored as training stores them."""
-    torch.manual_seed(seed)
-    model = WaveformAutoencoder(**experiment.options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, folder / f"{seed}.ckpt")
-    return Run(experiment, folder / f"{seed}.ckpt", {}, pd.DataFrame(), "trained")
-
-
-@pytest.fixture(scope="module")
-def music(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("music")
-    t = np.arange(10_000) / SR  # 1.25 s: two windows and a padded third
-    for i in range(5):
-        (folder / f"style{i % 2}").mkdir(exist_ok=True)
-        y = 0.3 * np.sin(2 * np.pi * 150 * (i + 1) * t * (1 + t))
-        audio.write(folder / f"style{i % 2}" / f"{i}.wav", y, SR)
-    audio.write(folder / "silence.wav", np.zeros(4000), SR)
-    return folder
-
-
-@pytest.fixture
-def data(music, tmp_path):
-    transform = Waveform(SR, WINDOW_S)
-    return CorpusDataModule((str(music),), tmp_path / "cache", music, transform=transform, n_jobs=1)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return untrained(tmp_path)
 
 
 def test_decoding_latents_gives_the_models_reconstruction(run, data, tmp_path):

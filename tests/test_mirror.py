@@ -1,0 +1,72 @@
+"""The tests mirror the rooms: each module has its test file, each test file names a module."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / "musiclatent"
+
+# Module without a test file of its own -> the test file that runs it.
+THROUGH = {
+    "apps/commands": "test_cli",  # each command is started as a user starts it
+    "apps/dashboard_data": "apps/test_dashboard",
+    "audio/decoders": "audio/test_io",  # streams are read through `audio.blocks`
+    "data/shards": "data/test_cache",  # workers are killed while they write shards
+    "data/synthetic/club_styles": "data/synthetic/test_synthetic",
+    "data/synthetic/dance": "data/synthetic/test_synthetic",
+    "data/synthetic/digits": "data/synthetic/test_synthetic",
+    "data/synthetic/drums": "data/synthetic/test_synthetic",
+    "data/synthetic/instruments": "data/synthetic/test_synthetic",
+    "data/synthetic/music": "data/synthetic/test_synthetic",
+    "data/synthetic/score": "data/synthetic/test_synthetic",
+    "data/synthetic/styles": "data/synthetic/test_synthetic",
+    "display/map_html": "display/test_map_page",
+    "display/map_layout": "display/test_map_page",
+    "display/style": "test_layers",  # nothing is set at import
+    "experiments": "test_studies",  # a study's table is its experiments
+    "training/trainer": "training/test_fit",
+}
+# Test file of what is no single module.
+OF_THE_WHOLE = {
+    "data/synthetic/test_synthetic",  # the corpora, from `data/synthetic/__init__`
+    "display/test_map_in_browser",  # map.js in Chromium
+    "display/test_map_in_hosts",  # the map in JupyterLab, Voila and one html file
+    "models/test_registry",  # what holds for every model of `models.MODELS`
+    "test_benchmarks",
+    "test_layers",
+    "test_mirror",
+    "test_notebooks",
+    "test_packaging",
+}
+
+
+def _stems(root: Path, pattern: str) -> set[str]:
+    """Paths below a folder without their suffix."""
+    return {path.relative_to(root).with_suffix("").as_posix() for path in root.rglob(pattern)}
+
+
+def _test_of(module: str) -> str:
+    """The test file in which a module is to be looked for."""
+    room, _, name = module.rpartition("/")
+    return f"{room}/test_{name}" if room else f"test_{name}"
+
+
+MODULES = {name for name in _stems(PACKAGE, "*.py") if not name.endswith("__")}
+FILES = _stems(TESTS, "test_*.py")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_each_module_has_its_test_file(module):
+    file = THROUGH.get(module, _test_of(module))
+    assert file in FILES, f"write tests/{file}.py, or say in THROUGH which file runs {module}"
+
+
+@pytest.mark.parametrize("file", sorted(FILES - OF_THE_WHOLE))
+def test_each_test_file_names_a_module(file):
+    assert file in map(_test_of, MODULES), f"tests/{file}.py names no module; move its tests"
+
+
+def test_the_exceptions_are_needed():
+    assert set(THROUGH) <= MODULES and OF_THE_WHOLE <= FILES
+    assert not FILES & set(map(_test_of, THROUGH)), "a module in THROUGH has a test file now"
