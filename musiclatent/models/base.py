@@ -92,15 +92,11 @@ def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 def strided_convolutions(
-    channels: list[int],
-    strides: list[tuple[int, int]],
-    kernel_sizes: list[int],
-    batch_norm: bool = True,
+    channels: list[int], strides: list[tuple[int, int]], sizes: list[int], batch_norm: bool = True
 ) -> nn.Sequential:
     """Build the convolutions of an encoder of spectrograms, each with normalisation and ReLU."""
     layers = []
-    steps = zip(pairwise([1, *channels]), strides, kernel_sizes, strict=True)
-    for (left, right), stride, size in steps:
+    for (left, right), stride, size in zip(pairwise([1, *channels]), strides, sizes, strict=True):
         layers.append(nn.Conv2d(left, right, size, stride, size // 2, bias=not batch_norm))
         layers += [nn.BatchNorm2d(right), nn.ReLU()] if batch_norm else [nn.ReLU()]
     return nn.Sequential(*layers)
@@ -148,8 +144,9 @@ def check_classifier(classes: int, dropout: float) -> None:
 class LitModule(pl.LightningModule):
     """One step for training, validation and test; Adam with a one-cycle rate.
 
-    A child defines ``_step``, which returns a loss, and calls ``save_hyperparameters`` in its own ``__init__``; one that
-    encodes also ``encode``, ``decode`` and ``measure``. The attributes name what only some can do.
+    A child defines ``_step``, which returns a loss, and calls ``save_hyperparameters`` in its own
+    ``__init__``; one that encodes also ``encode``, ``decode`` and ``measure``. The attributes name
+    what only some can do.
 
     Parameters
     ----------
