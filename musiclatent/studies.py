@@ -173,7 +173,8 @@ def study(name: str, profile: str = "demo") -> Study:
     if profile == "paper":
         rows = {row.name: _full(row) for row in plan.experiments.values()}
         return replace(plan, experiments=rows, window_s=plan.paper_window_s or plan.window_s)
-    if config.profile(profile).demo:
+    costly = any(row.model in EMBEDDED for row in plan.experiments.values())
+    if config.profile(profile).demo and (plan.width_divisor > 1 or costly):
         rows = {row.name: _small(row, plan.width_divisor) for row in plan.experiments.values()}
         return replace(plan, experiments=rows)
     return plan
