@@ -1,4 +1,4 @@
-"""The command ``musiclatent``: the same work without make."""
+"""Parse the command ``musiclatent``: the same work without make."""
 
 import argparse
 import logging
@@ -8,13 +8,12 @@ from pathlib import Path
 
 from musiclatent import __version__, config
 from musiclatent.apps import commands
-from musiclatent.config import PROFILES
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
     "study": {"default": "waveform", "help": ", ".join(STUDIES)},
     "experiment": {"default": "all", "help": "a trained row of the study"},
-    "profile": {"default": "demo", "help": ", ".join(PROFILES)},
+    "profile": {"default": "demo", "help": ", ".join(config.PROFILES)},
     "corpus": {"default": "", "help": "a folder of your own music; no labels needed"},
     "results": {"default": "results", "help": "folder (default: %(default)s)"},
 }
@@ -25,19 +24,25 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser("musiclatent", description="Latent representations of music.")
     top.add_argument("--version", action="version", version=f"musiclatent {__version__}")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _data(subparsers)
-    _reproduce(subparsers)
-    _listen(subparsers)
-    _dance(subparsers)
-    board = subparsers.add_parser("dashboard", help="serve the dashboard of dance music as a page")
-    _add_options(board, "profile", "corpus", "results")
-    board.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    board.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
-    board.set_defaults(run=commands.dashboard)
-    colab = subparsers.add_parser("colab", help="write notebooks that run in Colab after upload")
-    colab.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
-    colab.set_defaults(run=commands.colab)
+    _add_data(subparsers)
+    _add_reproduce(subparsers)
+    _add_encoders(subparsers)
+    _add_voices(subparsers)
+    _add_dance(subparsers)
+    sub = _command(subparsers, "dashboard", "serve the dashboard of dance music as a page")
+    _add_options(sub, "profile", "corpus", "results")
+    sub.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    sub.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
+    sub = _command(subparsers, "colab", "write notebooks that run in Colab after upload")
+    sub.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
     return top
+
+
+def _command(subparsers, name: str, summary: str) -> argparse.ArgumentParser:
+    """Add the command that the function of its name in `commands` runs."""
+    sub = subparsers.add_parser(name, help=summary)
+    sub.set_defaults(run=getattr(commands, name))
+    return sub
 
 
 def _add_options(command: argparse.ArgumentParser, *names: str) -> None:
@@ -46,69 +51,63 @@ def _add_options(command: argparse.ArgumentParser, *names: str) -> None:
         command.add_argument(f"--{name}", **OPTIONS[name])
 
 
-def _data(subparsers) -> None:
+def _add_data(subparsers) -> None:
     """Add ``data fetch`` and ``data check``."""
     data = subparsers.add_parser("data", help="download a dataset, or check one")
     actions = data.add_subparsers(dest="action", required=True, metavar="fetch|check")
-    for action, run in (("fetch", commands.fetch), ("check", commands.check)):
-        sub = actions.add_parser(action)
+    for action, summary in (("fetch", "download a dataset"), ("check", "check a dataset")):
+        sub = _command(actions, action, summary)
         sub.add_argument("name", help="such as gtzan, fsdd, edm; see data/README.md")
-        sub.set_defaults(run=run)
 
 
-def _reproduce(subparsers) -> None:
+def _add_reproduce(subparsers) -> None:
     """Add ``reproduce`` and ``notebook``."""
-    every = subparsers.add_parser("reproduce", help="run the notebooks of a study, then the report")
+    every = _command(subparsers, "reproduce", "run the notebooks of a study, then the report")
     one = subparsers.add_parser("notebook", help="run one notebook, then the report")
     one.add_argument("notebook", metavar="NAME", help="such as 21_mel_evaluation")
+    one.set_defaults(run=commands.reproduce)
+    every.set_defaults(notebook=None)
     for sub in (every, one):
         sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
         _add_options(sub, "experiment", "profile", "corpus", "results")
         sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
-        sub.set_defaults(run=commands.reproduce)
-    every.set_defaults(notebook=None)
 
 
-def _trained(subparsers, name: str, about: str) -> argparse.ArgumentParser:
-    """Add a command that needs a trained experiment."""
-    sub = subparsers.add_parser(name, help=about)
+def _add_encoders(subparsers) -> None:
+    """Add ``encode``, ``similar`` and ``explore``."""
+    sub = _command(subparsers, "encode", "encode audio files, rebuild them, place them")
     _add_options(sub, *OPTIONS)
-    return sub
-
-
-def _listen(subparsers) -> None:
-    """Add ``encode``, ``similar``, ``explore``, ``classify`` and ``say``."""
-    sub = _trained(subparsers, "encode", "encode audio files, rebuild them, place them")
     sub.add_argument("files", nargs="+", type=Path)
-    sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder of what is made")
-    sub.set_defaults(run=commands.encode)
-    sub = _trained(subparsers, "similar", "rank the tracks of a folder by likeness to a file")
+    sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
+    sub = _command(subparsers, "similar", "rank the tracks of a folder by likeness to a file")
+    _add_options(sub, *OPTIONS)
     sub.add_argument("file", type=Path)
     sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
-    sub.add_argument("--out", type=Path, default=Path("similar"), help="folder of what is made")
-    sub.set_defaults(run=commands.similar)
-    sub = _trained(subparsers, "explore", "write a map of the latents that plays what you click")
+    sub.add_argument("--out", type=Path, default=Path("similar"), help="folder to write")
+    sub = _command(subparsers, "explore", "write a map of the latents that plays what you click")
+    _add_options(sub, *OPTIONS)
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca", "tsne"))
-    sub.set_defaults(run=commands.explore)
-    sub = subparsers.add_parser("classify", help="name the genre of audio files along their length")
+
+
+def _add_voices(subparsers) -> None:
+    """Add ``classify`` and ``say``."""
+    sub = _command(subparsers, "classify", "name the genre of audio files along their length")
     sub.add_argument("files", nargs="+", type=Path)
     _add_options(sub, "profile", "results")
-    sub.add_argument("--out", type=Path, default=Path("classified"), help="folder of what is made")
-    sub.set_defaults(run=commands.classify)
-    sub = _trained(subparsers, "say", "say digits that nobody recorded")
+    sub.add_argument("--out", type=Path, default=Path("classified"), help="folder to write")
+    sub = _command(subparsers, "say", "say digits that nobody recorded")
+    _add_options(sub, *OPTIONS)
+    sub.set_defaults(study="digits")
     sub.add_argument("labels", nargs="+", metavar="digit")
     sub.add_argument("--speaker", default="", help="as whom, such as theo; else anyone")
     sub.add_argument("--seed", type=int, default=config.SEED, help="another seed, another sound")
     sub.add_argument("--out", type=Path, default=Path("said.wav"), help="file to write")
-    sub.set_defaults(run=commands.say, study="digits")
 
 
-def _dance(subparsers) -> None:
+def _add_dance(subparsers) -> None:
     """Add ``playlist`` and ``mix``."""
-    sub = subparsers.add_parser(
-        "playlist", help="write a playlist of sections of a folder of music"
-    )
+    sub = _command(subparsers, "playlist", "write a playlist of sections of a folder of music")
     kinds = "central, cluster, border, anomalies or neighbours"
     sub.add_argument("--of", default="central", help=f"{kinds} (default: %(default)s)")
     sub.add_argument("--k", type=int, default=4, help="number of clusters (default: %(default)s)")
@@ -116,22 +115,19 @@ def _dance(subparsers) -> None:
     sub.add_argument("--track", default="", help="whose neighbours, a file of the folder")
     sub.add_argument("--at", type=float, default=0.0, help="at which second of it")
     sub.add_argument("--n", type=int, default=20, help="sections at most (default: %(default)s)")
-    sub.set_defaults(run=commands.playlist, out="playlist.xspf")
-    mix = subparsers.add_parser("mix", help="render a folder of music as one mix, beat on beat")
+    mix = _command(subparsers, "mix", "render a folder of music as one mix, beat on beat")
     mix.add_argument("--beats", type=int, default=32, help="of a crossfade (default: %(default)s)")
-    mix.set_defaults(run=commands.mix, out="mix.flac")
-    for one in (sub, mix):
+    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac")):
         one.add_argument("folder", help="a folder of music")
-        name = one.get_default("out")
-        one.add_argument("--out", type=Path, default=Path(name), help=f"file (default: {name})")
-        numbers = "classical, mel-crnn, mel-cae or vggish; else the best that is there"
-        one.add_argument("--numbers", default="", help=numbers)
+        one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
+        networks = "classical, mel-crnn, mel-cae or vggish; else the best that is there"
+        one.add_argument("--numbers", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; what goes wrong is said in one sentence, with exit code 1."""
+    """Run a command; report what goes wrong in one sentence, with exit code 1."""
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("distributed", "papermill", "pytorch_lightning", "fsspec"):

@@ -1,4 +1,4 @@
-"""Profiles, studies and paths: every number that someone may wish to change."""
+"""Profiles, studies and paths: how large a run is, and where its results go."""
 
 import hashlib
 import os
@@ -20,11 +20,11 @@ class DemoSize:
     Parameters
     ----------
     clips_per_style
-        Music clips of each of the ten styles, before outliers and repetitions are added.
+        Music clips of each of the ten styles, before outliers and duplicates are added.
     clip_s
         Length of a music clip in seconds.
     repeats
-        Planted repetitions of each kind: exact, gain, codec, offset.
+        Planted duplicates of each kind: exact, gain, codec, offset.
     speakers, takes
         Speakers of the spoken digits, and how often each says each digit.
     tunes, versions
@@ -55,7 +55,7 @@ class Profile:
         Size of the embedded corpora; None where the profile uses real datasets.
     epochs
         Training epochs, by study; ``mel-folds`` are those of its evaluation over folds, ``judge``
-        those of the judges of `musiclatent.evaluation.recognisers`.
+        those of `musiclatent.evaluation.recognisers`.
     parallel_studies
         Studies that run side by side, each on one thread: notebooks spend much of a short run on
         loading libraries, which takes one thread only.
@@ -67,51 +67,30 @@ class Profile:
     parallel_studies: int = 1
 
 
-_DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
 _TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
+_DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
+_EPOCHS = {  # in the profiles tiny, demo, real and paper
+    "waveform": (2, 5, 40, 200),
+    "mel": (1, 1, 24, 200),
+    "mel-folds": (1, 3, 60, 200),
+    "digits": (1, 6, 25, 150),
+    "jazz": (1, 2, 15, 6),
+    "judge": (2, 6, 15, 15),
+    "genre": (1, 3, 50, 100),
+}
+_TINY_EPOCHS, _DEMO_EPOCHS, _REAL_EPOCHS, _PAPER_EPOCHS = (
+    dict(zip(_EPOCHS, column, strict=True)) for column in zip(*_EPOCHS.values(), strict=True)
+)
 PROFILES = {
-    "tiny": Profile(
-        "tiny",
-        _TINY,
-        {"waveform": 2, "mel": 1, "mel-folds": 1, "digits": 1, "jazz": 1, "judge": 2, "genre": 1},
-    ),
-    "demo": Profile(
-        "demo",
-        _DEMO,
-        {"waveform": 5, "mel": 1, "mel-folds": 3, "digits": 6, "jazz": 2, "judge": 6, "genre": 3},
-        parallel_studies=2,
-    ),
-    "real": Profile(
-        "real",
-        None,
-        {
-            "waveform": 40,
-            "mel": 24,
-            "mel-folds": 60,
-            "digits": 25,
-            "jazz": 15,
-            "judge": 15,
-            "genre": 50,
-        },
-    ),
-    "paper": Profile(
-        "paper",
-        None,
-        {
-            "waveform": 200,
-            "mel": 200,
-            "mel-folds": 200,
-            "digits": 150,
-            "jazz": 6,
-            "judge": 15,
-            "genre": 100,
-        },
-    ),
+    "tiny": Profile("tiny", _TINY, _TINY_EPOCHS),
+    "demo": Profile("demo", _DEMO, _DEMO_EPOCHS, parallel_studies=2),
+    "real": Profile("real", None, _REAL_EPOCHS),
+    "paper": Profile("paper", None, _PAPER_EPOCHS),
 }
 
 
 def profile(name: str) -> Profile:
-    """Look a profile up by its name.
+    """Return a profile by its name.
 
     Raises
     ------
@@ -122,7 +101,7 @@ def profile(name: str) -> Profile:
 
 
 def home() -> Path:
-    """Folder of the checkout: ``MUSICLATENT_HOME``, else the nearest parent with our notebooks."""
+    """Return the checkout: ``MUSICLATENT_HOME``, else the nearest parent with our notebooks."""
     if os.environ.get("MUSICLATENT_HOME"):
         return Path(os.environ["MUSICLATENT_HOME"]).resolve()
     here = Path.cwd()
@@ -133,7 +112,7 @@ def home() -> Path:
 
 
 def data_root() -> Path:
-    """Folder of the real datasets: ``MUSICLATENT_DATA``, else ``data`` in the checkout."""
+    """Return the folder of real datasets: ``MUSICLATENT_DATA``, else ``data`` in the checkout."""
     return (home() / (os.environ.get("MUSICLATENT_DATA") or "data")).resolve()
 
 
@@ -158,13 +137,13 @@ class Workspace:
 
     @property
     def base(self) -> Path:
-        """Folder of the profile; a folder of one's own music has one of its own beside it."""
+        """Return the folder of the profile; the user's own music has another beside it."""
         if not self.corpus:
             return home() / self.results / self.profile
         slug = re.sub(r"\W+", "-", Path(self.corpus).name).strip("-")
         # Two folders may bear the same name.
-        mark = hashlib.sha256(self.corpus.encode()).hexdigest()[:6]
-        return home() / self.results / f"{self.profile}-{slug}-{mark}"
+        digest = hashlib.sha256(self.corpus.encode()).hexdigest()[:6]
+        return home() / self.results / f"{self.profile}-{slug}-{digest}"
 
     def path(self, *names: str) -> Path:
         """Return where a folder inside the study's results is, or would be."""
@@ -195,7 +174,7 @@ class Training:
         Which weights are kept: ``best`` by the validation loss, or the ``last`` ones, after the
         whole schedule, for losses whose least value does not mean the best latents.
     balanced
-        Whether each batch holds the same number of windows of each known label.
+        Whether each batch holds the same number of windows of each label.
     labelled
         Share of the training windows whose label may be known, in (0, 1].
     """
@@ -304,7 +283,7 @@ class Study:
     study_notebooks
         Notebooks of its own; they need labels, so none of them runs on a folder of one's own music.
     width_divisor
-        Factor by which the embedded profiles thin out the channels of its models.
+        Factor by which the embedded profiles reduce the channels of its models.
     """
 
     name: str
@@ -336,7 +315,7 @@ class Study:
         return self.shared if corpus else (*self.shared, *self.study_notebooks)
 
     def experiment(self, name: str) -> Experiment:
-        """Look one of the study's experiments up by its name.
+        """Return one of the study's experiments by its name.
 
         Raises
         ------

@@ -12,7 +12,7 @@ class MusicLatentError(Exception):
 
 
 class AudioError(MusicLatentError, ValueError):
-    """Say in one line why a file cannot be used as audio, and what to do.
+    """One line on why a file cannot be used as audio, and what to do.
 
     Parameters
     ----------

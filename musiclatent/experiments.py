@@ -11,7 +11,7 @@ SIZES = (32, 64, 128)
 
 
 def _waveform(maps: int) -> Experiment:
-    """Make one size of the paper's chosen autoencoder (A1, A3)."""
+    """Return one size of the paper's chosen autoencoder (A1, A3)."""
     return Experiment(
         name=f"waveform-{maps}",
         study="waveform",
@@ -28,7 +28,7 @@ def _waveform(maps: int) -> Experiment:
 
 
 def _linear(maps: int) -> Experiment:
-    """Make the best linear block transform of the same size, which the paper does not have."""
+    """Return the best linear block transform of the same size, which the paper does not have."""
     return Experiment(
         name=f"waveform-linear-{maps}",
         study="waveform",
@@ -43,7 +43,7 @@ def _linear(maps: int) -> Experiment:
 
 
 def _extra(extra: str) -> Experiment:
-    """Make the chosen model with added layers (A2, second part)."""
+    """Return the chosen model with added layers (A2, second part)."""
     return Experiment(
         name=f"waveform-64-{extra}",
         study="waveform",
@@ -72,7 +72,7 @@ _POOLING = Experiment(
 
 
 def _sparse(numbers: int) -> Experiment:
-    """Make one size of the sparse autoencoder, which the paper does not have."""
+    """Return one size of the sparse autoencoder, which the paper does not have."""
     return Experiment(
         name="waveform-sparse" + (f"-{numbers}" if numbers < 13_824 else ""),
         study="waveform",
@@ -110,11 +110,7 @@ WAVEFORM = (
 KOVAR = "Kovar, CTU Prague: Learning the hidden structure of music"
 # What a configuration changes in the baseline; the paper names no sizes, so all are our choice.
 CHANNELS = [32, 96, 128]  # of the baseline, as in models.mel
-_FRONT = {
-    "channels": [32, 64, 128, 128],
-    "band_strides": [4, 2, 2, 2],
-    "time_strides": [2, 2, 2, 2],
-}
+_FRONT = {"channels": [32, 64, 128, 128], "band_strides": [4, 2, 2, 2], "time_strides": [2] * 4}
 _SHAPES = {
     1: ("baseline", {}),
     2: ("larger kernel and latent", {"kernel_size": 5, "latent": 256}),
@@ -146,21 +142,19 @@ _KNN = {
 
 
 def _mel(family: str, configuration: int) -> Experiment:
-    """Make one of the fifteen configurations of system B."""
+    """Return one of the fifteen configurations of system B."""
     kind, changes = _SHAPES[configuration]
-    weight = 0.0 if family == "cae" else 1.0
-    losses = "squared error alone" if family == "cae" else "squared error and triplet loss"
+    triplet = family != "cae"
+    losses = "squared error and triplet loss" if triplet else "squared error alone"
     return Experiment(
         name=f"mel-{family}-{configuration}",
         study="mel",
         key=f"{family}_{configuration}",
         model="CRNNAutoencoder" if family == "crnn" else "MelAutoencoder",
-        options={"triplet_weight": weight} | changes,
+        options={"triplet_weight": 1.0 if triplet else 0.0} | changes,
         about=f"{kind[0].upper()}{kind[1:]}; {losses}. The sizes are our choice; lambda, margin, "
         "miner and epochs were chosen on folds 3 and 4 of the excerpts, without fold 0.",
-        training=Training(
-            learning_rate=4e-3, batch_size=80, select="last", balanced=family != "cae"
-        ),
+        training=Training(learning_rate=4e-3, batch_size=80, select="last", balanced=triplet),
         paper={"test_knn": _KNN[family][(configuration - 1) % 5]},
         source=f"{KOVAR}, table 1 (30 s, random validation set of 200 clips)",
     )
@@ -186,8 +180,8 @@ _SPECTRUM = {
 _WIDE = {"channels": [512, 256, 128, 64, 32]}  # the paper's first block has 512
 
 
-def _digits(kind: str, changes: dict, about: str, epoch_factor: float = 1.0) -> Experiment:
-    """Make a variational autoencoder of spoken digits."""
+def _digits(kind: str, changes: dict, about: str, factor: float = 1.0) -> Experiment:
+    """Return a variational autoencoder of spoken digits."""
     return Experiment(
         name=f"digits-{kind}",
         study="digits",
@@ -195,16 +189,14 @@ def _digits(kind: str, changes: dict, about: str, epoch_factor: float = 1.0) -> 
         model="VAE",
         options=_SPECTRUM | {"components": 256} | changes,
         about=about,
-        training=Training(
-            learning_rate=2e-3, batch_size=32, select="last", epoch_factor=epoch_factor
-        ),
+        training=Training(learning_rate=2e-3, batch_size=32, select="last", epoch_factor=factor),
         full=_WIDE,
         full_training=Training(learning_rate=5e-4, batch_size=64, select="last"),
     )
 
 
 def _jazz(kind: str, model: str, changes: dict, about: str) -> Experiment:
-    """Make a variational autoencoder of jazz."""
+    """Return a variational autoencoder of jazz."""
     options = _SPECTRUM | {"channels": [16, 32, 64, 128, 128], "bins": 512, "frames": 256}
     options |= {"time_strides": [2, 2, 2, 2, 2], "shift": True}
     return Experiment(
@@ -259,7 +251,7 @@ _NETWORK = {"channels": [16, 32, 64, 64], "dropout": 0.4, "masks": 2}
 def _genre(
     kind: str, key: str, changes: dict, about: str, paper: dict[str, float] | None = None
 ) -> Experiment:
-    """Make a network of system C."""
+    """Return a network of system C."""
     return Experiment(
         name=f"genre-{kind}",
         study="genre",

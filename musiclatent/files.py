@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` at the end of the block; or leave nothing.
+    """Yield a name to write to, which becomes `path` at the end of the block; or leave nothing.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ def sha256_of(path: Path | str) -> str:
 
 
 def progress(rows: Iterable | None, label: str, unit: str, **options) -> tqdm:
-    """Return a bar on stderr that counts what passes; seldom drawn where nobody watches.
+    """Return a bar on stderr that counts items; seldom drawn where nobody watches.
 
     Parameters
     ----------
     rows
-        What to pass on; None for a bar that its owner moves.
+        What to iterate over; None for a bar that its owner advances.
     label, unit
         What is done, and one of what is counted.
     **options
@@ -109,15 +109,16 @@ def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) ->
         for number in count(1):
             name = file.stem[:60] + (f"-{number}" if number > 1 else "")
             paths = [folder / f"{name}{end}" for end in endings]
-            made = {str(path.resolve()).casefold() for path in paths}
-            if not made & taken:
+            wanted = {str(path.resolve()).casefold() for path in paths}
+            if not wanted & taken:
                 break
-        names[file], taken = name, taken | made
+        names[file] = name
+        taken |= wanted
     return names
 
 
 def pick(table: dict, name: str, kind: str):
-    """Return one entry of a named table, or say which names there are.
+    """Return one entry of a named table, or report which names there are.
 
     Raises
     ------

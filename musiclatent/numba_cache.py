@@ -1,4 +1,4 @@
-"""librosa's compiled functions, made by one process before others share them."""
+"""Compile librosa's functions in one process, before others share them."""
 
 from importlib import import_module
 

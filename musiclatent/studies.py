@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from musiclatent import experiments
-from musiclatent.config import PROFILES, Experiment, Study
-from musiclatent.files import pick
+from musiclatent import config, experiments, files
+from musiclatent.config import Experiment, Study
 
 # Of `classifiers`, frozen before a test list was read for it: the best on the filtered validation
 # list, and the best in ten folds of the random training and validation lists together.
@@ -36,8 +35,8 @@ MURILLO = {
     "centres_network_2": 0.174,
 }
 STUDIES = {
-    study.name: study
-    for study in (
+    plan.name: plan
+    for plan in (
         Study(
             "waveform",
             "Waveform autoencoder",
@@ -130,8 +129,8 @@ STUDIES = {
         ),
         Study(
             "genre",
-            "Genre from attributes and spectrograms",
-            "How well do attributes and spectrograms tell genre on artists never heard?",
+            "Genre from descriptors and spectrograms",
+            "How well do descriptors and spectrograms classify genre on artists never heard?",
             experiments.FREITAS,
             demo=("demo-music",),
             real=("gtzan",),
@@ -156,7 +155,7 @@ STUDIES = {
 
 
 def study(name: str, profile: str = "demo") -> Study:
-    """Look a study up by its name, with the window and the model sizes of a profile.
+    """Return a study by its name, with the window and the model sizes of a profile.
 
     Parameters
     ----------
@@ -170,28 +169,27 @@ def study(name: str, profile: str = "demo") -> Study:
     ValueError
         If there is no such study or profile.
     """
-    found = pick(STUDIES, name, "study")
+    plan = files.pick(STUDIES, name, "study")
     if profile == "paper":
-        rows = {row.name: _full(row) for row in found.experiments.values()}
-        return replace(found, experiments=rows, window_s=found.paper_window_s or found.window_s)
-    demo = pick(PROFILES, profile, "profile").demo
+        rows = {row.name: _full(row) for row in plan.experiments.values()}
+        return replace(plan, experiments=rows, window_s=plan.paper_window_s or plan.window_s)
+    demo = config.profile(profile).demo
     if demo and demo.clips_per_style < 3:  # tiny: two clips of a style leave no test part
-        found = replace(found, labels={})
-    costly = any(row.model in EMBEDDED for row in found.experiments.values())
-    if demo and (found.width_divisor > 1 or costly):
-        small = {row.name: _small(row, found.width_divisor) for row in found.experiments.values()}
-        return replace(found, experiments=small)
-    return found
+        plan = replace(plan, labels={})
+    costly = any(row.model in EMBEDDED for row in plan.experiments.values())
+    if demo and (plan.width_divisor > 1 or costly):
+        rows = {row.name: _small(row, plan.width_divisor) for row in plan.experiments.values()}
+        return replace(plan, experiments=rows)
+    return plan
 
 
 def _full(row: Experiment) -> Experiment:
-    """Give an experiment the paper's own size, where two cores cannot train that."""
-    training = row.full_training or row.training
-    return replace(row, options=row.options | row.full, training=training)
+    """Return an experiment in the paper's own size, where two cores cannot train that."""
+    return replace(row, options=row.options | row.full, training=row.full_training or row.training)
 
 
 def _small(row: Experiment, factor: int) -> Experiment:
-    """Thin out the channels of a convolutional model, or give a costly one its small sizes."""
+    """Return an experiment with fewer channels, or an expensive one in its small sizes."""
     if factor == 1:
         return replace(row, options=row.options | EMBEDDED.get(row.model, {}))
     channels = [n // factor for n in row.options.get("channels", experiments.CHANNELS)]

@@ -1,25 +1,23 @@
-"""Past the paper, dense: a lapped transform that listens first, with deep networks on both sides.
+"""Past the paper, dense: an adaptive lapped transform with deep networks on both sides.
 
-The best fixed choice of numbers in a frame is the linear transform, and A1 reaches it. More is
-gained by choosing anew, every four frames, which bands of frequencies the numbers are spent on. A
+The best fixed choice of values in a frame is the linear transform, and A1 reaches it. More is
+gained by choosing anew, every four frames, which bands of frequencies the values are spent on. A
 part of the latent, the envelope, says how loud each band is. The encoder and the decoder both read
 from it which bands are the loudest, and only their coefficients fill the rest of the latent: it
 holds no positions. So phase is kept where most of the sound is. Elsewhere the decoder puts a
-learned noise, the carrier, at the loudness that the envelope tells; two residual networks correct
+learned noise, the carrier, at the loudness that the envelope gives; two residual networks correct
 the envelope on the way in and the noise on the way out.
 
-Five seconds at 22,050 Hz give a latent of 128 maps by 108 frames: 13,824 numbers, of which 16 maps
-are envelope.
+Five seconds at 22,050 Hz give a latent of 128 channels by 108 frames: 13,824 values, of which 16
+channels are envelope.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.base import Autoencoder, mrstft
-from musiclatent.models.mdct import Lapped, crops
+from musiclatent.models import base, mdct
 
 HOP = 1024
 SEGMENT = 4  # frames that share an envelope
@@ -31,10 +29,10 @@ EDGES = [
     *(384, 416, 448, 484, 524, 564, 608, 652, 700, 748, 800, 852, 904, 950, 984, 1004, HOP),
 ]
 BANDS = len(EDGES) - 1
-ENVELOPE = BANDS // SEGMENT  # maps
-MAPS = ENVELOPE + KEPT * WIDE
-NODES = 256  # frequencies at which the decoder says how loud its noise is
-FINE = 128  # frequencies at which the encoder listens
+ENVELOPE = BANDS // SEGMENT  # channels
+CHANNELS = ENVELOPE + KEPT * WIDE
+NODES = 256  # frequencies at which the decoder sets how loud its noise is
+FINE = 128  # frequencies at which the encoder measures levels
 LOUDEST = 3.0  # natural logarithm of the most that the noise may exceed its envelope
 UNIT = 0.0024  # mean squared error of waveform-64 on its validation windows
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # those of the STFT distance
@@ -77,22 +75,15 @@ class Residual(nn.Module):
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         wide = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.net = nn.Sequential(Snake(channels), wide, Snake(channels), _last(channels, channels))
+        last = base.zeroed(nn.Conv1d(channels, channels, 1))
+        self.net = nn.Sequential(Snake(channels), wide, Snake(channels), last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add to `x` (B, C, T)."""
         return x + self.net(x)
 
 
-def _last(left: int, right: int) -> nn.Conv1d:
-    """Make a layer that gives zero until it learns."""
-    layer = nn.Conv1d(left, right, 1)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-class DeepAutoencoder(Autoencoder):
+class DeepAutoencoder(base.Autoencoder):
     """Adaptive lapped transform with deep residual networks in its encoder and decoder.
 
     Parameters
@@ -109,7 +100,7 @@ class DeepAutoencoder(Autoencoder):
     crop
         Strides (4,096 samples) of the part of each window that a training step takes.
     learning_rate, total_steps
-        Training, see `Autoencoder`.
+        Training, see `base.LitModule`.
 
     Raises
     ------
@@ -132,16 +123,13 @@ class DeepAutoencoder(Autoencoder):
         total_steps: int = 1,
     ) -> None:
         super().__init__(learning_rate, total_steps)
-        sizes = {"width": width, "depth": depth, "tile": tile, "crop": crop}
-        for name, size in sizes.items():
+        for name, size in {"width": width, "depth": depth, "tile": tile, "crop": crop}.items():
             if size < 1:
                 raise ValueError(f"{name} is {size}; give 1 or more")
         self.save_hyperparameters()
         self.weight, self.crop = weight, crop
-        self.lapped = Lapped(HOP)
-        spread = torch.zeros(BANDS, HOP)
-        for band, (low, high) in enumerate(pairwise(EDGES)):
-            spread[band, low:high] = 1
+        self.lapped = mdct.Lapped(HOP)
+        spread = torch.eye(BANDS).repeat_interleave(torch.tensor(EDGES).diff(), 1)
         self.register_buffer("spread", spread)  # bands x bins
         self.listen = nn.Sequential(  # levels of frames -> corrections of the envelope
             nn.Conv1d(FINE, width, 3, padding=1),
@@ -151,13 +139,13 @@ class DeepAutoencoder(Autoencoder):
             Residual(width, 1),
             Residual(width, 2),
             Snake(width),
-            _last(width, BANDS),
+            base.zeroed(nn.Conv1d(width, BANDS, 1)),
         )
         self.shape = nn.Sequential(  # envelope and levels of what is kept -> levels of the noise
             nn.Conv1d(2 * BANDS, width, 3, padding=1),
             *(Residual(width, 3 ** (i % 3)) for i in range(depth)),
             Snake(width),
-            _last(width, NODES),
+            base.zeroed(nn.Conv1d(width, NODES, 1)),
         )
         nn.init.constant_(self.shape[-1].bias, -0.5)
         self.carrier = nn.Parameter(_signs(tile))
@@ -170,28 +158,28 @@ class DeepAutoencoder(Autoencoder):
         x
             Waveforms (B, 1, N) of any length, padded to whole strides.
         envelope
-            Maps (B, 16, T) to hold in place of its own, such as rounded ones: what is kept of the
-            waveforms then stands where a decoder looks for it.
+            Channels (B, 16, T) to hold in place of its own, such as quantised ones: what is kept
+            of the waveforms then stands where a decoder looks for it.
 
         Returns
         -------
         Tensor
-            Latents (B, 128, T), T = 4 ceil(N / 4096): first 16 maps of envelope, in which four
-            neighbouring bands share a map, a frame each; then 112 maps of coefficients.
+            Latents (B, 128, T), T = 4 ceil(N / 4096): first 16 channels of envelope, in which four
+            neighbouring bands share a channel, a frame each; then 112 channels of coefficients.
         """
         c = self.lapped(self.pad(x)[:, 0])  # B x T x H
-        heard = self._listened(c) if envelope is None else _bands(envelope.transpose(1, 2))
-        kept = c.gather(-1, _places(heard))  # B x T x kept
-        return torch.cat([_maps(heard), kept], -1).transpose(1, 2)
+        bands = self._envelope(c) if envelope is None else _bands(envelope.transpose(1, 2))
+        kept = c.gather(-1, _places(bands))  # B x T x kept
+        return torch.cat([_channels(bands), kept], -1).transpose(1, 2)
 
-    def _listened(self, c: Tensor) -> Tensor:
-        """Envelope (B, G, bands) of coefficients (B, T, H)."""
+    def _envelope(self, c: Tensor) -> Tensor:
+        """Return the envelope (B, G, bands) of coefficients (B, T, H)."""
         power = c.square() + 1e-12
         segments = power.unflatten(1, (-1, SEGMENT)).mean(2)  # B x G x H
         loudness = (segments @ self.spread.T / self.spread.sum(1)).sqrt()  # B x G x bands
         fine = power.unflatten(-1, (FINE, -1)).mean(-1)  # B x T x fine
         change = self.listen(_level(fine).transpose(1, 2)).transpose(1, 2)
-        # The root of the amplitude: nearer to what is heard, and kinder to distances.
+        # The root of the amplitude: nearer to perceived loudness, and kinder to distances.
         return (loudness * (0.5 * torch.tanh(change)).exp()).sqrt()
 
     def decode(self, z: Tensor) -> Tensor:
@@ -200,9 +188,9 @@ class DeepAutoencoder(Autoencoder):
         Raises
         ------
         ValueError
-            If the latents are not 128 maps of whole segments of four frames.
+            If the latents are not 128 channels of whole segments of four frames.
         """
-        envelope, kept = _opened(z)
+        envelope, kept = _unpacked(z)
         gaps = 1 - torch.zeros_like(kept).scatter(-1, _places(envelope), 1.0)
         loudness = envelope.square().repeat_interleave(SEGMENT, 1)  # B x T x bands
         return self.lapped.inverse(kept + gaps * self._noise(loudness, kept))[:, None]
@@ -210,7 +198,7 @@ class DeepAutoencoder(Autoencoder):
     def between(self, z_a: Tensor, z_b: Tensor, position: float) -> Tensor:
         """Mix two sounds where their coefficients stand, and keep what is loud in the mixture.
 
-        The straight way between latents adds numbers that may belong to different bands.
+        A straight path between latents adds coefficients that may belong to different bands.
 
         Parameters
         ----------
@@ -229,15 +217,15 @@ class DeepAutoencoder(Autoencoder):
         ValueError
             As `decode`.
         """
-        (left, a), (right, b) = _opened(z_a), _opened(z_b)
+        (left, a), (right, b) = _unpacked(z_a), _unpacked(z_b)
         envelope = torch.lerp(left, right, position)
         kept = torch.lerp(a, b, position).gather(-1, _places(envelope))
-        return torch.cat([_maps(envelope), kept], -1).transpose(1, 2)
+        return torch.cat([_channels(envelope), kept], -1).transpose(1, 2)
 
     def _noise(self, loudness: Tensor, kept: Tensor) -> Tensor:
         """Make the noise (B, T, H) of bands (B, T, bands) in which coefficients are kept."""
-        seen = [_level(loudness.square()), _level(kept.square() @ self.spread.T)]
-        gain = self.shape(torch.cat(seen, -1).transpose(1, 2)).transpose(1, 2)  # B x T x nodes
+        levels = [_level(loudness.square()), _level(kept.square() @ self.spread.T)]
+        gain = self.shape(torch.cat(levels, -1).transpose(1, 2)).transpose(1, 2)  # B x T x nodes
         gain = nn.functional.interpolate(gain.clamp(max=LOUDEST), HOP, mode="linear").exp()
         times = torch.arange(gain.shape[1], device=gain.device) % len(self.carrier)
         return gain * self.carrier[times] * (loudness @ self.spread)
@@ -246,13 +234,12 @@ class DeepAutoencoder(Autoencoder):
         """Log the distances; in training return their sum, of a part of each window."""
         if stage != "train":
             return super()._step(batch, stage, index)
-        x = crops(batch[0], self.crop * self.stride, self.step_generator(index))
+        x = mdct.crops(batch[0], self.crop * self.stride, self.step_generator(index))
         x_hat = self(x).x_hat
         mse = nn.functional.mse_loss(x_hat, x)
-        far = mrstft(x, x_hat).sum() / len(x)  # silent parts have none
-        for name, value in {"train_mse": mse, "train_mrstft": far}.items():
-            self.log(name, value, on_step=False, on_epoch=True, batch_size=len(x))
-        return mse / UNIT + self.weight * far
+        distance = base.mrstft(x, x_hat).sum() / len(x)  # silent crops have none
+        self.log_means(stage, {"mse": mse, "mrstft": distance}, len(x))
+        return mse / UNIT + self.weight * distance
 
     def on_train_epoch_start(self) -> None:
         """Start from a noise whose spectrum is even; it takes seconds, so only where one trains."""
@@ -260,38 +247,35 @@ class DeepAutoencoder(Autoencoder):
             steps = min(500, self.total_steps // 3)
             self.carrier.data.copy_(even_noise(len(self.carrier), steps))
 
-    def configure_gradient_clipping(
-        self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any
-    ) -> None:
-        """Shorten long gradients; leave out one that is not finite, and not the whole training."""
+    def configure_gradient_clipping(self, optimizer: torch.optim.Adam, *_: Any, **__: Any) -> None:
+        """Shorten long gradients; skip one that is not finite, which would end the training."""
         if not torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0).isfinite():
             optimizer.zero_grad()
 
     def _rates(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Learn the carrier faster: each of its numbers is heard in few frames."""
+        """Train the carrier faster: each of its coefficients sounds in few frames."""
         others = [value for name, value in self.named_parameters() if name != "carrier"]
         return [(others, 1.0), ([self.carrier], 3.0)]
 
 
-def _opened(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Envelope (B, G, bands) and coefficients (B, T, H), in their places, of latents."""
-    if z.ndim != 3 or z.shape[1] != MAPS or z.shape[2] % SEGMENT or not z.shape[2]:
-        raise ValueError(
-            f"latents have shape {tuple(z.shape)}; give (B, {MAPS}, T), T a multiple of {SEGMENT}"
-        )
-    maps, values = z.transpose(1, 2).split([ENVELOPE, MAPS - ENVELOPE], -1)
-    envelope = _bands(maps).clamp_min(0)
+def _unpacked(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return envelope (B, G, bands) and coefficients (B, T, H), in their places, of latents."""
+    if z.ndim != 3 or z.shape[1] != CHANNELS or z.shape[2] % SEGMENT or not z.shape[2]:
+        shape = tuple(z.shape)
+        raise ValueError(f"latents are {shape}; give (B, {CHANNELS}, T), T a multiple of {SEGMENT}")
+    channels, values = z.transpose(1, 2).split([ENVELOPE, CHANNELS - ENVELOPE], -1)
+    envelope = _bands(channels).clamp_min(0)
     c = z.new_zeros(len(z), z.shape[2], HOP)
     return envelope, c.scatter(-1, _places(envelope), values)
 
 
-def _bands(maps: Tensor) -> Tensor:
-    """Envelope (B, G, bands) from its maps (B, T, 16): each holds four neighbouring bands."""
-    return maps.unflatten(1, (-1, SEGMENT)).transpose(2, 3).flatten(2)
+def _bands(channels: Tensor) -> Tensor:
+    """Return an envelope (B, G, bands) from its channels (B, T, 16), of four bands each."""
+    return channels.unflatten(1, (-1, SEGMENT)).transpose(2, 3).flatten(2)
 
 
-def _maps(envelope: Tensor) -> Tensor:
-    """Return the maps (B, T, 16) of an envelope (B, G, bands)."""
+def _channels(envelope: Tensor) -> Tensor:
+    """Return the channels (B, T, 16) of an envelope (B, G, bands)."""
     return envelope.unflatten(-1, (-1, SEGMENT)).transpose(2, 3).flatten(1, 2)
 
 
@@ -301,7 +285,7 @@ def _level(power: Tensor) -> Tensor:
 
 
 def _places(envelope: Tensor) -> Tensor:
-    """Bins (B, T, kept) of the loudest bands of an envelope (B, G, bands).
+    """Return the bins (B, T, kept) of the loudest bands of an envelope (B, G, bands).
 
     Of these a band below `KEPT` keeps the place of its number, so that places mean the same in most
     sounds; higher ones take, in order, the places left free.
@@ -310,14 +294,14 @@ def _places(envelope: Tensor) -> Tensor:
     band = loudest.topk(KEPT, -1).indices.sort(-1).values  # B x G x bands kept
     low = torch.zeros_like(loudest).scatter(-1, band, 1.0)[..., :KEPT] > 0
     turn = (~low).cumsum(-1) - 1 + low.sum(-1, keepdim=True)  # whose turn it is at a free place
-    own = torch.arange(KEPT, device=band.device).expand_as(band)
-    band = torch.where(low, own, band.gather(-1, turn.clamp(0, KEPT - 1)))
+    number = torch.arange(KEPT, device=band.device).expand_as(band)
+    band = torch.where(low, number, band.gather(-1, turn.clamp(0, KEPT - 1)))
     bins = band[..., None] * WIDE + torch.arange(WIDE, device=band.device)
     return bins.flatten(2).repeat_interleave(SEGMENT, 1)  # B x T x kept
 
 
 def _signs(tile: int) -> Tensor:
-    """Coefficients (tile, H) of noise: random signs, the same each time."""
+    """Return coefficients (tile, H) of noise: random signs, the same each time."""
     return torch.randn(tile, HOP, generator=torch.Generator().manual_seed(0)).sign()
 
 
@@ -339,7 +323,8 @@ def even_noise(tile: int, steps: int) -> Tensor:
     Tensor
         Coefficients (tile, 1024) of the lapped transform, the same for the same arguments.
     """
-    lapped, generator = Lapped(HOP), torch.Generator().manual_seed(1)
+    lapped = mdct.Lapped(HOP)
+    generator = torch.Generator().manual_seed(1)
     noise = nn.Parameter(_signs(tile))
     optimizer = torch.optim.Adam([noise], 0.03)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
@@ -356,10 +341,10 @@ def even_noise(tile: int, steps: int) -> Tensor:
 
 
 def _spectra(y: Tensor) -> list[Tensor]:
-    """Logarithms of the magnitudes of waveforms (B, N), at each resolution of the distance."""
-    found = []
+    """Return log-magnitudes of waveforms (B, N), at each resolution of the distance."""
+    spectra = []
     for n_fft, hop_length, win_length in RESOLUTIONS:
         window = torch.hann_window(win_length)
         s = torch.stft(y, n_fft, hop_length, win_length, window, return_complex=True)
-        found.append(0.5 * torch.view_as_real(s).square().sum(-1).clamp_min(1e-8).log())
-    return found
+        spectra.append(0.5 * torch.view_as_real(s).square().sum(-1).clamp_min(1e-8).log())
+    return spectra

@@ -12,7 +12,7 @@ WIDEST = 0.18  # part of the bands or frames that one mask covers at most
 def augment(
     x: Tensor, *, seed: int | Sequence[int], shift: bool = True, masks: int = 2, mixing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Change spectrograms as their label allows.
+    """Shift, mix and mask spectrograms as their label allows.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def augment(
     seed
         The same seed gives the same changes.
     shift
-        Whether each is turned round in time by a random number of frames.
+        Whether each is rotated in time by a random number of frames.
     masks
         How many ranges of bands and how many of frames are set to 0 in each.
     mixing

@@ -1,7 +1,11 @@
-"""What the models share: distances between waveforms, and how an autoencoder is trained."""
+"""What the models share: distances between waveforms, layers, and the steps of a training.
+
+Shapes: B batch, N samples, K latent channels, T frames; T' latent frames.
+"""
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,7 +32,7 @@ def _mrstft() -> MultiResolutionSTFTLoss:
 
 
 def audible(x: Tensor) -> Tensor:
-    """Tell which windows are not silent.
+    """Return which windows are not silent.
 
     Parameters
     ----------
@@ -44,7 +48,7 @@ def audible(x: Tensor) -> Tensor:
 
 
 def sisdr(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio of each audible window.
+    """Compute the scale-invariant signal-to-distortion ratio of each audible window.
 
     Parameters
     ----------
@@ -60,12 +64,12 @@ def sisdr(x: Tensor, x_hat: Tensor) -> Tensor:
     -----
     Le Roux et al. (2019), SDR: half-baked or well done?
     """
-    heard = audible(x)
-    return -SISDRLoss(reduction="none")(x_hat[heard], x[heard])[:, 0]
+    loud = audible(x)
+    return -SISDRLoss(reduction="none")(x_hat[loud], x[loud])[:, 0]
 
 
 def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Multi-resolution STFT distance of each audible window.
+    """Compute the multi-resolution STFT distance of each audible window.
 
     Parameters
     ----------
@@ -81,17 +85,68 @@ def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
     -----
     Yamamoto et al. (2020), Parallel WaveGAN, with auraloss's resolutions (FFT 512, 1,024, 2,048).
     """
-    heard = audible(x)
+    loud = audible(x)
     # One window at a time: auraloss divides by the norm of the whole batch.
-    pairs = zip(x_hat[heard].split(1), x[heard].split(1), strict=True)
-    return torch.stack([_mrstft()(a, b) for a, b in pairs]) if heard.any() else x.new_zeros(0)
+    pairs = zip(x_hat[loud].split(1), x[loud].split(1), strict=True)
+    return torch.stack([_mrstft()(a, b) for a, b in pairs]) if loud.any() else x.new_zeros(0)
+
+
+def strided_convolutions(
+    channels: list[int], strides: list[tuple[int, int]], sizes: list[int], batch_norm: bool = True
+) -> nn.Sequential:
+    """Build the convolutions of an encoder of spectrograms, each with normalisation and ReLU."""
+    layers = []
+    for (left, right), stride, size in zip(pairwise([1, *channels]), strides, sizes, strict=True):
+        layers.append(nn.Conv2d(left, right, size, stride, size // 2, bias=not batch_norm))
+        layers += [nn.BatchNorm2d(right), nn.ReLU()] if batch_norm else [nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """Return a layer that gives zero until it learns."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def run_gru(layer: nn.GRU, frames: Tensor) -> Tensor:
+    """Run a recurrent layer over frames (B, T, C) in 32 bits: 16 are slower and less exact."""
+    with torch.autocast(frames.device.type, enabled=False):
+        return layer(frames.float())[0]
+
+
+def drop_features(h: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """Leave out a share of the features (B, D) and scale up the others; all stay without generator.
+
+    Not `nn.Dropout`, which draws from the global generator: a resumed run would draw otherwise.
+    """
+    if generator is None:
+        return h
+    kept = torch.rand(h.shape, generator=generator) >= share
+    return h * kept.to(h) / (1 - share)
+
+
+def check_strides(channels: list[int], bands: list[int], frames: list[int]) -> None:
+    """Validate that each convolution has one stride for bands and one for frames."""
+    if not len(channels) == len(bands) == len(frames):
+        raise ValueError(
+            f"{len(channels)} channels, {len(bands)} band_strides and {len(frames)} time_strides; "
+            "give one of each for a convolution"
+        )
+
+
+def check_classifier(classes: int, dropout: float) -> None:
+    """Validate the options that classifiers share."""
+    if classes < 2 or not 0 <= dropout < 1:
+        raise ValueError(f"{classes} classes, dropout {dropout}; give two classes, 0 to below 1")
 
 
 class LitModule(pl.LightningModule):
     """One step for training, validation and test; Adam with a one-cycle rate.
 
-    A child defines ``_step`` and calls ``save_hyperparameters`` in its own ``__init__``; one that
-    encodes also ``encode``, ``decode`` and ``measure``. The attributes name what only some can do.
+    A child defines ``_step``, which returns a loss, and calls ``save_hyperparameters`` in its own
+    ``__init__``; one that encodes also ``encode``, ``decode`` and ``measure``. The attributes name
+    what only some can do.
 
     Parameters
     ----------
@@ -136,6 +191,11 @@ class LitModule(pl.LightningModule):
         """Log the metrics of a test batch."""
         self._step(batch, "test", index)
 
+    def log_means(self, stage: str, means: dict[str, Tensor], n: int) -> None:
+        """Log means over `n` windows of a batch, to be averaged over the epoch."""
+        for name, value in means.items():
+            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=n)
+
     def step_seed(self, index: int) -> list[int]:
         """Return a seed of this step alone, so that a resumed run goes on as it would have."""
         return [torch.initial_seed() % 2**31, self.current_epoch, index]
@@ -150,9 +210,9 @@ class LitModule(pl.LightningModule):
         return [(list(self.parameters()), 1.0)]
 
     def configure_optimizers(self) -> dict:
-        """Adam, its rate rising and falling once over the whole training."""
-        rates = [self.learning_rate * factor for _, factor in self._rates()]
+        """Configure Adam, its rate rising and falling once over the whole training."""
         groups = [{"params": parameters} for parameters, _ in self._rates()]
+        rates = [self.learning_rate * factor for _, factor in self._rates()]
         optimizer = torch.optim.Adam(groups, lr=self.learning_rate)
         # One more than is taken: the schedule refuses the step after its last.
         steps = self.total_steps + 1
@@ -166,7 +226,7 @@ class Autoencoder(LitModule):
     Parameters
     ----------
     learning_rate, total_steps
-        Training, see `Trained`.
+        Training, see `LitModule`.
     """
 
     def measure(self, x: Tensor, x_hat: Tensor, with_stft: bool = True) -> dict[str, Tensor]:
@@ -188,19 +248,18 @@ class Autoencoder(LitModule):
         return values | ({"mrstft": mrstft(x, x_hat)} if with_stft else {})
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
-        """Log the MSE and, of few windows, SI-SDR and STFT distance; return the MSE."""
+        """Log the MSE and, for few windows, SI-SDR and STFT distance; return the MSE."""
         x = batch[0]
         x_hat = self(x).x_hat
         loss = nn.functional.mse_loss(x_hat, x)
-        values = {}
+        self.log_means(stage, {"mse": loss}, len(x))
+        distances = {}
         # They cost more than the step itself: curves follow a batch or two windows of it.
         if index == 0 or stage != "train":
-            values["sisdr"] = sisdr(x, x_hat.detach())
+            distances["sisdr"] = sisdr(x, x_hat.detach())
         if index == 0:
-            values["mrstft"] = mrstft(x[:2], x_hat[:2].detach())
-        self.log(f"{stage}_mse", loss, on_step=False, on_epoch=True, batch_size=len(x))
-        for name, value in values.items():
-            if len(value):
-                mean, n = value.mean(), len(value)
-                self.log(f"{stage}_{name}", mean, on_step=False, on_epoch=True, batch_size=n)
+            distances["mrstft"] = mrstft(x[:2], x_hat[:2].detach())
+        for name, values in distances.items():
+            if len(values):
+                self.log_means(stage, {name: values.mean()}, len(values))
         return loss

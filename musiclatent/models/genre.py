@@ -1,19 +1,21 @@
-"""System C: networks that tell genre from spectrograms, from attributes, or from both."""
+"""System C: networks that classify genre from spectrograms, or from these and descriptors."""
+
+from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.augment import augment
-from musiclatent.models.base import LitModule
+from musiclatent.models import augment, base
 
 
-class GenreNetwork(LitModule):
-    """Convolutions over a log-mel spectrogram, what they see over time, and a dense layer.
+class GenreNetwork(base.LitModule):
+    """Convolutions over a log-mel spectrogram, their statistics over time, and a dense layer.
 
     Mean and deviation over time are taken of each channel in each range of bands: where a sound
     lies tells its genre. With `recurrent` a recurrent layer reads the frames first. With
-    `attributes` a second head reads numbers of the same excerpt: the scores of both are added, and
-    each must also be right alone, so that neither leaves the work to the other.
+    `attributes` a second head reads descriptors of the same excerpt: the scores of both are added,
+    and each must also be right alone, so that neither leaves the work to the other.
 
     Parameters
     ----------
@@ -22,11 +24,11 @@ class GenreNetwork(LitModule):
     channels
         Output channels of the convolutions; each halves bands and frames.
     recurrent
-        Numbers a frame out of a GRU in both directions, even; 0 for none.
+        Features per frame out of a GRU in both directions, even; 0 for none.
     attributes
-        How many numbers come with each spectrogram; 0 for none.
+        How many descriptors come with each spectrogram; 0 for none.
     hidden
-        Numbers that the attributes are brought down to.
+        Features that the descriptors are reduced to.
     n_mels
         M, mel bands of the input, a multiple of ``2 ** len(channels)``.
     dropout
@@ -34,7 +36,7 @@ class GenreNetwork(LitModule):
     masks
         How many ranges of bands, and of frames, training hides.
     learning_rate, total_steps
-        Training, see `Trained`.
+        Training, see `base.LitModule`.
 
     Raises
     ------
@@ -64,7 +66,8 @@ class GenreNetwork(LitModule):
         total_steps: int = 1,
     ) -> None:
         super().__init__(learning_rate, total_steps)
-        _check(classes, channels, recurrent, n_mels, dropout)
+        base.check_classifier(classes, dropout)
+        _check(channels, recurrent, n_mels)
         self.save_hyperparameters()
         self.features = _convolutions(channels)
         width = channels[-1] * (n_mels // 2 ** len(channels))
@@ -73,7 +76,10 @@ class GenreNetwork(LitModule):
             self.recurrent = nn.GRU(width, recurrent // 2, batch_first=True, bidirectional=True)
             width = recurrent
         self.out = nn.Linear(2 * width, classes)
-        self.numbers = _dense(attributes, hidden, classes) if attributes else None
+        self.numbers = None  # the head of the descriptors; checkpoints hold it by this name
+        if attributes:  # standardised by what training sees, then two layers
+            inward, outward = nn.Linear(attributes, hidden), nn.Linear(hidden, classes)
+            self.numbers = nn.ModuleList([nn.BatchNorm1d(attributes), inward, outward])
 
     @property
     def grad_cam_layer(self) -> nn.Module:
@@ -81,7 +87,7 @@ class GenreNetwork(LitModule):
         return self.features[-2]
 
     def forward(
-        self, x: Tensor, numbers: Tensor | None = None, generator: torch.Generator | None = None
+        self, x: Tensor, descriptors: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return a score for each genre (B, classes).
 
@@ -89,76 +95,58 @@ class GenreNetwork(LitModule):
         ----------
         x
             Spectrograms (B, 1, M, T) in [0, 1].
-        numbers
-            Their attributes (B, D), for a network that takes them.
+        descriptors
+            Theirs (B, D), for a network that takes them.
         generator
             Draws the features that are left out; None leaves out none.
         """
-        return sum(self.heads(x, numbers, generator))
+        return sum(self.heads(x, descriptors, generator))
 
     def heads(
-        self, x: Tensor, numbers: Tensor | None = None, generator: torch.Generator | None = None
+        self, x: Tensor, descriptors: Tensor | None = None, generator: torch.Generator | None = None
     ) -> list[Tensor]:
         """Return the scores (B, classes) of each head; arguments as in `forward`."""
         h = self.features(x).flatten(1, 2).float()  # B x (C M') x T'
+        drop = partial(base.drop_features, share=self.hparams.dropout, generator=generator)
         with torch.autocast(h.device.type, enabled=False):
             if self.recurrent is not None:
                 h = self.recurrent(h.transpose(1, 2))[0].transpose(1, 2)
             h = torch.cat([h.mean(2), h.std(2, correction=0)], dim=1)
-            found = [self.out(self._dropped(h, generator))]
+            scores = [self.out(drop(h))]
             if self.numbers is not None:
-                scaled, hidden, out = self.numbers
-                seen = torch.relu(hidden(self._dropped(scaled(numbers), generator)))
-                found.append(out(self._dropped(seen, generator)))
-        return found
-
-    def _dropped(self, h: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Leave out some of the features (B, D) and make up for it."""
-        if generator is None:
-            return h
-        kept = torch.rand(h.shape, generator=generator) >= self.hparams.dropout
-        return h * kept.to(h) / (1 - self.hparams.dropout)
+                standardise, inward, outward = self.numbers
+                h = torch.relu(inward(drop(standardise(descriptors))))
+                scores.append(outward(drop(h)))
+        return scores
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log cross entropy and accuracy, and return the former."""
-        *numbers, label = batch[1:]
-        x, generator = batch[0], None
+        x, *descriptors, label = batch
+        generator = None
         if stage == "train":
             generator = self.step_generator(index)
-            x, _ = augment(x, seed=self.step_seed(index), masks=self.hparams.masks)
-        heads = self.heads(x, *numbers, generator=generator)
+            x, _ = augment.augment(x, seed=self.step_seed(index), masks=self.hparams.masks)
+        heads = self.heads(x, *descriptors, generator=generator)
         scores = sum(heads)
-        alone = heads if len(heads) > 1 else []
-        losses = [
-            nn.functional.cross_entropy(h, label, label_smoothing=0.1) for h in (scores, *alone)
-        ]
+        judged = [scores, *heads] if len(heads) > 1 else [scores]
+        losses = [nn.functional.cross_entropy(h, label, label_smoothing=0.1) for h in judged]
         loss = sum(losses) / len(losses)
         accuracy = (scores.argmax(1) == label).float().mean()
-        for name, value in {"loss": loss, "accuracy": accuracy}.items():
-            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
+        self.log_means(stage, {"loss": loss, "accuracy": accuracy}, len(x))
         return loss
 
 
 def _convolutions(channels: list[int]) -> nn.Sequential:
-    """Convolutions, the first of which skips every second place and the others pool."""
-    layers, left = [nn.Conv2d(1, channels[0], 5, 2, 2, bias=False)], channels[0]
-    for right in channels[1:]:
+    """Build convolutions, the first of which skips every second place and the others pool."""
+    layers = [nn.Conv2d(1, channels[0], 5, 2, 2, bias=False)]
+    for left, right in pairwise(channels):
         layers += [nn.BatchNorm2d(left), nn.ReLU(), nn.Conv2d(left, right, 3, 1, 1, bias=False)]
         layers += [nn.MaxPool2d(2, ceil_mode=True)]  # first: then there is less to normalise
-        left = right
-    return nn.Sequential(*layers, nn.BatchNorm2d(left), nn.ReLU())
+    return nn.Sequential(*layers, nn.BatchNorm2d(channels[-1]), nn.ReLU())
 
 
-def _dense(attributes: int, hidden: int, classes: int) -> nn.ModuleList:
-    """Make the head of the attributes: standardise by what training sees, then two layers."""
-    layers = nn.BatchNorm1d(attributes), nn.Linear(attributes, hidden), nn.Linear(hidden, classes)
-    return nn.ModuleList(layers)
-
-
-def _check(classes: int, channels: list[int], recurrent: int, n_mels: int, dropout: float) -> None:
-    """Refuse numbers that do not fit each other."""
-    if classes < 2 or not 0 <= dropout < 1:
-        raise ValueError(f"{classes} classes, dropout {dropout}; give two classes, 0 to below 1")
+def _check(channels: list[int], recurrent: int, n_mels: int) -> None:
+    """Validate that sizes fit each other."""
     if n_mels % 2 ** len(channels) or not channels:
         raise ValueError(
             f"{n_mels} bands cannot be halved {len(channels)} times; give a multiple of "

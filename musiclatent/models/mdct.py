@@ -1,7 +1,7 @@
 """The lapped cosine transform (MDCT) that the models past the paper stand on; random crops.
 
 A lapped transform cuts a waveform into frames that overlap by half and turns each into as many
-cosine coefficients as it moves on by: as many numbers as samples, and back without error. It is
+cosine coefficients as it moves on by: as many values as samples, and back without error. It is
 written as a rotation of the samples on either side of each boundary of frames, then a cosine
 transform of every frame. So it is orthonormal whatever the angles of the rotation are, and these
 may be learned: they are the window's shape. At both ends of a waveform nothing is rotated, so that
@@ -91,7 +91,7 @@ class Lapped(nn.Module):
         return torch.cat([left, right], -1).flatten(1)  # B x (T H)
 
     def _cosine(self, x: Tensor) -> Tensor:
-        """Orthonormal DCT-IV of the last axis by a Fourier transform; its own inverse."""
+        """Return the orthonormal DCT-IV of the last axis by an FFT; it is its own inverse."""
         twiddle = torch.view_as_complex(self.twiddle)
         y = torch.fft.fft(torch.complex(x[..., 0::2], x.flip(-1)[..., 0::2]) * twiddle)
         y = y * (twiddle * math.sqrt(2 / self.hop))
@@ -99,7 +99,7 @@ class Lapped(nn.Module):
 
 
 def _angles(hop: int, beta: float) -> Tensor:
-    """Angles (H / 2,) of a Kaiser-Bessel derived window, outwards from the boundary."""
+    """Return the angles (H / 2,) of a Kaiser-Bessel derived window, outwards from the boundary."""
     w = torch.kaiser_window(hop + 1, False, math.pi * beta, dtype=torch.float64).cumsum(0)
     w = (w[:hop] / w[hop]).sqrt()  # the rising half of the window
     return torch.atan2(w[: hop // 2].flip(0), w[hop // 2 :]).float()

@@ -1,5 +1,6 @@
 """System B: autoencoders of log-mel spectrograms, whose latents follow labels where known."""
 
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -8,25 +9,24 @@ from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.miners import TripletMarginMiner
 from torch import Tensor, nn
 
-from musiclatent.models.augment import augment
-from musiclatent.models.base import LitModule
+from musiclatent.models import augment, base
 
 MINERS = ("all", "semihard", "hard")
 
 
-class MelAutoencoder(LitModule):
-    """Convolutions down to K numbers a latent frame, and transposed ones back up.
+class MelAutoencoder(base.LitModule):
+    """Convolutions down to K dimensions per latent frame, and transposed ones back up.
 
     Parameters
     ----------
     latent
-        K, numbers of a latent frame.
+        K, dimensions of a latent frame.
     channels
         Output channels of the convolutions.
     kernel_size
         Their kernel, odd; the first one takes 2 more.
     band_strides, time_strides
-        Factors by which each convolution thins out bands and frames; a latent frame covers
+        Factors by which each convolution reduces bands and frames; a latent frame covers
         ``prod(time_strides)`` frames.
     n_mels
         M, mel bands of the input; ``prod(band_strides)`` divides it.
@@ -40,9 +40,9 @@ class MelAutoencoder(LitModule):
     miner
         Triplets that count: ``all`` that violate the margin, or the ``semihard`` or ``hard`` ones.
     shift, masks, mixing
-        Training augmentation, see `augment`.
+        Training augmentation, see `augment.augment`.
     learning_rate, total_steps
-        Training, see `Trained`.
+        Training, see `base.LitModule`.
 
     Raises
     ------
@@ -82,13 +82,13 @@ class MelAutoencoder(LitModule):
             raise ValueError(f"mixing {mixing}, masks {masks}; give 0 to 0.5, and none or some")
         self.save_hyperparameters()
         self.stride = prod(time_strides)
-        steps = list(zip(channels, band_strides, time_strides, strict=True))
-        self.down = _down(steps, kernel_size, batch_norm)
-        self.to_latent = nn.Conv2d(channels[-1], latent, (n_mels // prod(band_strides), 1))
-        self.from_latent = nn.ConvTranspose2d(
-            latent, channels[-1], (n_mels // prod(band_strides), 1)
-        )
-        self.up = _up(steps)
+        strides = list(zip(band_strides, time_strides, strict=True))
+        sizes = [kernel_size + 2] + [kernel_size] * (len(channels) - 1)
+        self.down = base.strided_convolutions(channels, strides, sizes, batch_norm)
+        whole = (n_mels // prod(band_strides), 1)  # all bands that are left, one frame
+        self.to_latent = nn.Conv2d(channels[-1], latent, whole)
+        self.from_latent = nn.ConvTranspose2d(latent, channels[-1], whole)
+        self.up = _up(channels, strides)
         self.miner = TripletMarginMiner(margin, miner)
         self.triplet = TripletMarginLoss(margin)
 
@@ -120,15 +120,14 @@ class MelAutoencoder(LitModule):
         x = target
         if stage == "train":
             options = {name: self.hparams[name] for name in ("shift", "masks", "mixing")}
-            x, target = augment(target, seed=self.step_seed(index), **options)
+            x, target = augment.augment(target, seed=self.step_seed(index), **options)
         out = self(x)
         mse = nn.functional.mse_loss(out.x_hat, target)
         loss, values = mse, {"mse": mse}
         if self.hparams.triplet_weight:
             values["triplet"] = self.triplet_loss(out.z, label)
             loss = mse + self.hparams.triplet_weight * values["triplet"]
-        for name, value in values.items():
-            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
+        self.log_means(stage, values, len(x))
         return loss
 
     def triplet_loss(self, z: Tensor, label: Tensor) -> Tensor:
@@ -141,10 +140,10 @@ class MelAutoencoder(LitModule):
         label
             (B,) whole numbers, -1 where unknown.
         """
-        known = label >= 0
-        if len(label[known].unique()) < 2:  # nothing to tell apart
+        labelled = label >= 0
+        if len(label[labelled].unique()) < 2:  # no triplet without a second class
             return z.sum() * 0.0
-        summary, label = summarise(z[known]), label[known]
+        summary, label = summarise(z[labelled]), label[labelled]
         return self.triplet(summary, label, self.miner(summary, label))
 
 
@@ -154,9 +153,9 @@ class CRNNAutoencoder(MelAutoencoder):
     Parameters
     ----------
     recurrent
-        Numbers a frame that go into the recurrent layer, a GRU in both directions.
+        Features per frame that go into the recurrent layer, a GRU in both directions.
     latent
-        K, even: numbers a frame that come out of it, half of them from each direction.
+        K, even: dimensions per frame that come out of it, half of them from each direction.
     options
         As `MelAutoencoder`.
 
@@ -178,8 +177,7 @@ class CRNNAutoencoder(MelAutoencoder):
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent (B, K, T') of spectrograms `x` (B, 1, M, T), T' = ceil(T / stride)."""
         frames = torch.relu(super().encode(x)).transpose(1, 2)  # B x T' x recurrent
-        with torch.autocast(frames.device.type, enabled=False):
-            return self.recurrent(frames)[0].transpose(1, 2)  # B x K x T'
+        return base.run_gru(self.recurrent, frames).transpose(1, 2)  # B x K x T'
 
 
 def summarise(z: Tensor) -> Tensor:
@@ -188,35 +186,22 @@ def summarise(z: Tensor) -> Tensor:
     return torch.cat([z.mean(dim=2), z.std(dim=2, correction=0), steps], dim=1)
 
 
-def _down(steps: list[tuple[int, int, int]], kernel_size: int, batch_norm: bool) -> nn.Module:
-    """Convolutions of the encoder, each with its normalisation and ReLU."""
-    layers, left = [], 1
-    for right, bands, frames in steps:
-        size = kernel_size + 2 * (left == 1)
-        conv = nn.Conv2d(left, right, size, (bands, frames), size // 2, bias=not batch_norm)
-        layers += [conv, *([nn.BatchNorm2d(right)] if batch_norm else []), nn.ReLU()]
-        left = right
-    return nn.Sequential(*layers)
-
-
-def _up(steps: list[tuple[int, int, int]]) -> nn.Module:
-    """Transposed convolutions of the decoder, the mirror of `_down`."""
-    layers, lefts = [], [1, *(channels for channels, _, _ in steps[:-1])]
-    for left, (right, bands, frames) in list(zip(lefts, steps, strict=True))[::-1]:
+def _up(channels: list[int], strides: list[tuple[int, int]]) -> nn.Module:
+    """Build the transposed convolutions of the decoder, the mirror of the encoder's."""
+    layers = []
+    for (left, right), stride in reversed(
+        list(zip(pairwise([1, *channels]), strides, strict=True))
+    ):
         # Neighbours share two rows and columns; at full size that would cost more than the rest.
-        share = 2 * (left > 1)
-        size = (bands + share, frames + share)
-        layers += [nn.ReLU(), nn.ConvTranspose2d(right, left, size, (bands, frames), share // 2)]
+        share = 2 if left > 1 else 0
+        size = [step + share for step in stride]
+        layers += [nn.ReLU(), nn.ConvTranspose2d(right, left, size, stride, share // 2)]
     return nn.Sequential(*layers)
 
 
 def _check(channels, kernel_size, band_strides, time_strides, n_mels, miner) -> None:
-    """Refuse sizes that do not fit each other."""
-    if not len(channels) == len(band_strides) == len(time_strides):
-        raise ValueError(
-            f"{len(channels)} channels, {len(band_strides)} band_strides and {len(time_strides)} "
-            "time_strides; give one of each a convolution"
-        )
+    """Validate that sizes fit each other."""
+    base.check_strides(channels, band_strides, time_strides)
     if kernel_size % 2 == 0:
         raise ValueError(f"kernel_size is {kernel_size}; give an odd number")
     if n_mels % prod(band_strides):

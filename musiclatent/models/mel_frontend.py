@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from musiclatent.features.mel import AMIN, mel_filters
+from musiclatent.features import mel
 
 
 def log_mel(
@@ -41,20 +41,21 @@ def log_mel(
         raise ValueError(f"samples are {y.dtype} {tuple(y.shape)}; give floats (B, N), not empty")
     with torch.autocast(y.device.type, enabled=False):
         window, filters = _window(n_fft, y.device), _filters(sr, n_fft, n_mels, y.device)
-        kind = {"window": window, "pad_mode": "constant", "return_complex": True}
-        spectra = torch.stft(y.float(), n_fft, hop_length, **kind)  # B x F x T
+        spectra = torch.stft(
+            y.float(), n_fft, hop_length, window=window, pad_mode="constant", return_complex=True
+        )  # B x F x T
         power = spectra.real.square() + spectra.imag.square()
-        x = 10 * (filters @ power).clamp(min=AMIN).log10()  # B x M x T
+        x = 10 * (filters @ power).clamp(min=mel.AMIN).log10()  # B x M x T
         return x.maximum(x.amax((1, 2), keepdim=True) - top_db)
 
 
 @lru_cache(maxsize=8)
 def _window(n_fft: int, device: torch.device) -> Tensor:
-    """Hann window (n_fft,), rounded once as in numpy."""
+    """Return a Hann window (n_fft,), rounded once as in numpy."""
     return torch.hann_window(n_fft, dtype=torch.float64).float().to(device)
 
 
 @lru_cache(maxsize=8)
 def _filters(sr: int, n_fft: int, n_mels: int, device: torch.device) -> Tensor:
-    """Mel filters (M, F); dense, for GPUs."""
-    return torch.from_numpy(mel_filters(sr, n_fft, n_mels).toarray()).to(device)
+    """Return mel filters (M, F); dense, for GPUs."""
+    return torch.from_numpy(mel.mel_filters(sr, n_fft, n_mels).toarray()).to(device)

@@ -1,19 +1,20 @@
-"""The judge: a classifier of log-mel spectrograms, which knows nothing of any autoencoder."""
+"""The recogniser: a classifier of log-mel spectrograms, independent of every autoencoder."""
+
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.augment import augment
-from musiclatent.models.base import LitModule
+from musiclatent.models import augment, base
 
 SLIDE = 0.1  # part of the frames by which training moves a spectrogram at most
 BANDS = 2  # bands up or down, as of another voice
 NOISE = 0.05  # largest deviation of the noise that training adds
 
 
-class Judge(LitModule):
-    """Four convolutions, the mean and the maximum over what they see, and a dense layer.
+class Judge(base.LitModule):
+    """Four convolutions, the mean and the maximum of their features, and a dense layer.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ class Judge(LitModule):
     dropout
         Share of the features that training leaves out, in [0, 1).
     learning_rate, total_steps
-        Training, see `Trained`.
+        Training, see `base.LitModule`.
 
     Notes
     -----
@@ -41,18 +42,14 @@ class Judge(LitModule):
         total_steps: int = 1,
     ) -> None:
         super().__init__(learning_rate, total_steps)
-        if classes < 2 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"{classes} classes, dropout {dropout}; give two classes, 0 to below 1"
-            )
+        base.check_classifier(classes, dropout)
         self.save_hyperparameters()
-        layers, left = [], 1
-        for right in channels:
-            conv = nn.Conv2d(left, right, 3, padding=1, bias=False)
-            layers += [conv, nn.BatchNorm2d(right), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
-            left = right
+        layers = []
+        for left, right in pairwise([1, *channels]):
+            layers += [nn.Conv2d(left, right, 3, padding=1, bias=False), nn.BatchNorm2d(right)]
+            layers += [nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
         self.features = nn.Sequential(*layers)
-        self.out = nn.Linear(2 * left, classes)
+        self.out = nn.Linear(2 * channels[-1], classes)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return a score for each class (B, classes) of spectrograms `x` (B, 1, M, T) in [0, 1].
@@ -61,21 +58,19 @@ class Judge(LitModule):
         """
         h = self.features(x)
         h = torch.cat([h.mean((2, 3)), h.amax((2, 3))], dim=1)  # B x 2C
-        if generator is not None:
-            kept = torch.rand(h.shape, generator=generator) >= self.hparams.dropout
-            h = h * kept.to(h) / (1 - self.hparams.dropout)
-        return self.out(h)
+        return self.out(base.drop_features(h, self.hparams.dropout, generator))
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log cross entropy and accuracy, and return the former."""
-        (x, label), generator = batch, None
+        x, label = batch
+        generator = None
         if stage == "train":
-            x, generator = _disturbed(x, self.step_seed(index)), self.step_generator(index)
+            generator = self.step_generator(index)
+            x = _disturbed(x, self.step_seed(index))
         scores = self(x, generator)
         loss = nn.functional.cross_entropy(scores, label, label_smoothing=0.05)
         accuracy = (scores.argmax(1) == label).float().mean()
-        for name, value in {"loss": loss, "accuracy": accuracy}.items():
-            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
+        self.log_means(stage, {"loss": loss, "accuracy": accuracy}, len(x))
         return loss
 
 
@@ -84,10 +79,10 @@ def _disturbed(x: Tensor, seed: list[int]) -> Tensor:
     rng = np.random.default_rng([*seed, 1])
     bands, frames = x.shape[2:]
     most = max(1, int(SLIDE * frames))
-    wide = nn.functional.pad(x, (most, most, BANDS, BANDS))
+    padded = nn.functional.pad(x, (most, most, BANDS, BANDS))
     places = rng.integers((0, 0), (2 * BANDS + 1, 2 * most + 1), (len(x), 2)).tolist()
-    pairs = zip(wide, places, strict=True)
+    pairs = zip(padded, places, strict=True)
     x = torch.stack([one[:, up : up + bands, on : on + frames] for one, (up, on) in pairs])
-    x = augment(x, seed=seed, shift=False, masks=1)[0]
+    x = augment.augment(x, seed=seed, shift=False, masks=1)[0]
     noise = rng.standard_normal(x.shape, np.float32) * rng.uniform(0, NOISE, (len(x), 1, 1, 1))
     return x + torch.from_numpy(noise).to(x)

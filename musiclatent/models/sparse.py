@@ -1,21 +1,21 @@
 """Past the paper, sparse: the few coefficients of several lapped transforms that matter.
 
-Short frames hold a click in few numbers, long ones a tone. This autoencoder has filters of several
-lengths side by side, more than a waveform needs, and looks for the k of them that rebuild it best.
+Short frames hold a click in few coefficients, long ones a tone. This autoencoder has filters of
+several lengths side by side, more than a waveform needs, and looks for the k of them that rebuild
+it best.
 The latent holds the k values and their positions, and both are counted: a position is a number
 too.
 
 What is learned is the shape of the filters, the same on the way in and out. The search for the
-positions has no slope, and needs none: once the values fit best on the positions that were found,
-the slope of the error is that of the synthesis alone (the step of dictionary learning that moves
+positions has no gradient, and needs none: once the values fit best on the positions chosen, the
+gradient of the error is that of the synthesis alone (the step of dictionary learning that moves
 the dictionary).
 """
 
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.base import Autoencoder
-from musiclatent.models.mdct import Lapped, crops
+from musiclatent.models import base, mdct
 
 WINDOW = 110_250  # samples that `numbers` is meant for: five seconds at 22,050 Hz
 # The search: chosen on validation windows with the untrained filters.
@@ -25,7 +25,7 @@ HOLD = 0.2  # share of the steps, at the end, that keep k
 SHRINK = 0.5  # by how much of the smallest that is kept the first steps shorten all that they keep
 
 
-class SparseAutoencoder(Autoencoder):
+class SparseAutoencoder(base.Autoencoder):
     """k-sparse autoencoder: learned lapped filters of several lengths, top-k over time and pitch.
 
     Parameters
@@ -38,12 +38,12 @@ class SparseAutoencoder(Autoencoder):
     iterations
         Steps of the search for the positions.
     refits
-        Steps of conjugate gradients that fit the values to the positions found.
+        Steps of conjugate gradients that fit the values to the chosen positions.
     crop
         Strides of the part of each window that a training step takes; more than 1,024 samples,
         which the STFT distance needs.
     learning_rate, total_steps
-        Training, see `Autoencoder`.
+        Training, see `base.LitModule`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class SparseAutoencoder(Autoencoder):
         if crop * self.stride <= 1024:
             raise ValueError(f"crop is {crop}; give more than 1,024 samples in {self.stride}s")
         self.iterations, self.refits, self.crop = iterations, refits, crop
-        self.frames = nn.ModuleList(Lapped(hop, learned=True) for hop in hops)
+        self.frames = nn.ModuleList(mdct.Lapped(hop, learned=True) for hop in hops)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ class SparseAutoencoder(Autoencoder):
         return _code(mixture, z_a.shape[2])
 
     def _coefficients(self, z: Tensor) -> Tensor:
-        """Coefficients (B, L N) of latents."""
+        """Return the coefficients (B, L N) of latents."""
         if z.ndim != 3 or z.shape[1] != 2 or round(z.shape[2] / self.rate) < 1:
             least = round(self.rate)
             raise ValueError(f"latents have shape {tuple(z.shape)}; give (B, 2, {least} or more)")
@@ -163,16 +163,16 @@ class SparseAutoencoder(Autoencoder):
         return c.scatter_add(1, places, z[:, 0])
 
     def _analyse(self, x: Tensor) -> Tensor:
-        """Inner products (B, L, N) of waveforms (B, N) with all filters."""
+        """Return the inner products (B, L, N) of waveforms (B, N) with all filters."""
         return torch.stack([frame(x).flatten(1) for frame in self.frames], 1)
 
     def _synthesise(self, c: Tensor) -> Tensor:
-        """Waveforms (B, N) of coefficients (B, L, N)."""
+        """Return the waveforms (B, N) of coefficients (B, L, N)."""
         parts = zip(self.frames, c.unbind(1), strict=True)
         return sum(frame.inverse(one.unflatten(1, (-1, frame.hop))) for frame, one in parts)
 
     def _search(self, x: Tensor, k: int) -> Tensor:
-        """Coefficients (B, L, N), k of them not zero, of waveforms (B, N)."""
+        """Search coefficients (B, L, N), k of them not zero, of waveforms (B, N)."""
         c = before = x.new_zeros(len(x), len(self.hops), x.shape[-1])
         for i in range(1, self.iterations + 1):
             done = min(1.0, i / (self.iterations * (1 - HOLD)))
@@ -188,29 +188,30 @@ class SparseAutoencoder(Autoencoder):
         return c
 
     def _refit(self, x: Tensor, c: Tensor) -> Tensor:
-        """Least squares on the positions where `c` is not zero, by conjugate gradients."""
+        """Fit least squares on the positions where `c` is not zero, by conjugate gradients."""
         support = (c != 0).to(c.dtype)
-        left = x - self._synthesise(c)
-        way = support * self._analyse(left)
-        size = way.square().sum((1, 2), keepdim=True)
+        residual = x - self._synthesise(c)
+        direction = support * self._analyse(residual)
+        size = direction.square().sum((1, 2), keepdim=True)
         for _ in range(self.refits):
-            image = self._synthesise(way)
+            image = self._synthesise(direction)
             length = size / image.square().sum(1)[:, None, None].clamp_min(1e-12)
-            c, left = c + length * way, left - length[:, 0] * image
-            slope = support * self._analyse(left)
-            now = slope.square().sum((1, 2), keepdim=True)
-            way, size = slope + now / size.clamp_min(1e-20) * way, now
+            c = c + length * direction
+            residual = residual - length[:, 0] * image
+            gradient = support * self._analyse(residual)
+            before, size = size, gradient.square().sum((1, 2), keepdim=True)
+            direction = gradient + size / before.clamp_min(1e-20) * direction
         return c
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
-        """As all waveform autoencoders; training takes a part of each window, as it is slow."""
+        """Return the loss of all waveform autoencoders; training crops windows, as it is slow."""
         x = batch[0]
         if stage == "train":
-            x = crops(x, self.crop * self.stride, self.step_generator(index))
+            x = mdct.crops(x, self.crop * self.stride, self.step_generator(index))
         return super()._step((x,), stage, index)
 
 
 def _code(c: Tensor, k: int) -> Tensor:
-    """Values and rising positions (B, 2, k) of the k largest coefficients of (B, L N)."""
+    """Return values and rising positions (B, 2, k) of the k largest coefficients of (B, L N)."""
     places = c.abs().topk(k, sorted=False).indices.sort().values
     return torch.stack([c.gather(1, places), places.to(c.dtype)], 1)  # exact below 2 ** 24

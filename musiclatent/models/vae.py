@@ -2,39 +2,39 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.augment import augment
-from musiclatent.models.base import LitModule, Output
+from musiclatent.models import augment, base
 
-FITTED = 2**26  # numbers of the training windows that components are fitted to: 256 MiB
+FITTED = 2**26  # values of the training windows that components are fitted to: 256 MiB
 SLOW = 0.01  # rate of the components: at the full one its first steps undo the fit
 SMALLEST, LARGEST = -12.0, 6.0  # of a log-variance: beyond them 16 bits overflow
 
 
 @dataclass(frozen=True)
-class VariationalOutput(Output):
+class VariationalOutput(base.Output):
     """What a variational autoencoder returns: also mean and log-variance (B, K, T') of `z`."""
 
     mean: Tensor
     log_variance: Tensor
 
 
-class VAE(LitModule):
-    """Convolutions and a dense layer to mean and variance of K numbers, and the mirror back.
+class VAE(base.LitModule):
+    """Convolutions and a dense layer to mean and variance of K dimensions, and the mirror back.
 
     Parameters
     ----------
     latent
-        K, numbers of a spectrogram.
+        K, latent dimensions of a spectrogram.
     channels
         Output channels of the convolutions, 3 x 3, each with batch normalisation and ReLU.
     band_strides, time_strides
-        Factors by which each convolution thins out bins and frames.
+        Factors by which each convolution reduces bins and frames.
     bins, frames
         F and T of the input; the products of the strides divide them.
     kl_weight
@@ -49,11 +49,11 @@ class VAE(LitModule):
         convolutions stand alone with a sigmoid at their end, as in the paper, and need many times
         the steps to come as close.
     hidden
-        Numbers of those dense layers.
+        Features of those dense layers.
     shift
-        Whether training turns each spectrogram round in time, for music, which has no beginning.
+        Whether training rotates each spectrogram in time, for music, which has no beginning.
     learning_rate, total_steps
-        Training, see `Trained`.
+        Training, see `base.LitModule`.
 
     Raises
     ------
@@ -94,8 +94,9 @@ class VAE(LitModule):
             )
         self.save_hyperparameters()
         self.stride = prod(time_strides)
-        self.down = _down(channels, band_strides, time_strides)
-        self.up = _up(channels, band_strides, time_strides)
+        strides = list(zip(band_strides, time_strides, strict=True))
+        self.down = base.strided_convolutions(channels, strides, [3] * len(channels))
+        self.up = _up(channels, strides)
         self.small = (channels[-1], bins // prod(band_strides), frames // self.stride)
         self._connect(latent)
         each, latent_frames = self.latent_shape
@@ -104,11 +105,12 @@ class VAE(LitModule):
                 f"components {components}, hidden {hidden}; give {each} or more (0 for none) and 1 "
                 "or more"
             )
-        size = (bins, frames // latent_frames, each, components, hidden)
-        self.components = Components(*size) if components else None
-        if components:  # begin as the components alone
-            for layer in (self.to_latent, self.up[-1]):
-                nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+        self.components = None
+        if components:
+            block = frames // latent_frames
+            self.components = Components(bins, block, each, rank=components, hidden=hidden)
+            base.zeroed(self.to_latent)  # begin as the components alone
+            base.zeroed(self.up[-1])
 
     def on_fit_start(self) -> None:
         """Fit the components to the training windows; a resumed training has them already."""
@@ -120,11 +122,12 @@ class VAE(LitModule):
 
     def _rates(self) -> list[tuple[list[nn.Parameter], float]]:
         """Train the components, which begin at their best, at a hundredth of the rate."""
-        maps = (self.components.down, self.components.up) if self.components else ()
-        slow = [parameter for one in maps for parameter in one.parameters()]
+        if self.components is None:
+            return super()._rates()
+        slow = [*self.components.down.parameters(), *self.components.up.parameters()]
         ids = {id(parameter) for parameter in slow}
         fast = [parameter for parameter in self.parameters() if id(parameter) not in ids]
-        return [(fast, 1.0), *([(slow, SLOW)] if slow else [])]
+        return [(fast, 1.0), (slow, SLOW)]
 
     def _connect(self, latent: int) -> None:
         """Make the layers between the convolutions and the latent."""
@@ -143,11 +146,11 @@ class VAE(LitModule):
         size = (self.hparams.bins, self.hparams.frames)
         if x.shape[2:] != size:
             raise ValueError(f"spectrograms are {tuple(x.shape[2:])}; this model takes {size}")
-        found = self._inner(self.down(x)).float()  # B x 2K x T'
+        joined = self._inner(self.down(x)).float()  # B x 2K x T'
         if self.components is None:
-            mean, log_variance = found.chunk(2, dim=1)
+            mean, log_variance = joined.chunk(2, dim=1)
         else:
-            mean, log_variance = self.components.inward(x, found)
+            mean, log_variance = self.components.inward(x, joined)
         return mean, log_variance.clamp(SMALLEST, LARGEST)
 
     def _inner(self, h: Tensor) -> Tensor:
@@ -191,10 +194,11 @@ class VAE(LitModule):
         return {"mse": mse, "kl": divergence(*self.posterior(x))}
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
-        """Log the parts of the loss, in nats a spectrogram, and return it."""
-        x, generator, weight = batch[0], None, 1.0
+        """Log the terms of the loss, in nats per spectrogram, and return it."""
+        x = batch[0]
+        generator, weight = None, 1.0
         if stage == "train":
-            x = augment(x, seed=self.step_seed(index), shift=self.hparams.shift, masks=0)[1]
+            x = augment.augment(x, seed=self.step_seed(index), shift=self.hparams.shift, masks=0)[1]
             generator = self.step_generator(index)
             rising = self.hparams.warm_up * self.total_steps
             weight = min(1.0, (self.global_step + 1) / max(1.0, rising))
@@ -204,20 +208,19 @@ class VAE(LitModule):
         kl = divergence(out.mean, out.log_variance).mean()
         loss = reconstruction + weight * self.hparams.kl_weight * kl
         values = {"mse": mse, "reconstruction": reconstruction, "kl": kl, "loss": loss}
-        for name, value in values.items():
-            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(x))
+        self.log_means(stage, values, len(x))
         return loss
 
 
 class RecurrentVAE(VAE):
-    """The same with recurrent layers over time: K numbers for each of T' latent frames.
+    """The same with recurrent layers over time: K dimensions for each of T' latent frames.
 
     Parameters
     ----------
     latent
-        Numbers of a spectrogram, over all its latent frames, which divide it.
+        Latent dimensions of a spectrogram, over all its latent frames, which divide it.
     recurrent
-        Numbers of the recurrent layers, GRUs in both directions, for each direction.
+        Features of the recurrent layers, GRUs in both directions, for each direction.
     options
         As `VAE`.
 
@@ -247,16 +250,16 @@ class RecurrentVAE(VAE):
     def _inner(self, h: Tensor) -> Tensor:
         """Return mean and log-variance, joined (B, 2K, T'), of feature maps `h`."""
         frames = h.flatten(1, 2).transpose(1, 2)  # B x T' x CF'
-        return self.to_latent(_in_32_bits(self.before, frames)).transpose(1, 2)  # B x 2K x T'
+        return self.to_latent(base.run_gru(self.before, frames)).transpose(1, 2)  # B x 2K x T'
 
     def _outer(self, z: Tensor) -> Tensor:
         """Return feature maps of latents `z` (B, K, T')."""
-        frames = self.from_latent(_in_32_bits(self.after, z.transpose(1, 2)))  # B x T' x CF'
+        frames = self.from_latent(base.run_gru(self.after, z.transpose(1, 2)))  # B x T' x CF'
         return frames.transpose(1, 2).unflatten(1, self.small[:2])  # B x C x F' x T'
 
 
 class Components(nn.Module):
-    """Principal components of blocks of frames, and dense layers between them and K numbers.
+    """Principal components of blocks of frames, and dense layers between them and K dimensions.
 
     The first K components, scaled to variance 1, are the latents to begin with: the best linear
     map. One hidden layer on either side then learns to correct them, and to guess from them the
@@ -267,11 +270,11 @@ class Components(nn.Module):
     bins, block
         F, and the frames in a block.
     latent
-        K, numbers of a block.
+        K, latent dimensions of a block.
     rank
         Components kept, K or more.
     hidden
-        Numbers of the hidden layers.
+        Features of the hidden layers.
 
     Notes
     -----
@@ -288,22 +291,23 @@ class Components(nn.Module):
             nn.Linear(rank, hidden), nn.GELU(), nn.Linear(hidden, 2 * latent)
         )
         self.outer = nn.Sequential(nn.Linear(latent, hidden), nn.GELU(), nn.Linear(hidden, rank))
-        for layer in (self.inner[2], self.outer[2]):
-            nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+        base.zeroed(self.inner[2])
+        base.zeroed(self.outer[2])
         self.log_variance = nn.Parameter(torch.zeros(latent))
         self.gates = nn.Parameter(torch.full((2,), 0.3))  # of what the networks add
         self.register_buffer("fitted", torch.tensor(False))
 
     @torch.no_grad()
     def fit(self, x: Tensor, kl_weight: float) -> None:
-        """Take the principal components of spectrograms `x` (B, 1, F, T), scaled to variance 1."""
+        """Fit the principal components of spectrograms `x` (B, 1, F, T), scaled to variance 1."""
         blocks = self._blocks(x).flatten(0, 1)  # (B T') x F block
-        mean, wanted = blocks.mean(0), self.down.out_features
-        more = min(2 * wanted, *blocks.shape)  # the search is exact for the first half only
-        found = torch.pca_lowrank(blocks - mean, more, center=False, niter=4)
-        deviations = found[1][:wanted] / max(1, len(blocks) - 1) ** 0.5
+        mean = blocks.mean(0)
+        rank = self.down.out_features
+        searched = min(2 * rank, *blocks.shape)  # the search is exact for the first half only
+        _, singular, axes = torch.pca_lowrank(blocks - mean, searched, center=False, niter=4)
+        deviations = singular[:rank] / max(1, len(blocks) - 1) ** 0.5
         used = deviations > 1e-4
-        axes, deviations = found[2][:, :wanted].T[used], deviations[used]
+        axes, deviations = axes[:, :rank].T[used], deviations[used]
         for parameter in (self.down.weight, self.down.bias, self.up.weight):
             parameter.zero_()
         self.down.weight[: len(axes)] = axes / deviations[:, None]
@@ -314,23 +318,23 @@ class Components(nn.Module):
         self.log_variance[: len(axes)] = variance.log()[: self.latent]
         self.fitted.fill_(True)
 
-    def inward(self, x: Tensor, more: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance (B, K, T') of `x` (B, 1, F, T), `more` (B, 2K, T') added."""
+    def inward(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance (B, K, T') of `x` (B, 1, F, T), with `added` (B, 2K, T')."""
         with torch.autocast(x.device.type, enabled=False):
-            found = self.down(self._blocks(x.float()))  # B x T' x rank
-            added = (self.inner(found) + more.float().transpose(1, 2)).chunk(2, dim=2)
-        mean = found[..., : self.latent] + self.gates[0] * added[0]
-        return mean.transpose(1, 2), (self.log_variance + added[1]).transpose(1, 2)
+            scores = self.down(self._blocks(x.float()))  # B x T' x rank
+            mean, log_variance = (self.inner(scores) + added.float().transpose(1, 2)).chunk(2, 2)
+        mean = scores[..., : self.latent] + self.gates[0] * mean
+        return mean.transpose(1, 2), (self.log_variance + log_variance).transpose(1, 2)
 
-    def outward(self, z: Tensor, more: Tensor) -> Tensor:
-        """Return spectrograms (B, 1, F, T) of latents `z` (B, K, T'), `more` of them added."""
+    def outward(self, z: Tensor, added: Tensor) -> Tensor:
+        """Return spectrograms (B, 1, F, T) of latents `z` (B, K, T'), with `added` ones."""
         with torch.autocast(z.device.type, enabled=False):
             z = z.float().transpose(1, 2)  # B x T' x K
             guessed = self.outer(z)
-            found = nn.functional.pad(z, (0, guessed.shape[2] - self.latent)) + guessed
-            blocks = self.up(found).unflatten(2, (self.bins, self.block))
+            scores = nn.functional.pad(z, (0, guessed.shape[2] - self.latent)) + guessed
+            blocks = self.up(scores).unflatten(2, (self.bins, self.block))
         x_hat = blocks.transpose(1, 2).flatten(2)[:, None]  # B x 1 x F x T
-        return (x_hat + self.gates[1] * more.float()).clamp(0, 1)
+        return (x_hat + self.gates[1] * added.float()).clamp(0, 1)
 
     def _blocks(self, x: Tensor) -> Tensor:
         """Cut spectrograms `x` (B, 1, F, T) into blocks (B, T', F block)."""
@@ -355,27 +359,12 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return each.sum(dim=(1, 2)) / 2
 
 
-def _in_32_bits(layer: nn.GRU, frames: Tensor) -> Tensor:
-    """Run a recurrent layer, which is slower and less exact in 16 bits."""
-    with torch.autocast(frames.device.type, enabled=False):
-        return layer(frames.float())[0]
-
-
-def _down(channels: list[int], band_strides: list[int], time_strides: list[int]) -> nn.Module:
-    """Convolutions of the encoder."""
-    layers, left = [], 1
-    for right, *stride in zip(channels, band_strides, time_strides, strict=True):
-        conv = nn.Conv2d(left, right, 3, stride, 1, bias=False)
-        layers += [conv, nn.BatchNorm2d(right), nn.ReLU()]
-        left = right
-    return nn.Sequential(*layers)
-
-
-def _up(channels: list[int], band_strides: list[int], time_strides: list[int]) -> nn.Module:
-    """Transposed convolutions of the decoder, the mirror of `_down`."""
-    layers, lefts = [], [1, *channels[:-1]]
-    steps = list(zip(lefts, channels, band_strides, time_strides, strict=True))
-    for left, right, *stride in steps[::-1]:
+def _up(channels: list[int], strides: list[tuple[int, int]]) -> nn.Module:
+    """Build the transposed convolutions of the decoder, the mirror of the encoder's."""
+    layers = []
+    for (left, right), stride in reversed(
+        list(zip(pairwise([1, *channels]), strides, strict=True))
+    ):
         size = [step + 2 for step in stride]  # neighbours share two rows and columns
         layers += [nn.ConvTranspose2d(right, left, size, stride, 1, bias=left == 1)]
         layers += [nn.BatchNorm2d(left), nn.ReLU()] if left > 1 else []
@@ -383,12 +372,8 @@ def _up(channels: list[int], band_strides: list[int], time_strides: list[int]) -
 
 
 def _check(channels, band_strides, time_strides, bins, frames) -> None:
-    """Refuse sizes that do not fit each other."""
-    if not len(channels) == len(band_strides) == len(time_strides):
-        raise ValueError(
-            f"{len(channels)} channels, {len(band_strides)} band_strides and {len(time_strides)} "
-            "time_strides; give one of each for a convolution"
-        )
+    """Validate that sizes fit each other."""
+    base.check_strides(channels, band_strides, time_strides)
     if bins % prod(band_strides) or frames % prod(time_strides):
         raise ValueError(
             f"{bins} bins and {frames} frames; give multiples of the strides' products, "

@@ -17,15 +17,15 @@ OFFSET = 0.01  # keeps the logarithm of silence finite
 FRAMES = 96  # of a patch
 PATCH_HOP = FRAMES * HOP  # samples from one patch to the next: 0.96 s
 PATCH = PATCH_HOP - HOP + WINDOW  # samples that a patch is computed from
-SIZE = 128  # numbers of an embedding
+SIZE = 128  # dimensions of an embedding
 _CHANNELS = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0)  # 0 halves bands and frames
 _QUANTIZED = 2.0  # embeddings are clipped to this, up and down
 
 
 class VGGish(nn.Module):
-    """Six convolutions and three dense layers, from a log-mel patch to 128 numbers.
+    """Six convolutions and three dense layers, from a log-mel patch to 128 dimensions.
 
-    Its state dict has the keys of torchvggish. As there, a ReLU comes last, so that no number is
+    Its state dict has the keys of torchvggish. As there, a ReLU comes last, so that no value is
     negative; the TensorFlow release of 2023 leaves it out.
 
     Notes
@@ -115,40 +115,6 @@ def log_mel(y: np.ndarray) -> np.ndarray:
     return np.log(magnitudes @ _filters() + OFFSET).astype(np.float32)
 
 
-def reference_log_mel(y: np.ndarray) -> np.ndarray:
-    """Compute what `log_mel` should give, slowly: the published recipe, one step a line.
-
-    It shares no code with `log_mel`, so that their difference is the error of the front end.
-
-    Parameters
-    ----------
-    y
-        As in `log_mel`.
-
-    Returns
-    -------
-    ndarray
-        As of `log_mel`, but float64.
-    """
-    n, bins = np.arange(400), np.arange(257)
-    hann = np.sin(np.pi * n / 400) ** 2
-    fourier = np.exp(-2j * np.pi * np.outer(n, bins) / 512)
-    frames = [y[start : start + 400] * hann for start in range(0, len(y) - 399, 160)]
-    magnitudes = np.abs(np.array(frames).reshape(-1, 400) @ fourier)
-    mel = 1127 * np.log(1 + bins * (16_000 / 512) / 700)
-    lowest, highest = 1127 * np.log(1 + 125 / 700), 1127 * np.log(1 + 7500 / 700)
-    step = (highest - lowest) / 65
-    bands = np.zeros((len(magnitudes), 64))
-    for band in range(64):
-        centre = lowest + (band + 1) * step
-        for k in range(1, 257):  # not the mean of the signal, bin 0
-            weight = 1 - abs(mel[k] - centre) / step
-            if weight > 0:
-                bands[:, band] += weight * magnitudes[:, k]
-    whole = len(bands) // 96 * 96
-    return np.log(bands[:whole] + 0.01).reshape(-1, 96, 64)
-
-
 def postprocess(z: np.ndarray, eigen_vectors: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Whiten embeddings and round them down to eight bits, as AudioSet publishes them.
 
@@ -157,7 +123,7 @@ def postprocess(z: np.ndarray, eigen_vectors: np.ndarray, means: np.ndarray) -> 
     z
         Embeddings ``(B, 128)``.
     eigen_vectors
-        ``(128, 128)``, one row a component.
+        ``(128, 128)``, one row per component.
     means
         ``(128,)`` or ``(128, 1)``, taken off first.
 
@@ -174,7 +140,7 @@ def postprocess(z: np.ndarray, eigen_vectors: np.ndarray, means: np.ndarray) -> 
     Notes
     -----
     tensorflow/models, research/audioset/vggish/vggish_postprocess.py. torchvggish rounds to the
-    nearest instead, which is 1 more for half of the numbers.
+    nearest instead, which is 1 more for half of the values.
     """
     if z.ndim != 2 or z.shape[1] != SIZE:
         raise ValueError(f"embeddings are {z.shape}; give (B, {SIZE})")
@@ -184,7 +150,7 @@ def postprocess(z: np.ndarray, eigen_vectors: np.ndarray, means: np.ndarray) -> 
 
 
 def _convolutions() -> nn.Sequential:
-    """Convolutions of 3 x 3; no ReLU in place, which would spoil what Grad-CAM looks at."""
+    """Build convolutions of 3 x 3; no ReLU in place, which would spoil Grad-CAM's gradients."""
     layers, left = [], 1
     for right in _CHANNELS:
         if right:
@@ -197,7 +163,7 @@ def _convolutions() -> nn.Sequential:
 
 @lru_cache(maxsize=1)
 def _filters() -> np.ndarray:
-    """Mel filters (F, M): triangles that are straight over mel, not over hertz."""
+    """Return mel filters (F, M): triangles that are straight over mel, not over hertz."""
     hz = np.append(np.fft.rfftfreq(N_FFT, 1 / SR), [LOW_HZ, HIGH_HZ])
     *mel, low, high = 1127 * np.log1p(hz / 700)
     edges = np.linspace(low, high, N_MELS + 2)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from musiclatent.models.base import Autoencoder
+from musiclatent.models import base
 
 EXTRAS = ("none", "conv", "dense")
 
@@ -27,13 +27,13 @@ class ShiftedReLU(nn.Module):
         return torch.clamp(x, min=-1.0)
 
 
-class WaveformAutoencoder(Autoencoder):
-    """One convolution and one transposed convolution, tanh on the output (A1); or more (A2, ii).
+class WaveformAutoencoder(base.Autoencoder):
+    """One convolution and one transposed convolution, tanh on the output (A1); or added ones (A2).
 
     Parameters
     ----------
     maps
-        K, feature maps of the latent.
+        K, channels of the latent.
     kernel_size
         Samples that a frame sees; at least `stride`, and as even as it.
     stride
@@ -41,7 +41,7 @@ class WaveformAutoencoder(Autoencoder):
     extra
         ``none`` for A1; ``conv`` or ``dense`` adds that layer and ReLU on both sides.
     learning_rate, total_steps
-        Training, see `Autoencoder`.
+        Training, see `base.LitModule`.
 
     Raises
     ------
@@ -83,7 +83,7 @@ class WaveformAutoencoder(Autoencoder):
 
 
 def _extra_layers(extra: str, maps: int) -> nn.Module:
-    """Layers that A2 adds between the latent and the convolutions."""
+    """Build the layers that A2 adds between the latent and the convolutions."""
     if extra == "none":
         return nn.Identity()
     width = 3 if extra == "conv" else 1  # a dense layer acts on each frame by itself
@@ -94,13 +94,13 @@ def _extra_layers(extra: str, maps: int) -> nn.Module:
     )
 
 
-class PoolingAutoencoder(Autoencoder):
+class PoolingAutoencoder(base.Autoencoder):
     """The autoencoder made from an earlier classifier (A2, i): conv, max-pooling, dense layers.
 
     Parameters
     ----------
     maps
-        K, feature maps of the latent.
+        K, channels of the latent.
     channels
         Output channels of the convolutions; each is followed by ELU and a max-pooling.
     kernel_size
@@ -110,7 +110,7 @@ class PoolingAutoencoder(Autoencoder):
     hidden
         Width of the dense layers, which act on each frame.
     learning_rate, total_steps
-        Training, see `Autoencoder`.
+        Training, see `base.LitModule`.
     """
 
     def __init__(
@@ -126,9 +126,8 @@ class PoolingAutoencoder(Autoencoder):
         super().__init__(learning_rate, total_steps)
         self.save_hyperparameters()
         self.stride = pool ** len(channels)
-        widths = [1, *channels]
         down, up = [], []
-        for left, right in pairwise(widths):
+        for left, right in pairwise([1, *channels]):
             conv = nn.Conv1d(left, right, kernel_size, padding=kernel_size // 2)
             down += [conv, nn.ELU(), nn.MaxPool1d(pool)]
             back = nn.Conv1d(right, left, kernel_size, padding=kernel_size // 2)
@@ -148,12 +147,12 @@ class PoolingAutoencoder(Autoencoder):
 
 
 def _dense(left: int, hidden: int, right: int) -> nn.Module:
-    """Two dense layers on each frame, with shifted ReLU between."""
+    """Build two dense layers on each frame, with shifted ReLU between."""
     return nn.Sequential(nn.Conv1d(left, hidden, 1), ShiftedReLU(), nn.Conv1d(hidden, right, 1))
 
 
-class LinearBlocks(Autoencoder):
-    """The best linear transform of blocks of samples to `maps` numbers and back.
+class LinearBlocks(base.Autoencoder):
+    """The best linear transform of blocks of samples to `maps` coefficients and back.
 
     It is fitted in one pass: the training step adds up the covariance of the blocks, whose first
     `maps` eigenvectors are the transform. No other linear transform of single blocks leaves a
@@ -162,7 +161,7 @@ class LinearBlocks(Autoencoder):
     Parameters
     ----------
     maps
-        K, numbers kept of each block.
+        K, coefficients kept of each block.
     stride
         Samples in a block.
     learning_rate, total_steps
@@ -205,4 +204,4 @@ class LinearBlocks(Autoencoder):
             self.basis = vectors[:, -len(self.basis) :].T.flip(0).float().contiguous()
 
     def configure_optimizers(self) -> None:
-        """Nothing is learned by gradient."""
+        """Return no optimizer: nothing is learned by gradient."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
+from musiclatent import errors, files, models
 from musiclatent.config import Experiment
-from musiclatent.errors import CheckpointError, first_line
-from musiclatent.files import pick
-from musiclatent.models import MODELS, base
+from musiclatent.errors import CheckpointError
+from musiclatent.models import base
 
 
 def load_checkpoint(checkpoint: Path, experiment: Experiment) -> base.LitModule:
@@ -18,13 +18,13 @@ def load_checkpoint(checkpoint: Path, experiment: Experiment) -> base.LitModule:
     Parameters
     ----------
     checkpoint
-        A file that `fit` wrote.
+        A file that a training wrote.
     experiment
         The experiment that it must belong to.
 
     Returns
     -------
-    Trained
+    LitModule
         The model, in evaluation mode.
 
     Raises
@@ -40,12 +40,12 @@ def load_checkpoint(checkpoint: Path, experiment: Experiment) -> base.LitModule:
         raise CheckpointError(f"{checkpoint} is not there; train {experiment.name} first") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{checkpoint} cannot be read as plain weights ({first_line(error)}); it is cut short "
-            f"or holds code; {remedy}"
+            f"{checkpoint} cannot be read as plain weights ({errors.first_line(error)}); it is cut "
+            f"short or holds code; {remedy}"
         ) from None
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
-    model = pick(MODELS, experiment.model, "model")(**experiment.options)
-    if _own(options or {}) != _own(model.hparams):
+    model = files.pick(models.MODELS, experiment.model, "model")(**experiment.options)
+    if _architecture(options or {}) != _architecture(model.hparams):
         raise CheckpointError(f"{checkpoint} was not made by {experiment.name}; {remedy}")
     try:
         model.load_state_dict(content["state_dict"])
@@ -54,6 +54,6 @@ def load_checkpoint(checkpoint: Path, experiment: Experiment) -> base.LitModule:
     return model.eval()
 
 
-def _own(options: Mapping) -> dict:
-    """Leave out of a model's options what its training decides."""
+def _architecture(options: Mapping) -> dict:
+    """Return a model's options without those that its training decides."""
     return {k: v for k, v in options.items() if k not in ("learning_rate", "total_steps")}

@@ -1,29 +1,25 @@
-"""Train an experiment, resume it, or reuse it; and load what was trained, trusting no pickle."""
+"""Train an experiment on a corpus, resume it, or reuse it."""
 
 import hashlib
 import logging
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Timer
 from safetensors.torch import save_file
 
-from musiclatent import __version__, config
+from musiclatent import __version__, config, files
 from musiclatent.analysis import neighbours, pooling
 from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.data.splits import SPLITS
-from musiclatent.files import whole_file, write_json
-from musiclatent.models import MODELS
 from musiclatent.models.base import LitModule
-from musiclatent.training.checkpoints import load_checkpoint
-from musiclatent.training.metrics import evaluate
-from musiclatent.training.run_folder import Run, is_complete, prepare_folder, read_run, with_hash
-from musiclatent.training.trainer import Clock, Curves, fit_quietly, make_trainer, precision
+from musiclatent.training import checkpoints, metrics, run_folder, trainer
+from musiclatent.training.run_folder import Run
 
 CACHE_VERSION = 1  # raise it when a change of code makes older checkpoints wrong
 log = logging.getLogger("musiclatent")
@@ -66,39 +62,33 @@ def train_experiment(
     Run or None
         None if `stop_after` ended it.
     """
-    _set_up(data, experiment)
+    _configure(data, experiment)
     identity = _identity(experiment, data, epochs, seed)
-    if is_complete(folder, identity):
+    if run_folder.is_complete(folder, identity):
         log.info("%s: reused, it was trained before on the same data", experiment.name)
-        return read_run(experiment, folder)
-    resumed = prepare_folder(experiment, folder, identity)
-    pl.seed_everything(seed, verbose=False)
-    model = MODELS[experiment.model](
-        **experiment.options,
-        learning_rate=experiment.training.learning_rate,
-        total_steps=data.steps(epochs),
-    )
+        return run_folder.read_run(experiment, folder)
+    resumed = run_folder.prepare_folder(experiment, folder, identity)
+    model = trainer.seeded_model(experiment, seed, data.steps(epochs))
     if "precision" not in trainer_options:
-        batch = partial(_first, data)
-        trainer_options["precision"] = precision(model, batch, folder)
-    trainer = make_trainer(experiment, folder, stop_after or epochs, **trainer_options)
+        trainer_options["precision"] = trainer.precision(
+            model, lambda: [next(iter(data.loader("train")))[0]], folder
+        )
+    fitted = trainer.make_trainer(experiment, folder, stop_after or epochs, **trainer_options)
     log.info("%s: %s", experiment.name, "resumed" if resumed else "training")
-    fit_quietly(trainer, model, data, folder / "last.ckpt" if resumed else None)
+    trainer.fit_quietly(fitted, model, data, folder / "last.ckpt" if resumed else None)
     if stop_after and stop_after < epochs:
         return None
-    _finish(experiment, data, folder, trainer, identity)
-    return replace(read_run(experiment, folder), status="resumed" if resumed else "trained")
+    _finish(experiment, data, folder, fitted, identity)
+    run = run_folder.read_run(experiment, folder)
+    return replace(run, status="resumed" if resumed else "trained")
 
 
-def _first(data: CorpusDataModule) -> list[torch.Tensor]:
-    """Return what a model takes of the first training batch."""
-    return [next(iter(data.loader("train")))[0]]
-
-
-def _set_up(data: CorpusDataModule, experiment: Experiment) -> None:
-    """Let the windows come as an experiment wants them."""
+def _configure(data: CorpusDataModule, experiment: Experiment) -> None:
+    """Configure the windows as an experiment takes them."""
     plan = experiment.training
-    data.batch_size, data.balanced, data.labelled = plan.batch_size, plan.balanced, plan.labelled
+    data.batch_size = plan.batch_size
+    data.balanced = plan.balanced
+    data.labelled = plan.labelled
     data.setup()
     _require_splits(data, plan.select)
     if plan.balanced and (data.targets() < 0).all():
@@ -118,96 +108,84 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
         The study's results.
     """
     epochs = experiment.training.epochs(config.profile(space.profile), space.study)
-    return train_experiment(
-        experiment, data, space.path("checkpoints", experiment.name), epochs=epochs
-    )
+    folder = space.path("checkpoints", experiment.name)
+    return train_experiment(experiment, data, folder, epochs=epochs)
 
 
 def _require_splits(data: CorpusDataModule, select: str) -> None:
-    """Say at the door when there is nothing to train on or to judge by."""
+    """Validate that there is something to train on and to measure by."""
     needed = SPLITS if select == "best" else ("train", "test")
     empty = [split for split in needed if not len(data.rows(split, audible=True))]
     if empty:
         raise ValueError(
             f"the corpus {', '.join(data.names)} has no sound in its split {' and '.join(empty)}; "
-            "add recordings: at least three that are not copies of each other"
+            "add recordings: at least three that are not duplicates of each other"
         )
 
 
 def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed: int) -> dict:
-    """Everything that decides what the training gives, for comparison with what is stored."""
-    learns = data.transform.kind != "waveform"  # from labels, or is judged by them
-    # Full sizes are in use as options and training, or not at all; the study decides nothing.
-    said = ("full", "full_training", "study")
+    """Return everything that decides what the training gives, with its hash."""
+    labelled = data.transform.kind != "waveform"  # it learns from labels, or is measured by them
     plan = {
-        "experiment": {k: v for k, v in asdict(experiment).items() if k not in said}
-        | {"about": "", "paper": {}, "source": ""},
+        "experiment": run_folder.deciding(experiment),
         "epochs": epochs,
         "seed": seed,
         "data": data.data_hash(),
         "data_seed": data.seed,
-        "labels": hashlib.sha256(data.targets().tobytes()).hexdigest() if learns else "",
+        "labels": hashlib.sha256(data.targets().tobytes()).hexdigest() if labelled else "",
         "format": CACHE_VERSION,
     }
-    return with_hash(plan)
+    return run_folder.with_hash(plan)
 
 
 def _finish(
-    experiment: Experiment,
-    data: CorpusDataModule,
-    folder: Path,
-    trainer: pl.Trainer,
-    identity: dict,
+    experiment: Experiment, data: CorpusDataModule, folder: Path, fitted: pl.Trainer, identity: dict
 ) -> None:
     """Measure the best weights on every split and store weights, card, curves and metrics."""
     best = folder / "best.ckpt"
     if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
-        trainer.save_checkpoint(best)
-    model = load_checkpoint(best, experiment)
-    with whole_file(folder / "model.safetensors") as part:
+        fitted.save_checkpoint(best)
+    model = checkpoints.load_checkpoint(best, experiment)
+    with files.whole_file(folder / "model.safetensors") as part:
         save_file(model.state_dict(), part)
-    curves = next(c for c in trainer.callbacks if isinstance(c, Curves)).rows
-    seconds = next(c for c in trainer.callbacks if isinstance(c, Clock)).seconds
-    write_json(folder / "curves.json", curves)
-    metrics = {"epochs": len(curves), "parameters": sum(p.numel() for p in model.parameters())}
-    metrics["latent_numbers"] = _latent_numbers(model, data)
+    callbacks = {type(callback): callback for callback in fitted.callbacks}
+    curves = callbacks[trainer.Curves].rows
+    files.write_json(folder / "curves.json", curves)
+    figures = {"epochs": len(curves), "parameters": sum(p.numel() for p in model.parameters())}
+    window = torch.zeros(1, 1, *data.transform.shape)
+    figures["latent_numbers"] = model.encode(window).numel()
     for split in SPLITS:
         # All test and validation windows, some of training; the costly STFT distance of fewer.
         batches = data.loader(split, at_most=96 if split == "train" else None)
-        values = evaluate(model, batches, 1 if split == "test" else max(1, len(batches) // 3))
-        metrics |= {f"{split}_{name}": value for name, value in values.items()}
-    metrics |= _genre(model, data)
+        every = 1 if split == "test" else max(1, len(batches) // 3)
+        values = metrics.evaluate(model, batches, every)
+        figures |= {f"{split}_{name}": value for name, value in values.items()}
+    figures |= _neighbour_accuracy(model, data)
     card = {"experiment": experiment.name, "model": experiment.model, "about": experiment.about}
-    card |= {"precision": str(trainer.precision), "train_seconds": round(seconds, 1)}
-    card |= {"options": experiment.options, "metrics": metrics, "run": identity}
-    write_json(
-        folder / "card.json", card | {"musiclatent": __version__, "torch": torch.__version__}
-    )
-    write_json(folder / "metrics.json", metrics)  # last: with it the run counts as ended
+    seconds = callbacks[Timer].time_elapsed("train")
+    card |= {"precision": str(fitted.precision), "train_seconds": round(seconds, 1)}
+    card |= {"options": experiment.options, "metrics": figures, "run": identity}
+    card |= {"musiclatent": __version__, "torch": torch.__version__}
+    files.write_json(folder / "card.json", card)
+    files.write_json(folder / "metrics.json", figures)  # last: with it the run counts as ended
 
 
 @torch.no_grad()
-def _genre(model: LitModule, data: CorpusDataModule) -> dict[str, float]:
-    """Judge embeddings of spectrograms by the labels of their training neighbours."""
+def _neighbour_accuracy(model: LitModule, data: CorpusDataModule) -> dict[str, float]:
+    """Measure latents of spectrograms by the labels of their nearest training neighbours."""
     if data.transform.kind == "waveform":
         return {}
-    compared = pooling.WINDOW[data.transform.kind]
+    pooled = pooling.WINDOW[data.transform.kind]
     parts = {}
     for split in ("train", "test"):
         loader = data.loader(split, audible=True)
         batches = [(model.encode(x).numpy(), codes.numpy()) for x, _, codes in loader]
         z, codes = (np.concatenate(column) for column in zip(*batches, strict=True))
-        parts[split] = compared(z)[codes >= 0], codes[codes >= 0].astype(str)
+        parts[split] = pooled(z)[codes >= 0], codes[codes >= 0].astype(str)
     (z_train, labels_train), (z_test, labels_test) = parts.values()
     if not len(z_train) or not len(z_test):
         return {}
     z_train, z_test = neighbours.standardise(z_train, z_test)
-    found = neighbours.knn(z_train, labels_train, z_test, labels_test)
+    scores = neighbours.knn(z_train, labels_train, z_test, labels_test)
     names = {"accuracy": "knn", "low": "knn_low", "high": "knn_high", "n": "knn_windows"}
-    return {f"test_{new}": found[old] for old, new in names.items()}
-
-
-@torch.no_grad()
-def _latent_numbers(model: LitModule, data: CorpusDataModule) -> int:
-    """Count the latent numbers of one window."""
-    return model.encode(torch.zeros(1, 1, *data.transform.shape)).numel()
+    return {f"test_{new}": scores[old] for old, new in names.items()}

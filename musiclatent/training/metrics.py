@@ -10,19 +10,17 @@ from musiclatent.training.run_folder import Run
 
 
 def metrics_table(runs: list[Run]) -> pd.DataFrame:
-    """Return one row a run: experiment, family, status and its metrics."""
-    return pd.DataFrame(
-        [
-            {"experiment": run.experiment.name, "family": run.experiment.family}
-            | {"status": run.status}
-            | run.metrics
-            for run in runs
-        ]
-    )
+    """Return one row per run: experiment, family, status and its metrics."""
+    rows = [
+        {"experiment": run.experiment.name, "family": run.experiment.family, "status": run.status}
+        | run.metrics
+        for run in runs
+    ]
+    return pd.DataFrame(rows)
 
 
 def beside_paper(runs: list[Run], name: str) -> pd.DataFrame:
-    """Set one figure of every run beside the paper's.
+    """Compare one figure of every run with the paper's.
 
     Parameters
     ----------
@@ -42,8 +40,9 @@ def beside_paper(runs: list[Run], name: str) -> pd.DataFrame:
         row, get = run.experiment, run.metrics.get
         if name in row.paper:
             ours = {"ours": get(name), "low": get(f"{name}_low"), "high": get(f"{name}_high")}
-            about = {"name": f"{row.name}: {row.about.partition(';')[0]}", "paper": row.paper[name]}
-            rows.append({"experiment": row.name, "family": row.family} | about | ours)
+            title = f"{row.name}: {row.about.partition(';')[0]}"
+            theirs = {"name": title, "paper": row.paper[name]}
+            rows.append({"experiment": row.name, "family": row.family} | theirs | ours)
     columns = ["experiment", "family", "name", "paper", "ours", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
 
@@ -68,13 +67,13 @@ def evaluate(
     batches
         Tuples of model inputs (B, 1, ...) and anything.
     every
-        What costs most, such as the STFT distance, is taken of every so many batches.
+        The most expensive metrics, as the STFT distance, are computed of every so many batches.
 
     Returns
     -------
     dict
-        Means of what the model's ``measure`` gives, over all windows that it gives something for;
-        nothing where there is no batch.
+        Means of what the model's ``measure`` returns, over all windows that it returns a value
+        for; empty where there is no batch.
     """
     model.eval()
     parts: dict[str, list] = {}

@@ -1,4 +1,4 @@
-"""What every training needs: checkpoints that are whole, curves, a bar, and the right precision."""
+"""Run one training: checkpoints that are whole, curves, a bar, and the right precision."""
 
 import copy
 import json
@@ -11,17 +11,21 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader
 
+from musiclatent import files, models
 from musiclatent.config import Experiment
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.files import progress, whole_file, write_json
 from musiclatent.models.base import LitModule
 
 LEAST_STEPS = 100  # of a training for which it pays to time both precisions
+# What Lightning warns of although it is meant so: folders, workers, splits, closed forms.
+EXPECTED = (
+    "Checkpoint dir|.*(many workers|LeafSpec|no optimizer|interval|validation_step|ranks is zero)"
+)
 log = logging.getLogger("musiclatent")
 
 
@@ -30,7 +34,7 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
         """Write beside `path`, then rename."""
-        with whole_file(Path(path)) as part:
+        with files.whole_file(Path(path)) as part:
             super().save_checkpoint(checkpoint, part, storage_options)
 
 
@@ -50,50 +54,27 @@ class Curves(Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take the rows of the run that was broken off."""
+        """Restore the rows of the run that was broken off."""
         self.rows = list(state["rows"])
-
-
-class Clock(Callback):
-    """Seconds of training, over all its parts where it was broken off."""
-
-    def __init__(self) -> None:
-        self.seconds, self.began = 0.0, 0.0
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self.began = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Add the epoch."""
-        self.seconds += time.monotonic() - self.began
-
-    def state_dict(self) -> dict:
-        """Return plain values."""
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take the time of the run that was broken off."""
-        self.seconds = state["seconds"]
 
 
 class _Progress(Callback):
     """A plain bar on stderr: Lightning's own floods executed notebooks."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.bar = name, None
+        self.name = name
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the bar at the epoch where training begins or goes on."""
-        self.bar = progress(
+        self.bar = files.progress(
             None, self.name, "epoch", total=trainer.max_epochs, initial=trainer.current_epoch
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Move on, with the validation loss."""
-        known = trainer.callback_metrics
-        name = next((n for n in ("validation_mse", "train_mse") if n in known), "train_loss")
-        value = float(known.get(name, float("nan")))
+        """Advance, with the validation loss."""
+        metrics = trainer.callback_metrics
+        name = next((n for n in ("validation_mse", "train_mse") if n in metrics), "train_loss")
+        value = float(metrics.get(name, float("nan")))
         self.bar.set_postfix({name: f"{value:.5f}"}, refresh=False)
         self.bar.update(1)
 
@@ -102,15 +83,23 @@ class _Progress(Callback):
         self.bar.close()
 
 
+def seeded_model(experiment: Experiment, seed: int, total_steps: int) -> LitModule:
+    """Seed everything and return the experiment's model, untrained; steps are of the schedule."""
+    pl.seed_everything(seed, verbose=False)
+    rate = experiment.training.learning_rate
+    model = models.MODELS[experiment.model]
+    return model(**experiment.options, learning_rate=rate, total_steps=total_steps)
+
+
 def make_trainer(experiment: Experiment, folder: Path, epochs: int, **options: Any) -> pl.Trainer:
-    """Make Lightning's trainer with our callbacks; `options` are its own."""
+    """Build Lightning's trainer with our callbacks; `options` are its own."""
     # Devices, precision and advertisements: a notebook with 15 trainings would show little else.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     best = experiment.training.select == "best"
     monitor = "validation_mse" if best else None
     callbacks = [
         Curves(),
-        Clock(),
+        Timer(),
         *([EarlyStopping(monitor, patience=experiment.training.patience)] if best else []),
         ModelCheckpoint(folder, "best", monitor, save_last=not best, enable_version_counter=False),
         # Of its own: Lightning's save_last waits for the next best epoch.
@@ -133,7 +122,7 @@ def make_trainer(experiment: Experiment, folder: Path, epochs: int, **options: A
 def fit_quietly(
     trainer: pl.Trainer, model: LitModule, data: CorpusDataModule | DataLoader, last: Path | None
 ) -> None:
-    """Train without what Lightning says of folders, workers and splits that are meant so.
+    """Train without the warnings that are `EXPECTED`.
 
     Parameters
     ----------
@@ -147,18 +136,8 @@ def fit_quietly(
     KeyboardInterrupt
         If it was stopped; Lightning only makes a note of that.
     """
-    words = (
-        "Checkpoint dir",
-        ".*many workers",
-        ".*LeafSpec",
-        ".*no optimizer",
-        ".*interval",
-        ".*validation_step",
-        ".*across ranks is zero",
-    )
     with warnings.catch_warnings():
-        for start in words:
-            warnings.filterwarnings("ignore", start)
+        warnings.filterwarnings("ignore", EXPECTED)
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt("training was stopped; run the same command to go on")
@@ -170,9 +149,9 @@ def precision(model: LitModule, inputs: Callable[[], Sequence[torch.Tensor]], fo
     Parameters
     ----------
     model
-        What shall be trained; one that may take 16 bits gets its channels last.
+        What is to be trained; one that may take 16 bits gets its channels last.
     inputs
-        Gives what the model takes of one batch, to time it on.
+        Returns what the model takes of one batch, to time it on.
     folder
         Where the choice is noted.
     """
@@ -189,7 +168,7 @@ def precision(model: LitModule, inputs: Callable[[], Sequence[torch.Tensor]], fo
     if not path.exists():
         batch = inputs()
         seconds = [_step_s(model, batch, mixed) for mixed in (False, True)]
-        write_json(path, "bf16-mixed" if seconds[1] < seconds[0] / 1.2 else "32-true")
+        files.write_json(path, "bf16-mixed" if seconds[1] < seconds[0] / 1.2 else "32-true")
         log.info("step in 32 and 16 bits: %.3f and %.3f s", *seconds)
     return json.loads(path.read_text())
 

@@ -105,7 +105,7 @@ def test_a_second_call_trains_and_encodes_nothing(embedded, space, monkeypatch):
         raise AssertionError("worked again")
 
     monkeypatch.setattr(encode, "load_model", refuse)
-    monkeypatch.setattr("musiclatent.training.fit.fit_quietly", refuse)
+    monkeypatch.setattr("musiclatent.training.trainer.fit_quietly", refuse)
     again = second_embeddings.embed_seconds("mel-crnn", STUDY, space)
     np.testing.assert_array_equal(again.z, embedded.z)
     pd.testing.assert_frame_equal(again.items, embedded.items)

@@ -172,7 +172,7 @@ def _equal(a: recognisers.Recogniser, b: recognisers.Recogniser) -> bool:
 
 def test_a_second_call_trains_nothing(tones, tmp_path, monkeypatch):
     first = _train(tones, tmp_path / "ear", epochs=1)
-    monkeypatch.setattr(supervised, "fit_quietly", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(supervised.trainer, "fit_quietly", lambda *_: pytest.fail("trained again"))
     stamp = first.checkpoint.stat().st_mtime_ns
     assert _train(tones, tmp_path / "ear", epochs=1) == first
     assert first.checkpoint.stat().st_mtime_ns == stamp
@@ -184,7 +184,7 @@ def test_anything_else_is_trained_anew(tones, tmp_path, monkeypatch, change):
     x, labels = x[:4].copy(), labels[:4].copy()
     train_recogniser("ear", x, labels, TINY, folder, epochs=1)
     monkeypatch.setattr(
-        supervised, "prepare_folder", lambda *_: begun.append(1) or pytest.skip("anew")
+        supervised.run_folder, "prepare_folder", lambda *_: begun.append(1) or pytest.skip("anew")
     )
     options = {"epochs": 2} if change == "epochs" else {"epochs": 1}
     options |= {"seed": 1} if change == "seed" else {}

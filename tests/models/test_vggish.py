@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
+from helpers.vggish import reference_log_mel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import conv2d, max_pool2d, relu
 
-from musiclatent.models.vggish import (
-    PATCH,
-    PATCH_HOP,
-    SR,
-    VGGish,
-    log_mel,
-    postprocess,
-    reference_log_mel,
-)
+from musiclatent.models.vggish import PATCH, PATCH_HOP, SR, VGGish, log_mel, postprocess
 
 SILENCE = math.log(0.01)
 CONVOLUTIONS = {0: (64, 1), 3: (128, 64), 6: (256, 128), 8: (256, 256), 11: (512, 256)}

@@ -25,7 +25,7 @@ from musiclatent.training import metrics, supervised, trainer
 from musiclatent.training import trainer as training_trainer
 from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.fit import ensure, train_experiment
-from musiclatent.training.run_folder import read_run, with_hash
+from musiclatent.training.run_folder import read_run
 from musiclatent.training.trainer import make_trainer
 
 SMALL = Experiment(
@@ -235,7 +235,7 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 sys.path[:0] = sys.argv[4:]
-from test_fit import SMALL, CorpusDataModule, Waveform, fitting
+from test_fit import SMALL, CorpusDataModule, Waveform, fitting, training_trainer
 import pytorch_lightning as pl
 class Kill(pl.Callback):
     def on_train_batch_end(self, trainer, *_):
@@ -244,12 +244,12 @@ class Kill(pl.Callback):
 music, out = Path(sys.argv[1]), Path(sys.argv[2])
 transform = Waveform(8000, 0.25)
 data = CorpusDataModule((str(music),), out / "cache", music, transform=transform, n_jobs=1)
-original = fitting.make_trainer
+original = training_trainer.make_trainer
 def trainer(*args, **options):
     made = original(*args, **options)
     made.callbacks.append(Kill())
     return made
-fitting.make_trainer = trainer
+training_trainer.make_trainer = trainer
 fitting.train_experiment(SMALL, data, out / "run", epochs=4)
 """
 
@@ -414,7 +414,7 @@ def test_precision_is_measured_once_and_kept(spectrograms, tmp_path, monkeypatch
         used.append(options["precision"])
         return trainer(*args, **options)
 
-    monkeypatch.setattr(fitting, "make_trainer", spy)
+    monkeypatch.setattr(training_trainer, "make_trainer", spy)
     monkeypatch.setattr(training_trainer, "_step_s", lambda *_: next(seconds))
     monkeypatch.setattr(training_trainer, "LEAST_STEPS", 1)
     folder = tmp_path / "run"
@@ -495,6 +495,6 @@ def test_what_was_trained_by_older_code_is_still_the_same_run():
                 name = f"{profile}/{row.name}"
                 hashes[name] = fitting._identity(row, data, 3, 0)["hash"]
                 arrays = [np.zeros((2, 3))], np.arange(2)
-                hashes[f"{name}/s"] = with_hash(supervised._plan(row, *arrays, 3, 0))["hash"]
+                hashes[f"{name}/s"] = supervised._identity(row, *arrays, 3, 0)["hash"]
     digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     assert digest == "1a270b355b43bb13dc9c090b790f586990bca157fa7a8772ff8c2ee0eb182e71"

@@ -67,7 +67,7 @@ def test_it_learns_and_its_scores_are_probabilities(data, tmp_path, experiment):
 def test_an_ended_training_is_reused(data, tmp_path, monkeypatch):
     first = _fit(data, tmp_path / "run")
     stamp = first.stat().st_mtime_ns
-    monkeypatch.setattr(supervised, "fit_quietly", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(supervised.trainer, "fit_quietly", lambda *_: pytest.fail("trained again"))
     words = replace(JOINT, about="other words", paper={"accuracy": 0.5}, source="elsewhere")
     for experiment in (JOINT, words):
         assert _fit(data, tmp_path / "run", experiment) == first
@@ -77,7 +77,7 @@ def test_an_ended_training_is_reused(data, tmp_path, monkeypatch):
 @pytest.mark.parametrize("change", ["x", "numbers", "codes", "epochs", "seed", "options", "rate"])
 def test_anything_else_is_trained_anew(data, tmp_path, monkeypatch, change):
     _fit(data, tmp_path / "run", epochs=1)
-    monkeypatch.setattr(supervised, "prepare_folder", lambda *_: pytest.skip("anew"))
+    monkeypatch.setattr(supervised.run_folder, "prepare_folder", lambda *_: pytest.skip("anew"))
     (x, numbers), codes = data
     experiment, options = JOINT, {"epochs": 2 if change == "epochs" else 1}
     if change in ("x", "numbers", "codes"):
@@ -126,7 +126,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(data, tmp_path, m
             made.callbacks.append(Kill())
             return made
 
-        patch.setattr(supervised, "make_trainer", trainer)
+        patch.setattr(supervised.trainer, "make_trainer", trainer)
         with pytest.raises(KilledError):
             _fit(data, tmp_path / "killed", epochs=4)
     assert not (tmp_path / "killed" / "metrics.json").exists()
