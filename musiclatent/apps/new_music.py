@@ -11,7 +11,6 @@ import pandas as pd
 
 from musiclatent import audio
 from musiclatent.analysis import neighbours, pooling
-from musiclatent.analysis.pooling import RECORDING
 from musiclatent.config import Study
 from musiclatent.data.datamodules import transform
 from musiclatent.data.folders import index
@@ -147,12 +146,13 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
 
 def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
     """Return one vector a recording; `names` has one a window, or none to leave it out."""
-    about, make = encoded.provenance, RECORDING[encoded.provenance["input"]]
+    provenance = encoded.provenance
     names = names.reset_index(drop=True).dropna()
     rows = {}
     for name, windows in names.groupby(names, sort=False).groups.items():
         parts = np.array_split(windows, -(-len(windows) // BATCH))
-        rows[name] = make(pooling.over_time(encoded.z[part], about) for part in parts)
+        batches = (pooling.as_channels(encoded.z[part], provenance) for part in parts)
+        rows[name] = pooling.recording_vector(batches, provenance["input"])
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -222,8 +222,9 @@ def _known_vector(model: LitModule, study: Study, store: Path, path: Path) -> np
     with suppress(OSError, ValueError, EOFError):
         return np.load(stored, allow_pickle=False)
     what = transform(study)
-    about, batches = latent_spec(model, what), latents_encode.encode(model, path, what)
-    found = RECORDING[what.kind](pooling.over_time(z, about) for _, z in batches)
+    spec = latent_spec(model, what)
+    batches = (pooling.as_channels(z, spec) for _, z in latents_encode.encode(model, path, what))
+    found = pooling.recording_vector(batches, what.kind)
     with whole_file(stored) as part, part.open("wb") as file:
         np.save(file, found)
     return found

@@ -191,7 +191,7 @@ def _genre(model: LitModule, data: CorpusDataModule) -> dict[str, float]:
     """Judge embeddings of spectrograms by the labels of their training neighbours."""
     if data.transform.kind == "waveform":
         return {}
-    compared = pooling.WINDOW[data.transform.kind]
+    compared = pooling.WINDOW_POOLING[data.transform.kind]
     parts = {}
     for split in ("train", "test"):
         loader = data.loader(split, audible=True)
