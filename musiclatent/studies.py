@@ -22,7 +22,7 @@ EMBEDDED = {
     "SparseAutoencoder": {"hops": [256, 2048], "iterations": 2, "refits": 0, "crop": 1},
     "DeepAutoencoder": {"width": 32, "depth": 2, "crop": 1},
 }
-# The study `edm` trains nothing of its own; its figures: Murillo Martinez (2022), 53 licensed tracks.
+# The study `edm` trains nothing of its own; figures: Murillo Martinez (2022), 53 licensed tracks.
 MURILLO = {
     "silhouette_classical": 0.178,
     "pca_classical_1": 0.489,

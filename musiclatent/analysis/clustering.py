@@ -1,28 +1,24 @@
-"""Clusters of latents: how many, which, how large and how well apart.
+"""Cluster latents: how many clusters, which, how large and how well separated.
 
-Latents are rows of a table (B, D), as `store.Latents.z` holds them.
+Latents are rows of a matrix (B, D), as `store.Latents.z` holds them.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn import metrics
 from sklearn.cluster import KMeans
-from sklearn.metrics import (
-    adjusted_rand_score,
-    normalized_mutual_info_score,
-    silhouette_score,
-    v_measure_score,
-)
 
+from musiclatent.analysis import validation
 from musiclatent.config import SEED
 
-STARTS = 10  # k-means takes the best of so many: of four, now and then none is good
-SAMPLE = 2_000  # rows that a silhouette is taken of: its cost grows with the square
+STARTS = 10  # k-means takes the best of so many starts: of four, now and then none is good
+SAMPLE = 2_000  # rows that a silhouette is taken of: its cost grows with their square
 
 
 def elbow(z: np.ndarray, ks: Sequence[int] = range(1, 13), seed: int = SEED) -> pd.DataFrame:
-    """Run k-means for several k.
+    """Compute the inertia of k-means for several k.
 
     Parameters
     ----------
@@ -43,7 +39,7 @@ def elbow(z: np.ndarray, ks: Sequence[int] = range(1, 13), seed: int = SEED) -> 
     ValueError
         As `kmeans`.
     """
-    z = _turned(z)
+    z = _rotated(z)
     rows = [(k, _fit(z, k, seed).inertia_) for k in ks if k <= len(z)]
     return pd.DataFrame(rows, columns=["k", "inertia"])
 
@@ -106,13 +102,17 @@ def kmeans(z: np.ndarray, k: int, seed: int = SEED) -> np.ndarray:
     ValueError
         If k is below 1, there are fewer rows than clusters, or numbers are missing.
     """
-    labels = _fit(_turned(z), k, seed).labels_
-    order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
-    return np.argsort(order)[labels]
+    labels = _fit(_rotated(z), k, seed).labels_
+    return np.argsort(largest_first(np.bincount(labels, minlength=k)))[labels]
+
+
+def largest_first(sizes: np.ndarray) -> np.ndarray:
+    """Return the order of clusters by size (K,); equal ones stay in their order."""
+    return np.argsort(-sizes, kind="stable")
 
 
 def evaluate(z: np.ndarray, labels: np.ndarray, seed: int = SEED) -> dict[str, float]:
-    """Judge clusters by themselves.
+    """Compute how large and how well separated clusters are, without labels.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def evaluate(z: np.ndarray, labels: np.ndarray, seed: int = SEED) -> dict[str, f
     -------
     dict
         ``silhouette`` in [-1, 1], 1 for clusters far apart; ``clusters``, their number;
-        ``largest_share``, part of all rows that the largest cluster holds.
+        ``largest_share``, share of all rows that the largest cluster holds.
 
     Raises
     ------
@@ -138,9 +138,7 @@ def evaluate(z: np.ndarray, labels: np.ndarray, seed: int = SEED) -> dict[str, f
     -----
     Rousseeuw (1987), Silhouettes: a graphical aid to the interpretation of cluster analysis.
     """
-    labels = np.asarray(labels)
-    if len(labels) != len(z):
-        raise ValueError(f"there are {len(z)} rows but {len(labels)} labels")
+    labels = validation.labels(labels, len(z))
     counts = np.unique(labels, return_counts=True)[1]
     if not 2 <= len(counts) < len(z):
         raise ValueError(
@@ -149,14 +147,14 @@ def evaluate(z: np.ndarray, labels: np.ndarray, seed: int = SEED) -> dict[str, f
         )
     rows = _sample(labels, seed)
     return {
-        "silhouette": float(silhouette_score(_turned(z[rows]), labels[rows])),
+        "silhouette": float(metrics.silhouette_score(_rotated(z[rows]), labels[rows])),
         "clusters": len(counts),
         "largest_share": float(counts.max() / len(z)),
     }
 
 
 def label_scores(labels_true: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
-    """Compare clusters with known labels.
+    """Compute how well clusters agree with labels.
 
     Parameters
     ----------
@@ -180,20 +178,15 @@ def label_scores(labels_true: np.ndarray, clusters: np.ndarray) -> dict[str, flo
     -----
     Rosenberg and Hirschberg (2007), V-measure; Hubert and Arabie (1985), Comparing partitions.
     """
-    labels, clusters = np.asarray(labels_true), np.asarray(clusters)
-    if labels.shape != clusters.shape:
-        raise ValueError(f"there are {clusters.size} rows in clusters but {labels.size} labels")
-    known = labels.astype(str) != ""
-    if not known.any():
-        raise ValueError("no row has a label to compare its cluster with; choose a labelled corpus")
+    clusters, labels = validation.labelled(clusters, labels_true, "rows in clusters")
     return {
-        "v_measure": float(v_measure_score(labels[known], clusters[known])),
-        "adjusted_rand": float(adjusted_rand_score(labels[known], clusters[known])),
+        "v_measure": float(metrics.v_measure_score(labels, clusters)),
+        "adjusted_rand": float(metrics.adjusted_rand_score(labels, clusters)),
     }
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
-    """Say how far two clusterings of the same rows agree.
+    """Compute how far two clusterings of the same rows agree.
 
     Parameters
     ----------
@@ -217,9 +210,10 @@ def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     the arithmetic mean of both entropies.
     """
     first, second = _both(first, second)
+    information = metrics.normalized_mutual_info_score(first, second)
     return {
-        "adjusted_rand": float(adjusted_rand_score(first, second)),
-        "normalised_mutual_information": float(normalized_mutual_info_score(first, second)),
+        "adjusted_rand": float(metrics.adjusted_rand_score(first, second)),
+        "normalised_mutual_information": float(information),
     }
 
 
@@ -229,35 +223,34 @@ def contingency(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        As `compare`.
+        As `agreement`.
     """
     first, second = _both(first, second)
     return pd.crosstab(pd.Series(first, name="first"), pd.Series(second, name="second"))
 
 
 def _both(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are in clusters of both."""
+    """Return the clusters of the rows that are in clusters of both."""
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         raise ValueError(f"one clustering has {first.size} rows, the other {second.size}")
-    known = (first != -1) & (second != -1)
-    if not known.any():
+    shared = (first != -1) & (second != -1)
+    if not shared.any():
         raise ValueError("no row is in clusters of both; cluster the same rows")
-    return first[known], second[known]
+    return first[shared], second[shared]
 
 
 def sizes(labels: np.ndarray) -> pd.DataFrame:
-    """Return one row a cluster: cluster, windows, share of all; the largest first."""
+    """Return one row per cluster: cluster, windows, share of all; the largest first."""
     cluster, windows = np.unique(labels, return_counts=True)
     table = pd.DataFrame({"cluster": cluster, "windows": windows})
     table["share"] = table["windows"] / max(1, len(labels))
     return table.sort_values("windows", ascending=False, kind="stable", ignore_index=True)
 
 
-def _turned(z: np.ndarray) -> np.ndarray:
-    """Turn wide rows into as many numbers as there are rows: all distances stay as they are."""
-    if not np.isfinite(z).all():
-        raise ValueError("latents hold NaN or infinity; leave those rows out")
+def _rotated(z: np.ndarray) -> np.ndarray:
+    """Return wide rows with as many dimensions as there are rows, their distances unchanged."""
+    z = validation.matrix(z, "latents")
     if z.shape[1] <= len(z):
         return z
     centred = z - z.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -266,14 +259,13 @@ def _turned(z: np.ndarray) -> np.ndarray:
 
 
 def _fit(z: np.ndarray, k: int, seed: int) -> KMeans:
-    """Run k-means, after a look at the door."""
-    if not 1 <= k <= len(z):
-        raise ValueError(f"{len(z)} rows cannot form {k} clusters; choose k from 1 to {len(z)}")
+    """Fit k-means."""
+    validation.cluster_count(k, z)
     return KMeans(k, n_init=STARTS, random_state=seed).fit(z)
 
 
 def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Choose rows, of every cluster at least one."""
+    """Draw rows, of every cluster at least one."""
     rows = np.random.default_rng(seed).permutation(len(labels))
     first = rows[np.unique(labels[rows], return_index=True)[1]]
     return np.unique(np.concatenate([rows[:SAMPLE], first]))

@@ -1,11 +1,11 @@
-"""Find recordings that a corpus holds twice, from their latents alone, whatever gain, codec or cut.
+"""Find duplicate recordings of a corpus from their latents alone, whatever gain, codec or cut.
 
-A latent of a waveform follows the phase of the sound: a copy cut 64 samples later has other
-numbers. What stays is how the energy of each map rises and falls over a third of a second. We
-compare these curves, in the combinations of maps that even and odd frames agree on, at shifts of up
-to a second; and we divide by how well the even frames of a recording agree with its odd frames.
-So a copy scores about 1 even where the latents are noisy, and other music stays far below. Where
-the line lies is learned from the scores of the corpus, never from its labels.
+A latent of a waveform follows the phase of the sound: a duplicate cut 64 samples later has other
+values. What stays is how the energy of each channel rises and falls over a third of a second. We
+compare these curves, in the combinations of channels that even and odd frames agree on, at shifts
+of up to a second; and we divide by how well the even frames of a recording agree with its odd ones.
+So a duplicate scores about 1 even where the latents are noisy, and other music stays far below. The
+threshold is learned from the scores of the corpus, never from its labels.
 
 Sources: A. A. Green et al., A transformation for ordering multispectral data in terms of image
 quality, IEEE TGRS 1988 (the combinations); C. Spearman, The proof and measurement of association
@@ -27,12 +27,12 @@ SMOOTH_S = 0.37  # a third of a second: longer than any pitch, shorter than a ba
 POWER = 0.25  # of the energy, so that loud notes do not decide alone
 COMPONENTS = 16
 SPAN_S = 120.0  # how much of the beginning of each recording is compared
-SHIFT_S = 1.0  # largest shift between two copies
+SHIFT_S = 1.0  # largest shift between two duplicates
 RATIO = 0.5  # the shorter must last at least this share of the longer
 RELIABLE = 0.25  # below it a recording has no curve to speak of, and dividing would invent one
 FALSE_PAIRS = 0.01  # expected number of false pairs in the whole corpus
-BOUNDS = (0.5, 0.75)  # the learned threshold stays between them: a copy is expected at 1
-_NEAR = 32  # pairs kept of each recording
+BOUNDS = (0.5, 0.75)  # of the learned threshold: a duplicate is expected at 1
+_NEAR = 32  # pairs kept per recording
 _ROWS = 256  # recordings compared with all others at once
 
 
@@ -42,7 +42,7 @@ def find(latents: pooling.Encoded) -> pd.DataFrame:
     Parameters
     ----------
     latents
-        Latents of a corpus with their items and provenance (`store.Latents`): one row a window,
+        Latents of a corpus with their items and provenance (`store.Latents`): one row per window,
         ``item_id`` names the recording.
 
     Returns
@@ -52,33 +52,33 @@ def find(latents: pooling.Encoded) -> pd.DataFrame:
         other music. Nearest first; ``attrs["threshold"]`` is the distance below which pairs count.
         No pairs, and NaN, where latent frames are too long to follow the sound.
     """
-    rows, about = _recordings(latents), latents.provenance
-    frame_s = about["window_s"] / pooling.over_time(latents.z[:1], about).shape[-1]
+    provenance = latents.provenance
+    frame_s = provenance["window_s"] / pooling.as_channels(latents.z[:1], provenance).shape[-1]
     if 4 * frame_s > SMOOTH_S:
         none = pd.DataFrame({"a": [], "b": [], "distance": []})
         none.attrs["threshold"] = float("nan")
         return none
 
+    recordings = _recordings(latents)
+
     def summaries() -> Iterator[np.ndarray]:
-        return (
-            summary(pooling.over_time(latents.z[of_one], about), frame_s)
-            for of_one in rows.values()
-        )
+        for windows in recordings.values():
+            yield summary(pooling.as_channels(latents.z[windows], provenance), frame_s)
 
     # Twice over the latents rather than all summaries in memory.
     curves = _curves(summaries(), _components(summaries()))
     scores = _pairs(*curves, round(SHIFT_S / (2 * frame_s * _step(frame_s))))
-    bound = threshold(scores["score"].to_numpy(), len(rows))
-    found = scores[scores["score"] >= bound].sort_values("score", ascending=False, kind="stable")
-    names = np.array(list(rows), dtype=object)
-    distance = np.maximum(0.0, 1.0 - found["score"].to_numpy())
-    table = pd.DataFrame({"a": names[found["a"]], "b": names[found["b"]], "distance": distance})
+    bound = threshold(scores["score"].to_numpy(), len(recordings))
+    pairs = scores[scores["score"] >= bound].sort_values("score", ascending=False, kind="stable")
+    names = np.array(list(recordings), dtype=object)
+    distance = np.maximum(0.0, 1.0 - pairs["score"].to_numpy())
+    table = pd.DataFrame({"a": names[pairs["a"]], "b": names[pairs["b"]], "distance": distance})
     table.attrs["threshold"] = 1.0 - bound
     return table
 
 
 def summary(z: np.ndarray, frame_s: float) -> np.ndarray:
-    """Summarise a recording by how the energy of each map moves, twice.
+    """Compute how the energy of each channel moves, of even and of odd frames.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def summary(z: np.ndarray, frame_s: float) -> np.ndarray:
     -------
     array (2, K, T')
         Smoothed energies to the power `POWER`, relative to the mean of the recording, of the even
-        and of the odd frames; about four points in `SMOOTH_S`. Gain cancels; a shift by part of a
+        and of the odd frames; about four points per `SMOOTH_S`. Gain cancels; a shift by part of a
         frame changes little; all zero for silence.
     """
     z = np.asarray(z, np.float32)
@@ -105,15 +105,15 @@ def summary(z: np.ndarray, frame_s: float) -> np.ndarray:
 
 
 def _step(frame_s: float) -> int:
-    """Even or odd frames from one point of a curve to the next."""
+    """Return how many even or odd frames lie from one point of a curve to the next."""
     return max(1, round(SMOOTH_S / (8 * frame_s)))
 
 
 def threshold(scores: np.ndarray, n: int) -> float:
-    """Learn the score above which chance leaves `FALSE_PAIRS` pairs.
+    """Estimate the score above which chance leaves `FALSE_PAIRS` pairs.
 
     The number of pairs of different music above a score falls exponentially in the tail; its rate
-    is read between the n-th and the 4n-th best pair, below which copies are too few to matter.
+    is read between the n-th and the 4n-th best pair, where duplicates are too few to matter.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def threshold(scores: np.ndarray, n: int) -> float:
     Returns
     -------
     float
-        Within `BOUNDS`; the upper one where fewer than 17 recordings say too little.
+        Within `BOUNDS`; the upper one for fewer than 17 recordings, too few for a tail.
     """
     low, high = BOUNDS
     if n < 17:
@@ -136,7 +136,7 @@ def threshold(scores: np.ndarray, n: int) -> float:
 
 
 def evaluate(pairs: pd.DataFrame, items: pd.DataFrame) -> dict[str, float]:
-    """Count found pairs against those that the index knows.
+    """Compute recall and precision of pairs against those that share a group in the index.
 
     Parameters
     ----------
@@ -144,13 +144,14 @@ def evaluate(pairs: pd.DataFrame, items: pd.DataFrame) -> dict[str, float]:
         Columns `a` and `b`, item_ids.
     items
         Index with `item_id` and `group`; pairs of one group are the truth. `copy_of` and
-        `copy_kind`, where there are such columns, name the kinds; other pairs are ``known``.
+        `copy_kind`, where there are such columns, name its kind; other pairs are of the kind
+        ``known``.
 
     Returns
     -------
     dict
-        ``repetition_recall_<kind>`` for each kind; ``repetition_precision``, 1 where nothing is
-        found and nothing was to be found.
+        ``repetition_recall_<kind>`` for each kind; ``repetition_precision``, 1 where there are
+        neither pairs nor groups.
 
     Raises
     ------
@@ -158,55 +159,55 @@ def evaluate(pairs: pd.DataFrame, items: pd.DataFrame) -> dict[str, float]:
         If `pairs` names an item that is not in the index.
     """
     items = items.drop_duplicates("item_id")
-    strangers = sorted({*pairs["a"], *pairs["b"]} - set(items["item_id"]))
-    if strangers:
-        raise ValueError(f"{strangers[0]!r} is not in the index; evaluate pairs of the same corpus")
+    missing = sorted({*pairs["a"], *pairs["b"]} - set(items["item_id"]))
+    if missing:
+        raise ValueError(f"{missing[0]!r} is not in the index; evaluate pairs of the same corpus")
     truth = _truth(items)
-    found = {frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)}
-    figures = {}
-    for kind in sorted(set(truth.values())):
-        same = [pair in found for pair, its_kind in truth.items() if its_kind == kind]
-        figures[f"repetition_recall_{kind}"] = float(np.mean(same))
-    right = len(found & set(truth))
-    figures["repetition_precision"] = right / len(found) if found else float(not truth)
-    return figures
+    predicted = {frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)}
+    hits = pd.Series([pair in predicted for pair in truth], dtype=float)
+    recalls = hits.groupby(list(truth.values())).mean()
+    precision = hits.sum() / len(predicted) if predicted else float(not truth)
+    return {
+        **{f"repetition_recall_{kind}": recall for kind, recall in recalls.items()},
+        "repetition_precision": float(precision),
+    }
 
 
 def _truth(items: pd.DataFrame) -> dict[frozenset, str]:
-    """Kind of each pair of items that share a group."""
+    """Return the kind of each pair of items that share a group."""
     kinds = {}
     if "copy_of" in items:
         rows = zip(items["item_id"], items["copy_of"], items["copy_kind"], strict=True)
         kinds = {frozenset((name, source)): kind for name, source, kind in rows if source}
-    repeated = items[items["group"].duplicated(keep=False)]
-    members = (group["item_id"] for _, group in repeated.groupby("group"))
-    pairs = (frozenset(pair) for group in members for pair in combinations(group, 2))
+    groups = items.groupby("group")["item_id"]
+    pairs = (frozenset(pair) for _, members in groups for pair in combinations(members, 2))
     return {pair: kinds.get(pair, "known") for pair in pairs}
 
 
 def _recordings(latents: pooling.Encoded) -> dict[str, np.ndarray]:
-    """Rows of the beginning of each recording, in order of time."""
-    most = max(1, round(SPAN_S / latents.provenance["window_s"]))
+    """Return the rows of the beginning of each recording, in order of time."""
+    longest = max(1, round(SPAN_S / latents.provenance["window_s"]))
     items = latents.items.reset_index(drop=True)
-    order = items.sort_values("start_s", kind="stable").groupby("item_id", sort=False)
-    groups = order.groups
-    return {name: np.asarray(groups[name][:most]) for name in items["item_id"].unique()}
+    groups = items.sort_values("start_s", kind="stable").groupby("item_id", sort=False).groups
+    return {name: np.asarray(groups[name][:longest]) for name in items["item_id"].unique()}
 
 
 def _components(summaries: Iterable[np.ndarray]) -> np.ndarray:
-    """Find combinations of maps (K, C) in which even and odd frames agree best; damp noisy ones."""
+    """Compute the combinations of channels (K, C) in which even and odd frames agree best."""
     signal = noise = 0.0
     for halves in summaries:
-        curve, gap = _centred(halves.mean(axis=0)), halves[0] - halves[1]
-        signal, noise = signal + curve @ curve.T, noise + gap @ gap.T
+        curve = _centred(halves.mean(axis=0))
+        gap = halves[0] - halves[1]
+        signal = signal + curve @ curve.T
+        noise = noise + gap @ gap.T
     noise = noise + (1e-3 * np.trace(noise) / len(noise) + 1e-9) * np.eye(len(noise))
     ratio, vectors = eigh(signal, noise)
     ratio, vectors = ratio[::-1][:COMPONENTS], vectors[:, ::-1][:, :COMPONENTS]
-    return vectors * np.maximum(ratio, 1e-9) ** -0.25
+    return vectors * np.maximum(ratio, 1e-9) ** -0.25  # noisy combinations count less
 
 
 def _curves(summaries: Iterable[np.ndarray], basis: np.ndarray) -> tuple[list, np.ndarray]:
-    """Curves (C, T') of each recording, and its reliability: how well its two halves agree."""
+    """Return curves (C, T') per recording, and its reliability: how well its two halves agree."""
     curves, reliability = [], []
     for halves in summaries:
         even, odd = (_centred(basis.T @ half) for half in halves)
@@ -218,16 +219,15 @@ def _curves(summaries: Iterable[np.ndarray], basis: np.ndarray) -> tuple[list, n
 
 
 def _centred(curve: np.ndarray) -> np.ndarray:
-    """Take the mean over time away."""
+    """Return a curve without its mean over time."""
     return curve - curve.mean(axis=-1, keepdims=True)
 
 
 def _pairs(curves: list[np.ndarray], reliability: np.ndarray, shifts: int) -> pd.DataFrame:
-    """Best pairs a < b of every recording with their scores."""
+    """Return the best pairs a < b of every recording with their scores."""
     length = np.array([curve.shape[1] for curve in curves])
-    x = np.zeros((len(curves), length.max(), len(curves[0])), np.float32)  # n x T' x C
-    for row, curve in zip(x, curves, strict=True):
-        row[: curve.shape[1]] = curve.T
+    padded = [np.pad(curve.T, ((0, length.max() - curve.shape[1]), (0, 0))) for curve in curves]
+    x = np.stack(padded)  # n x T' x C
     parts = []
     for first in range(0, len(x), _ROWS):
         rows = np.arange(first, min(first + _ROWS, len(x)))
@@ -244,7 +244,7 @@ def _pairs(curves: list[np.ndarray], reliability: np.ndarray, shifts: int) -> pd
 
 
 def _correlations(x: np.ndarray, length: np.ndarray, rows: np.ndarray, shifts: int) -> np.ndarray:
-    """Highest correlation (rows, n) of some recordings with all, either of them begun later."""
+    """Return the highest correlations (rows, n) of recordings with all, over shifts both ways."""
     power = np.pad(np.cumsum(np.square(x).sum(axis=2), axis=1), ((0, 0), (1, 0)))  # n x (T' + 1)
     best = np.full((len(rows), len(x)), -1.0)
     for lag in range(-min(shifts, x.shape[1] - 1), min(shifts, x.shape[1] - 1) + 1):

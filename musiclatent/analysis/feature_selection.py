@@ -1,6 +1,6 @@
-"""Cleaning of attributes: leave out those that say nothing of the labels, or say it twice.
+"""Select descriptors: drop those that hardly separate the labels or repeat one another.
 
-All is counted on the training rows that are given; other rows then keep the same columns.
+All is computed on the training rows that are given; other rows then keep the same columns.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import beta
 from sklearn.preprocessing import StandardScaler
 
-from musiclatent.analysis.genre_groups import validate
+from musiclatent.analysis import validation
 
 CHANCE = 0.99  # share of random relabellings that a column must separate better than
 WHISKER = 1.5  # interquartile ranges that a box plot's whiskers reach
@@ -21,12 +21,12 @@ WHISKER = 1.5  # interquartile ranges that a box plot's whiskers reach
 class FeatureSelection:
     """Columns that stay, and why the others go.
 
-    Attributes
+    Parameters
     ----------
     kept
         Names of the columns that stay, in their order.
     report
-        One row a column, in their order: `column`; `separation`, share of its variance that lies
+        One row per column, in their order: `column`; `separation`, share of its variance that lies
         between the labels (eta squared), 0 to 1; `outliers`, values that a box plot of their label
         draws beyond its whiskers; `twin`, the column that it correlates most strongly with, and
         `correlation`, how strongly, 0 to 1; `kept`; `reason` why it goes.
@@ -43,12 +43,12 @@ def select_features(
     correlation: float = 0.9,
     separation: float | None = None,
 ) -> FeatureSelection:
-    """Leave out columns that hardly separate the labels or repeat one that separates better.
+    """Drop columns that hardly separate the labels or repeat one that separates better.
 
     Parameters
     ----------
     table
-        Attributes (B, D) of training rows only, in any units.
+        Descriptors (B, D) of training rows only, in any units.
     labels
         Their labels (B,).
     correlation
@@ -60,7 +60,7 @@ def select_features(
 
     Returns
     -------
-    Cleaning
+    FeatureSelection
         What stays, and the report.
 
     Raises
@@ -74,7 +74,7 @@ def select_features(
     Fisher (1925), Statistical Methods for Research Workers: eta squared of columns without
     effect follows a beta distribution. Tukey (1977), Exploratory Data Analysis: box plots.
     """
-    labels = validate(table, labels)
+    labels = validation.labelled_table(table, labels)
     least = _by_chance(labels) if separation is None else separation
     for threshold in (correlation, least):
         if not 0 <= threshold <= 1:
@@ -93,11 +93,11 @@ def select_features(
 
 
 def _by_chance(labels: np.ndarray) -> float:
-    """Eta squared that labels without meaning stay below."""
+    """Return the eta squared that random labels stay below."""
     n_labels, n_rows = len(np.unique(labels)), len(labels)
     if not 2 <= n_labels < n_rows:
         raise ValueError(
-            f"{n_rows} rows of {n_labels} labels cannot tell what separates them; "
+            f"{n_rows} rows of {n_labels} labels do not show what separates them; "
             "give two labels or more, and more rows than labels"
         )
     return float(beta.ppf(CHANCE, (n_labels - 1) / 2, (n_rows - n_labels) / 2))
@@ -113,7 +113,7 @@ def _outliers(table: pd.DataFrame, labels: np.ndarray) -> pd.Series:
 def _reasons(
     report: pd.DataFrame, related: pd.DataFrame, same: pd.Series, correlation: float, least: float
 ) -> pd.Series:
-    """Say why each column goes, the best first; empty where it stays."""
+    """Return why each column goes, the best first; empty where it stays."""
     ranked = report.sort_values(["separation", "outliers"], ascending=[False, True], kind="stable")
     reasons: dict[str, str] = {}
     for name, separation in ranked["separation"].items():
@@ -126,8 +126,8 @@ def _reasons(
         elif (twins >= correlation).any():
             twin = twins.idxmax()
             better = report.loc[twin, "separation"] > separation
-            what = "separates better" if better else "has no more outliers"
-            reasons[name] = f"as {twin}, which {what}"
+            advantage = "separates better" if better else "has no more outliers"
+            reasons[name] = f"as {twin}, which {advantage}"
         else:
             reasons[name] = ""
     return pd.Series(reasons)

@@ -1,7 +1,7 @@
-"""Music types: genres grouped by what their attributes have in common, and named by it.
+"""Group genres into types by what their descriptors have in common, and name the types by it.
 
 A type is a cluster of training rows with the genres that have most of their rows in it. Types made
-from attributes favour models that see attributes: no model of spectrograms had a say in them.
+from descriptors favour models that see descriptors: no model of spectrograms shaped them.
 """
 
 from collections import Counter
@@ -16,18 +16,20 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, pairwise_distances_argmin
 from sklearn.preprocessing import StandardScaler
 
-from musiclatent.analysis.clustering import STARTS
+from musiclatent.analysis import clustering, validation
 from musiclatent.config import SEED
-from musiclatent.features.descriptors import family
+from musiclatent.features import descriptors
+from musiclatent.files import pick
 
-NAMED_BY, SHOWN = 2, 5  # contrasts in a type's name, and in the table
+NAMED_BY = 2  # contrasts in a type's name
+SHOWN = 5  # contrasts in the table
 
 
 @dataclass(frozen=True)
 class GenreGroups:
     """Genres grouped into types, and what places further rows.
 
-    Attributes
+    Parameters
     ----------
     of_label
         Name of the type of each genre.
@@ -35,14 +37,14 @@ class GenreGroups:
         Share of each genre's rows (index) in the cluster of each type (columns, the largest
         cluster first); a row sums to 1.
     contrasts
-        What sets each type apart: `type`, `genres`, `attribute`, and `difference`, the mean of the
-        rows of its genres minus the mean of all others, in standard deviations.
+        What distinguishes each type: `type`, `genres`, `attribute`, and `difference`, the mean of
+        the rows of its genres minus the mean of all others, in standard deviations.
     inertia
         Sum of squared distances of the scaled rows to their centres.
     scaler
         Fitted on the training rows.
     centres
-        (K, D) of the clusters, scaled: types (index) by attributes (columns).
+        (K, D) of the clusters, scaled: types (index) by descriptors (columns).
     """
 
     of_label: dict[str, str]
@@ -58,7 +60,7 @@ class GenreGroups:
         Parameters
         ----------
         table
-            Attributes (Q, D) in the units of the training rows; further columns are left out.
+            Descriptors (Q, D) in the units of the training rows; further columns are left out.
 
         Returns
         -------
@@ -74,13 +76,12 @@ class GenreGroups:
         missing = [name for name in columns if name not in table]
         if missing:
             raise ValueError(f"the table has no column {missing[0]!r}; the types were made with it")
-        z = self.scaler.transform(_numbers(table[columns]).to_numpy())
-        return np.array(list(self.centres.index))[
-            pairwise_distances_argmin(z, self.centres.to_numpy())
-        ]
+        z = self.scaler.transform(validation.table(table[columns]).to_numpy())
+        nearest = pairwise_distances_argmin(z, self.centres.to_numpy())
+        return np.array(list(self.centres.index))[nearest]
 
     def assign(self, labels: Iterable[str]) -> np.ndarray:
-        """Name the type of each genre.
+        """Return the type of each genre.
 
         Parameters
         ----------
@@ -97,27 +98,22 @@ class GenreGroups:
         ValueError
             If a genre was not among the training rows.
         """
-        labels = [str(label) for label in labels]
-        strange = [label for label in labels if label not in self.of_label]
-        if strange:
-            known = ", ".join(self.of_label)
-            raise ValueError(f"the genre {strange[0]!r} has no type; there are types of {known}")
-        return np.array([self.of_label[label] for label in labels])
+        return np.array([pick(self.of_label, str(label), "genre") for label in labels])
 
 
 def fit(
     table: pd.DataFrame, labels: Iterable[str], n_types: int = 3, seed: int = SEED
 ) -> GenreGroups:
-    """Group genres into types by k-means on scaled attributes and the majority of their rows.
+    """Group genres into types by k-means on scaled descriptors and the majority of their rows.
 
     A genre belongs to the type whose cluster holds most of its rows. Where a cluster would get no
-    genre, it gets the one that loses least by it, so that every type owns a genre; `shares` says
+    genre, it gets the one that loses least by it, so that every type has a genre; `shares` shows
     then that most of its rows lie elsewhere. A type is named by its strongest contrasts.
 
     Parameters
     ----------
     table
-        Attributes (B, D) of training rows only, in any units.
+        Descriptors (B, D) of training rows only, in any units.
     labels
         Their genres (B,).
     n_types
@@ -127,7 +123,7 @@ def fit(
 
     Returns
     -------
-    MusicTypes
+    GenreGroups
         Scaler, clusters, genres and names, all of these rows.
 
     Raises
@@ -136,12 +132,17 @@ def fit(
         If lengths differ, numbers or labels are missing, or there are fewer than two types or
         fewer genres than types.
     """
-    labels = validate(table, labels)
-    _enough(labels, n_types)
+    labels = validation.labelled_table(table, labels)
+    n_labels = len(np.unique(labels))
+    if not 2 <= n_types <= n_labels:
+        raise ValueError(
+            f"{n_labels} genres cannot form {n_types} types; choose two or more, "
+            "and no more than genres"
+        )
     scaler = StandardScaler().fit(table.to_numpy())
     z = pd.DataFrame(scaler.transform(table.to_numpy()), columns=table.columns)
-    model = KMeans(n_types, n_init=STARTS, random_state=seed).fit(z.to_numpy())
-    order = np.argsort(-np.bincount(model.labels_, minlength=n_types), kind="stable")
+    model = KMeans(n_types, n_init=clustering.STARTS, random_state=seed).fit(z.to_numpy())
+    order = clustering.largest_first(np.bincount(model.labels_, minlength=n_types))
     shares = pd.crosstab(labels, model.labels_, normalize="index")
     shares = shares.reindex(columns=order, fill_value=0.0)
     types = pd.Series(_majority(shares.to_numpy()), shares.index)
@@ -160,7 +161,7 @@ def fit(
 def stability(
     table: pd.DataFrame, labels: Iterable[str], n_types: int = 3, seeds: Iterable[int] = range(10)
 ) -> dict[str, float | str]:
-    """Judge how much the grouping depends on the seed, and on the rows that happen to be there.
+    """Compute how much the grouping depends on the seed, and on the sample of rows.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ def stability(
         ``adjusted_rand`` of the clusters, the mean over pairs of seeds, 1 where all agree;
         ``same_map``, share of the seeds that group the genres in the most common way; ``moving``,
         the genres that are elsewhere with some other seed, empty where none is. The seeds test
-        the search alone, so ``same_map_resampled`` and ``moving_resampled`` say the same where each
+        the search alone, so ``same_map_resampled`` and ``moving_resampled`` are the same where each
         seed also draws the rows again, with replacement.
 
     Raises
@@ -187,16 +188,17 @@ def stability(
     -----
     Hubert and Arabie (1985), Comparing partitions.
     """
-    labels, seeds = validate(table, labels), list(seeds)
+    labels = validation.labelled_table(table, labels)
+    seeds = list(seeds)
     if len(seeds) < 2:
         raise ValueError(f"{len(seeds)} seed has nothing to agree with; give two or more")
     fits = [fit(table, labels, n_types, seed) for seed in seeds]
     clusters = [types.place(table) for types in fits]
     rand = np.mean([adjusted_rand_score(*pair) for pair in combinations(clusters, 2)])
-    drawn = [_redrawn(labels, seed) for seed in seeds]
-    again = [fit(table.iloc[rows], labels[rows], n_types) for rows in drawn]
+    samples = [_resample(labels, seed) for seed in seeds]
+    resampled = [fit(table.iloc[rows], labels[rows], n_types) for rows in samples]
     same, moving = _agreement(fits)
-    same_resampled, moving_resampled = _agreement(again)
+    same_resampled, moving_resampled = _agreement(resampled)
     return {
         "adjusted_rand": float(rand),
         "same_map": same,
@@ -206,7 +208,7 @@ def stability(
     }
 
 
-def _redrawn(labels: np.ndarray, seed: int) -> np.ndarray:
+def _resample(labels: np.ndarray, seed: int) -> np.ndarray:
     """Draw as many rows of each genre again, with replacement."""
     rng = np.random.default_rng(seed)
     parts = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -214,66 +216,16 @@ def _redrawn(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _agreement(fits: list[GenreGroups]) -> tuple[float, str]:
-    """Share of the most common grouping, and the genres that are elsewhere in another."""
-    maps = [_numbered(types.of_label) for types in fits]
-    usual, count = Counter(maps).most_common(1)[0]
-    moved = np.any([_moved(usual, other) for other in maps], axis=0)
-    return count / len(maps), ", ".join(np.array(list(fits[0].of_label))[moved])
-
-
-def validate(table: pd.DataFrame, labels: Iterable[str]) -> np.ndarray:
-    """Look at a labelled table of attributes at the door.
-
-    Parameters
-    ----------
-    table
-        Attributes (B, D).
-    labels
-        Labels (B,).
-
-    Returns
-    -------
-    array (B,) of str
-        The labels.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ, a column holds no numbers or NaN or infinity, or a label is unknown.
-    """
-    labels = np.array(list(labels), dtype=object)
-    if len(labels) != len(_numbers(table)):
-        raise ValueError(f"the table has {len(table)} rows but there are {len(labels)} labels")
-    unknown = pd.isna(labels) | (labels == "")
-    if unknown.any():
-        raise ValueError(f"{unknown.sum()} rows have no label; leave those rows out")
-    return labels.astype(str)
-
-
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Refuse a table with words or gaps, or without rows or columns."""
-    if table.empty:
-        raise ValueError(f"the table has {len(table)} rows and {table.shape[1]} columns; give some")
-    for name in table:
-        if not pd.api.types.is_numeric_dtype(table[name]):
-            raise ValueError(f"the column {name!r} holds no numbers; leave it out")
-        if not np.isfinite(table[name]).all():
-            raise ValueError(f"the column {name!r} holds NaN or infinity; leave those rows out")
-    return table
-
-
-def _enough(labels: np.ndarray, n_types: int) -> None:
-    """Refuse a number of types that the genres cannot fall into."""
-    n_labels = len(np.unique(labels))
-    if not 2 <= n_types <= n_labels:
-        raise ValueError(
-            f"{n_labels} genres cannot fall into {n_types} types; choose two or more, "
-            "and no more than genres"
-        )
+    """Return the share of the most common grouping, and the genres that others group otherwise."""
+    # Codes in the order of appearance: equal for equal groups, whatever they are named.
+    codes = [pd.factorize(np.array(list(groups.of_label.values())))[0] for groups in fits]
+    common, count = Counter(map(tuple, codes)).most_common(1)[0]
+    moved = np.any([_moved(common, other) for other in codes], axis=0)
+    return count / len(codes), ", ".join(np.array(list(fits[0].of_label))[moved])
 
 
 def _majority(shares: np.ndarray) -> np.ndarray:
-    """Type of each genre: its largest share, but every type gets the genre that loses least."""
+    """Return the type of each genre: its largest share, but each type gets a genre."""
     types = shares.argmax(axis=1)
     loss = shares.max(axis=1, keepdims=True) - shares
     genres, owners = linear_sum_assignment(loss)
@@ -282,21 +234,21 @@ def _majority(shares: np.ndarray) -> np.ndarray:
 
 
 def _contrasts(z: pd.DataFrame, types: pd.Series, labels: np.ndarray) -> pd.DataFrame:
-    """List the strongest contrasts of each type (a number here), one of a family."""
+    """Return the strongest contrasts of each type (a number here), one of a family."""
     tables = []
     for k in range(types.max() + 1):
         genres = types.index[types == k]
         inside = np.isin(labels, genres)
         difference = z[inside].mean() - z[~inside].mean()
         difference = difference.sort_values(key=np.abs, ascending=False, kind="stable")
-        top = difference[~difference.index.map(family).duplicated()].head(SHOWN)
-        rows = {"attribute": top.index, "difference": top.to_numpy()}
-        tables.append(pd.DataFrame({"type": k, "genres": ", ".join(genres), **rows}))
-    return pd.concat(tables, ignore_index=True)
+        top = difference[~difference.index.map(descriptors.family).duplicated()].head(SHOWN)
+        top = top.rename_axis("attribute").reset_index(name="difference")
+        tables.append(top.assign(type=k, genres=", ".join(genres)))
+    return pd.concat(tables, ignore_index=True)[["type", "genres", "attribute", "difference"]]
 
 
 def _names(contrasts: pd.DataFrame) -> list[str]:
-    """Name each type by its strongest contrasts; a name that is taken gets a number."""
+    """Return a name of each type by its strongest contrasts; a name that is taken gets a number."""
     names = []
     for _, rows in contrasts.groupby("type"):
         first = rows.head(NAMED_BY)
@@ -306,13 +258,8 @@ def _names(contrasts: pd.DataFrame) -> list[str]:
     return [f"{name} ({n + 1})" if n else name for name, n in zip(names, taken, strict=True)]
 
 
-def _numbered(of_label: dict[str, str]) -> tuple[int, ...]:
-    """Write a grouping as numbers, equal for equal groups whatever they are named."""
-    return tuple(pd.factorize(np.array(list(of_label.values())))[0].tolist())
-
-
-def _moved(usual: tuple[int, ...], other: tuple[int, ...]) -> np.ndarray:
-    """Genres that are elsewhere, where as many as possible are at home."""
-    shared = pd.crosstab(np.array(usual), np.array(other)).to_numpy()
-    homes = dict(zip(*linear_sum_assignment(shared, maximize=True), strict=True))
-    return np.array([homes[a] != b for a, b in zip(usual, other, strict=True)])
+def _moved(common: tuple[int, ...], other: np.ndarray) -> np.ndarray:
+    """Return which genres another grouping groups otherwise, its types matched at best."""
+    shared = pd.crosstab(np.array(common), other).to_numpy()
+    matched = dict(zip(*linear_sum_assignment(shared, maximize=True), strict=True))
+    return np.array([matched[a] != b for a, b in zip(common, other, strict=True)])

@@ -1,4 +1,4 @@
-"""Nearest neighbours: which, how well they predict labels, how far off.
+"""Find nearest neighbours: which they are, how well they predict labels, how far away they lie.
 
 An unknown label is the empty string.
 """
@@ -9,7 +9,10 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-OUTSIDE, EDGE = 99.0, 95.0  # percentiles from which a sentence says so
+from musiclatent.analysis import validation
+
+OUTSIDE = 99.0  # percentile from which a vector is described as far outside the training set
+EDGE = 95.0  # percentile from which it is described as at its edge
 K = 10  # neighbours that vote, as in Kovar, CTU Prague
 
 
@@ -21,7 +24,7 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
     z_query
         Vectors (Q, D) to find neighbours of.
     z_corpus
-        Vectors (B, D) to look among.
+        Vectors (B, D) to search.
     k
         Number of neighbours; all of them where the corpus has fewer.
 
@@ -35,15 +38,13 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
     Raises
     ------
     ValueError
-        If k is below 1, there is nothing to look among, the widths differ, or numbers are missing.
+        If k is below 1, there is nothing to search, the dimensions differ, or numbers are missing.
     """
-    query, corpus = _checked(z_query), _checked(z_corpus)
-    if k < 1:
-        raise ValueError(f"k is {k}; ask for at least one neighbour")
-    _same_width(query, corpus)
-    search = NearestNeighbors(n_neighbors=min(k, len(corpus)), algorithm="brute").fit(corpus)
+    query, corpus = validation.matrix(z_query), validation.matrix(z_corpus)
+    validation.same_width(query, corpus)
+    search = NearestNeighbors(n_neighbors=_count(k, corpus), algorithm="brute").fit(corpus)
     _, indices = search.kneighbors(query)
-    # The quick search rounds: measured again, so that equal rows lie at 0.
+    # The brute-force search rounds: measured again, so that equal rows lie at 0.
     rows = zip(query, indices, strict=True)
     distances = np.array([np.linalg.norm(corpus[near] - row, axis=1) for row, near in rows])
     order = np.argsort(distances, axis=1, kind="stable")
@@ -51,7 +52,7 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
 
 
 def percentile(z_query: np.ndarray, z_train: np.ndarray) -> np.ndarray:
-    """Say how far outside a training set vectors lie.
+    """Compute how far outside a training set vectors lie.
 
     Parameters
     ----------
@@ -71,44 +72,44 @@ def percentile(z_query: np.ndarray, z_train: np.ndarray) -> np.ndarray:
     ValueError
         As `nearest`, or if there are fewer than two training vectors.
     """
-    train = _checked(z_train)
+    train = validation.matrix(z_train)
     if len(train) < 2:
         raise ValueError("one training vector has no neighbour to compare with; give two or more")
     distances, indices = nearest(train, train, 2)
-    own = indices[:, 0] == np.arange(len(train))  # of equal rows another may come first, at 0
-    usual = np.sort(np.where(own, distances[:, 1], distances[:, 0]))
-    reach = nearest(z_query, train, 1)[0][:, 0]
-    return 100.0 * np.searchsorted(usual, reach, side="left") / len(usual)
+    itself = indices[:, 0] == np.arange(len(train))  # of equal rows another may come first, at 0
+    among_train = np.sort(np.where(itself, distances[:, 1], distances[:, 0]))
+    to_train = nearest(z_query, train, 1)[0][:, 0]
+    return 100.0 * np.searchsorted(among_train, to_train, side="left") / len(train)
 
 
-def describe_percentile(percentile: float) -> str:
-    """Say in plain words what a percentile of `percentile` means.
+def describe_percentile(value: float) -> str:
+    """Return in plain words what a value of `percentile` means.
 
     Raises
     ------
     ValueError
         If it is not between 0 and 100.
     """
-    if not 0 <= percentile <= 100:
-        raise ValueError(f"a percentile of {percentile} cannot be; it lies between 0 and 100")
-    share = f"{percentile:.0f} % of the training recordings lie nearer to their own neighbours"
-    if percentile >= OUTSIDE:
+    if not 0 <= value <= 100:
+        raise ValueError(f"a percentile of {value} cannot be; it lies between 0 and 100")
+    share = f"{value:.0f} % of the training recordings lie nearer to their own neighbours"
+    if value >= OUTSIDE:
         return f"far outside what the model knows: {share}; its reconstruction may fail"
-    if percentile >= EDGE:
+    if value >= EDGE:
         return f"at the edge of what the model knows: {share}"
     return f"like the training music: {share}"
 
 
 def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Give each number mean 0 and standard deviation 1 over the training rows.
+    """Scale each dimension to mean 0 and standard deviation 1 over the training rows.
 
     Parameters
     ----------
     train
         Vectors (B, D), the only ones that mean and deviation are taken of.
     others
-        Vectors (Q, D) to scale by the same; a number that never changes in training stays at 0
-        there.
+        Vectors (Q, D) to scale by the same; a dimension that is constant in training is only
+        centred.
 
     Returns
     -------
@@ -118,11 +119,11 @@ def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...
     Raises
     ------
     ValueError
-        If one is no table of numbers, or widths differ.
+        If one is no matrix of numbers, or their dimensions differ.
     """
-    parts = [_checked(part) for part in (train, *others)]
-    for part in parts[1:]:
-        _same_width(part, parts[0])
+    parts = [validation.matrix(part) for part in (train, *others)]
+    for part in parts:
+        validation.same_width(part, parts[0])
     scaler = StandardScaler().fit(parts[0])
     return tuple(scaler.transform(part) for part in parts)
 
@@ -139,7 +140,7 @@ def predictions(
     labels_train
         Their labels (B,); rows with an unknown label are left out.
     z_test
-        Vectors (Q, D) to name.
+        Vectors (Q, D) to predict labels of.
     k
         Number of neighbours that vote; all of them where fewer training rows have a label. Of
         labels with equal votes the first in the alphabet wins.
@@ -154,11 +155,17 @@ def predictions(
     ValueError
         As `nearest`, if lengths differ, or no training row has a label.
     """
-    train, labels, test = *_labelled(z_train, labels_train, "training"), _checked(z_test)
-    _same_width(test, train)
+    train, labels = validation.labelled(validation.matrix(z_train), labels_train, "training rows")
+    test = validation.matrix(z_test)
+    validation.same_width(test, train)
+    return KNeighborsClassifier(_count(k, train)).fit(train, labels).predict(test)
+
+
+def _count(k: int, corpus: np.ndarray) -> int:
+    """Return k, or the number of rows where there are fewer."""
     if k < 1:
         raise ValueError(f"k is {k}; ask for at least one neighbour")
-    return KNeighborsClassifier(min(k, len(train))).fit(train, labels).predict(test)
+    return min(k, len(corpus))
 
 
 def knn(
@@ -168,7 +175,7 @@ def knn(
     labels_test: np.ndarray,
     k: int = K,
 ) -> dict[str, float]:
-    """Judge how well the neighbours among training rows tell the labels of test rows.
+    """Compute how well the neighbours among training rows predict the labels of test rows.
 
     Parameters
     ----------
@@ -188,15 +195,15 @@ def knn(
     dict
         ``accuracy`` of the vote; ``recall_at_1``, share of rows whose nearest neighbour has their
         label; ``mean_average_precision`` of all training rows ranked by distance, in which a label
-        that no training row has counts 0; ``low`` and ``high``, see `interval`; ``n`` rows judged.
+        that no training row has counts 0; ``low`` and ``high``, see `interval`; ``n`` test rows.
 
     Raises
     ------
     ValueError
         As `predictions`, or if no test row has a label.
     """
-    train, labels = _labelled(z_train, labels_train, "training")
-    test, truth = _labelled(z_test, labels_test, "test")
+    train, labels = validation.labelled(validation.matrix(z_train), labels_train, "training rows")
+    test, truth = validation.labelled(validation.matrix(z_test), labels_test, "test rows")
     accuracy = float(np.mean(predictions(train, labels, test, k) == truth))
     recall, precision = _ranked(train, labels, test, truth)
     low, high = interval(accuracy, len(test))
@@ -245,8 +252,9 @@ def interval(accuracy: float, n: int) -> tuple[float, float]:
 def _ranked(
     train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray
 ) -> tuple[float, float]:
-    """Recall at 1 and mean average precision of training rows ranked by distance."""
-    first, precisions, done = [], [], 0
+    """Return recall at 1 and mean average precision of training rows ranked by distance."""
+    first, precisions = [], []
+    done = 0
     for distances in pairwise_distances_chunked(test, train):
         order = np.argsort(distances, axis=1, kind="stable")
         hits = labels[order] == truth[done : done + len(order), None]
@@ -255,33 +263,3 @@ def _ranked(
         first.append(hits[:, 0])
         done += len(order)
     return float(np.concatenate(first).mean()), float(np.concatenate(precisions).mean())
-
-
-def _labelled(z: np.ndarray, labels: np.ndarray, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows with a known label, and the labels."""
-    z, labels = _checked(z), np.asarray(labels)
-    if labels.shape != (len(z),):
-        raise ValueError(f"there are {len(z)} {part} rows but {labels.size} labels")
-    known = labels.astype(str) != ""
-    if not known.any():
-        raise ValueError(f"no {part} row has a label; choose a corpus with labels")
-    return z[known], labels[known]
-
-
-def _same_width(query: np.ndarray, corpus: np.ndarray) -> None:
-    """Refuse vectors of two experiments."""
-    if query.shape[1] != corpus.shape[1]:
-        raise ValueError(
-            f"the query has {query.shape[1]} numbers a row and the corpus {corpus.shape[1]}; "
-            "encode both with the same experiment"
-        )
-
-
-def _checked(z: np.ndarray) -> np.ndarray:
-    """Refuse what is no table of numbers."""
-    z = np.asarray(z)
-    if z.ndim != 2 or not z.size:
-        raise ValueError(f"vectors have shape {z.shape}; give a table (B, D) that is not empty")
-    if not np.isfinite(z).all():
-        raise ValueError("vectors hold NaN or infinity; leave those rows out")
-    return z

@@ -1,4 +1,4 @@
-"""One vector per window or recording, from latents that follow time.
+"""Pool latents over time: one vector per window or per recording.
 
 Windows of a mel model are compared by their embedding, those of sparse codes by the energy of their
 atoms (no component means the same in two sounds, so that codes are compared by what they add up
@@ -21,11 +21,12 @@ from musiclatent.audio.windows import Grid
 
 BANDS = 64  # mel bands
 FRAME = 1024  # samples
-BATCH = 64  # codes at once: each takes a megabyte on the way
+POOL = 8  # frames whose energy is averaged, so that the phase of a single one does not count
+BATCH = 64  # codes at once: each takes a megabyte of working memory
 
 
 def atom_energy(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.ndarray:
-    """Add the energy of a sparse code up, by frame and mel band.
+    """Compute the energy of a sparse code by frame and mel band.
 
     Parameters
     ----------
@@ -40,21 +41,21 @@ def atom_energy(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.nda
     Returns
     -------
     ndarray
-        (B, `BANDS`, T) energies; what lasts longer than a frame is shared by its frames.
+        (B, `BANDS`, T) energies; that of an atom longer than a frame is spread over its frames.
     """
     n = -(-samples // max(hops)) * max(hops)
     hop = np.array(hops)[np.minimum(z[:, 1].astype(int) // n, len(hops) - 1)]  # B x k
     frame, bin_ = np.divmod(z[:, 1].astype(int) % n, hop)
     edges = librosa.mel_frequencies(BANDS + 1, fmin=0, fmax=sr / 2)
     band = np.searchsorted(edges, (bin_ + 0.5) / hop * sr / 2, side="right") - 1
-    found = np.zeros((len(z), BANDS, -(-samples // FRAME)))
-    row = np.broadcast_to(np.arange(len(z))[:, None], band.shape)
-    for part in range(max(1, max(hops) // FRAME)):  # the frames that a long atom lasts
-        shares = np.maximum(1, hop // FRAME)
-        at = np.minimum(frame * hop // FRAME + part, found.shape[2] - 1)
-        energy = np.where(part < shares, np.square(z[:, 0]) / shares, 0)
-        np.add.at(found, (row, band.clip(0, BANDS - 1), at), energy)
-    return found
+    energies = np.zeros((len(z), BANDS, -(-samples // FRAME)))
+    row = np.arange(len(z))[:, None]
+    lasts = np.maximum(1, hop // FRAME)  # frames
+    for part in range(lasts.max(initial=1)):
+        at = np.minimum(frame * hop // FRAME + part, energies.shape[2] - 1)
+        energy = np.where(part < lasts, np.square(z[:, 0]) / lasts, 0)
+        np.add.at(energies, (row, band.clip(0, BANDS - 1), at), energy)
+    return energies
 
 
 class Encoded(Protocol):
@@ -62,19 +63,18 @@ class Encoded(Protocol):
 
     z: np.ndarray  # (B, D), one row per window
     items: pd.DataFrame  # one row per window
-    provenance: dict  # what made them, see `maps`
+    provenance: dict  # what made them, see `as_channels`
 
 
-def over_time(z: np.ndarray, provenance: Mapping) -> np.ndarray:
-    """Return latents as maps that follow time: dense ones as they are, the atoms of sparse ones.
+def as_channels(z: np.ndarray, provenance: Mapping) -> np.ndarray:
+    """Return latents as channels over time: dense ones as they are, the atoms of sparse ones.
 
     Parameters
     ----------
     z
         Latents (B, D).
     provenance
-        What `store.Latents` knows of them: latent_shape; of sparse codes also hops, sr and
-        window_s.
+        As in `store.Latents`: latent_shape; of sparse codes also hops, sr and window_s.
 
     Returns
     -------
@@ -86,15 +86,15 @@ def over_time(z: np.ndarray, provenance: Mapping) -> np.ndarray:
         return z
     sr = provenance["sr"]
     samples = Grid(sr, provenance["window_s"]).n
-    found = np.empty((len(z), BANDS, -(-samples // FRAME)), np.float32)
+    channels = np.empty((len(z), BANDS, -(-samples // FRAME)), np.float32)
     for start in range(0, len(z), BATCH):
         part = slice(start, start + BATCH)
-        found[part] = np.sqrt(atom_energy(z[part], provenance["hops"], samples, sr))
-    return found
+        channels[part] = np.sqrt(atom_energy(z[part], provenance["hops"], samples, sr))
+    return channels
 
 
 def mean_and_deviation(z: np.ndarray) -> np.ndarray:
-    """Summarise latents or spectrograms by the mean and the standard deviation over time.
+    """Compute the mean and the standard deviation over time of latents or spectrograms.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def mean_and_deviation(z: np.ndarray) -> np.ndarray:
 
 
 def embedding(z: np.ndarray) -> np.ndarray:
-    """Return what latents are compared by, whatever their length in time.
+    """Compute the embeddings by which latents of any length in time are compared.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def embedding(z: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        As `summarise`.
+        As `mean_and_deviation`.
     """
     z = np.asarray(z)
     summary = mean_and_deviation(z)
@@ -163,7 +163,7 @@ def window_vectors(latents: Encoded) -> np.ndarray:
 
 def comparison_vectors(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     """Return the rows (B, D') by which latents (B, D) of a provenance are compared."""
-    return WINDOW[provenance["input"]](over_time(z, provenance))
+    return WINDOW_POOLING[provenance["input"]](as_channels(z, provenance))
 
 
 def _flat(z: np.ndarray) -> np.ndarray:
@@ -171,13 +171,28 @@ def _flat(z: np.ndarray) -> np.ndarray:
     return z.reshape(len(z), -1)
 
 
-# By what a model takes: its latents follow time, or are numbers of the whole window.
-WINDOW = {"waveform": _flat, "logmel": embedding, "logstft": _flat}
-POOL = 8  # frames whose energy is added up, so that the phase of a single one does not count
+# By the input of a model: only a mel model compares embeddings, as its triplet loss does.
+WINDOW_POOLING = {"waveform": _flat, "logmel": embedding, "logstft": _flat}
+
+
+def recording_vector(batches: Iterable[np.ndarray], kind: str) -> np.ndarray:
+    """Return the vector by which a recording of any length is compared.
+
+    Parameters
+    ----------
+    batches
+        Latents (B, K, T) of its windows, some at a time.
+    kind
+        Input of the model, as in `WINDOW_POOLING`: ``waveform`` takes `mean_levels`, the others the
+        mean of the windows' vectors.
+    """
+    if kind == "waveform":
+        return mean_levels(batches)
+    return np.concatenate([WINDOW_POOLING[kind](z) for z in batches]).mean(axis=0)
 
 
 def mean_levels(batches: Iterable[np.ndarray]) -> np.ndarray:
-    """Summarise a recording by the levels of its maps.
+    """Compute the mean levels of the channels of a recording.
 
     Parameters
     ----------
@@ -188,7 +203,7 @@ def mean_levels(batches: Iterable[np.ndarray]) -> np.ndarray:
     -------
     ndarray
         (K,) dB / sqrt(K): mean over time, where louder windows count more, less the mean over the
-        maps. The Euclidean distance of two is in dB.
+        channels. The Euclidean distance of two is in dB.
     """
     levels, weights = zip(*(_levels(z) for z in batches), strict=True)
     mean = np.average(np.concatenate(levels), axis=0, weights=np.concatenate(weights))
@@ -200,32 +215,8 @@ def _levels(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pool = min(POOL, z.shape[2])
     power = np.square(z[..., : z.shape[2] // pool * pool], dtype=np.float64)
     power = power.reshape(*z.shape[:2], -1, pool).mean(axis=3)  # B x K x (T / pool)
-    # 40 dB below the loudest nothing is heard, and a codec leaves nothing but its own noise.
+    # 40 dB below the loudest nothing is audible, and a codec leaves nothing but its own noise.
     floor = 1e-4 * power.max(axis=(1, 2), keepdims=True) + 1e-10
     levels = 10 * np.log10(power + floor).mean(axis=2)
     weights = np.sqrt(power.mean(axis=(1, 2))) + 1e-9
     return levels - levels.mean(axis=1, keepdims=True), weights
-
-
-def mean_embedding(batches: Iterable[np.ndarray]) -> np.ndarray:
-    """Summarise a recording by what its windows have in common, as a triplet loss compares them.
-
-    Parameters
-    ----------
-    batches
-        Latents (B, K, T) of its windows, some at a time.
-
-    Returns
-    -------
-    ndarray
-        (3K,): the mean of the windows' embeddings, see `pooling.embedding`.
-    """
-    return np.concatenate([embedding(z) for z in batches]).mean(axis=0)
-
-
-def mean_latent(batches: Iterable[np.ndarray]) -> np.ndarray:
-    """Summarise a recording by the mean (D,) of its windows' latents (B, K, T)."""
-    return np.concatenate([z.reshape(len(z), -1) for z in batches]).mean(axis=0)
-
-
-RECORDING = {"waveform": mean_levels, "logmel": mean_embedding, "logstft": mean_latent}

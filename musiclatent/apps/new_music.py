@@ -109,12 +109,13 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
 
 def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
     """Return one vector per recording; `names` has one per window, or none to leave it out."""
-    spec, pool = encoded.provenance, pooling.RECORDING[encoded.provenance["input"]]
+    provenance = encoded.provenance
     names = names.reset_index(drop=True).dropna()
     rows = {}
     for name, windows in names.groupby(names, sort=False).groups.items():
         parts = np.array_split(windows, -(-len(windows) // BATCH))
-        rows[name] = pool(pooling.over_time(encoded.z[part], spec) for part in parts)
+        batches = (pooling.as_channels(encoded.z[part], provenance) for part in parts)
+        rows[name] = pooling.recording_vector(batches, provenance["input"])
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -179,8 +180,9 @@ def _stored_vector(model: LitModule, study: Study, store: Path, path: Path) -> n
     with suppress(OSError, ValueError, EOFError):
         return np.load(stored, allow_pickle=False)
     transform = datamodules.transform(study)
-    spec, batches = encode.latent_spec(model, transform), encode.encode(model, path, transform)
-    vector = pooling.RECORDING[transform.kind](pooling.over_time(z, spec) for _, z in batches)
+    spec, windows = encode.latent_spec(model, transform), encode.encode(model, path, transform)
+    batches = (pooling.as_channels(z, spec) for _, z in windows)
+    vector = pooling.recording_vector(batches, transform.kind)
     with whole_file(stored) as part, part.open("wb") as file:
         np.save(file, vector)
     return vector

@@ -154,7 +154,7 @@ def level_statistics(z: np.ndarray) -> np.ndarray:
 
 def comparison_vectors(coder: ModelCodec, latents: Latents) -> dict[str, np.ndarray]:
     """Return what windows are compared by: `whole` and `levels`, see the module."""
-    z = pooling.over_time(latents.z, latents.provenance)
+    z = pooling.as_channels(latents.z, latents.provenance)
     whole = z if coder.form == "dense" else np.log(np.square(z) + FLOOR)
     return {"whole": whole.reshape(len(z), -1), "levels": level_statistics(z)}
 

@@ -1,8 +1,8 @@
-"""From latents back to sound of any length, in constant memory.
+"""Decode latents to sound of any length, in constant memory.
 
 Windows start at multiples of the model's stride, so that neighbours cut what they share into the
-same frames. Of what two windows share, the outer thirds, where one of them feels its edge, are
-taken from the other; in the middle third the first fades into the second.
+same frames. Of the overlap of two windows the outer thirds, where one of them suffers from its
+edge, are taken from the other; in the middle third the first fades into the second.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +13,16 @@ import numpy as np
 import torch
 
 from musiclatent import audio
-from musiclatent.audio.windows import Grid, Transform, frames
+from musiclatent.audio import windows
+from musiclatent.audio.windows import Transform
 from musiclatent.errors import LatentsError
-from musiclatent.latents.encode import BATCH
+from musiclatent.latents import encode
 from musiclatent.models.base import LitModule
-from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
+
+OVERLAP_S = 0.25
+BATCH = 4  # windows reconstructed at once
 
 
 @torch.no_grad()
@@ -45,17 +49,13 @@ def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
     LatentsError
         If `z` does not have that shape.
     """
-    z, width = np.asarray(z, np.float32), int(np.prod(latent_shape))
+    z = np.asarray(z, np.float32)
+    width = int(np.prod(latent_shape))
     if z.ndim not in (2, 3) or not len(z) or z[0].size != width:
         raise LatentsError(f"latents have shape {z.shape}; give (B, {width}), one row or more")
-    model = load_checkpoint(run.checkpoint, run.experiment)
-    z = z.reshape(len(z), *latent_shape)
-    parts = [z[i : i + BATCH].copy() for i in range(0, len(z), BATCH)]
-    return np.concatenate([model.decode(torch.from_numpy(part))[:, 0].numpy() for part in parts])
-
-
-OVERLAP_S = 0.25
-AT_ONCE = 4  # windows rebuilt at once
+    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    batches = torch.from_numpy(z.reshape(len(z), *latent_shape).copy()).split(encode.BATCH)
+    return np.concatenate([model.decode(batch)[:, 0].numpy() for batch in batches])
 
 
 def rebuild(
@@ -64,7 +64,7 @@ def rebuild(
     transform: Transform,
     overlap_s: float = OVERLAP_S,
 ) -> Iterator[np.ndarray]:
-    """Send sound of any length through a model.
+    """Reconstruct sound of any length by a model.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def rebuild(
         An audio file of any format, rate and length; or blocks of samples ``(N,)`` at the model's
         rate.
     transform
-        What the model takes: rate and length of a window, and the way there and back.
+        Transform to the model's input and back, with the rate and the length of a window.
     overlap_s
         Least time that neighbouring windows share, in seconds; more where a model is worse at the
         edges of its windows.
@@ -93,15 +93,16 @@ def rebuild(
     """
     n, hop = window_starts(model, transform, overlap_s)
     blocks = audio.blocks(source, transform.sr) if isinstance(source, str | Path) else source
-    return _crossfaded(_outputs(model, transform, _cut(blocks, n, hop)), hop, crossfade(n - hop))
+    outputs = _outputs(model, transform, _cut(blocks, n, hop))
+    return _crossfaded(outputs, hop, crossfade(n - hop))
 
 
 def window_starts(model: LitModule, transform: Transform, overlap_s: float) -> tuple[int, int]:
     """Return the samples of a window, and those from one window to the next: whole frames."""
     sr, window_s = transform.sr, transform.window_s
     stride = model.stride * transform.hop_length
-    n = Grid(sr, window_s).n
-    shared = max(round(overlap_s * sr), 3 * model.edge)  # the outer thirds are not heard
+    n = windows.Grid(sr, window_s).n
+    shared = max(round(overlap_s * sr), 3 * model.edge)  # the outer thirds are discarded
     hop = (n - shared) // stride * stride
     if overlap_s < 0 or 2 * hop < n:
         raise ValueError(
@@ -112,7 +113,7 @@ def window_starts(model: LitModule, transform: Transform, overlap_s: float) -> t
 
 
 def crossfade(n: int) -> np.ndarray:
-    """Weights (n,) of the second of two windows: 0, a raised cosine in the middle third, 1."""
+    """Return weights (n,) of the second of two windows: 0, raised cosine in the middle third, 1."""
     position = (np.arange(n) + 0.5) / max(n, 1)
     return (0.5 - 0.5 * np.cos(np.pi * np.clip(3 * position - 1, 0, 1))).astype(np.float32)
 
@@ -120,7 +121,7 @@ def crossfade(n: int) -> np.ndarray:
 def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.ndarray, int]]:
     """Yield windows (n,) of joined blocks, the last padded, and how much of each is sound."""
     shared = 0
-    for part in frames(blocks, n, hop, rest=True):
+    for part in windows.frames(blocks, n, hop, rest=True):
         length = part.shape[1]
         for y in part:
             if length > shared:  # else the window before holds all of it
@@ -132,13 +133,12 @@ def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.nd
 def _outputs(
     model: LitModule, transform: Transform, cuts: Iterator[tuple[np.ndarray, int]]
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Rebuild each window."""
-    while batch := list(islice(cuts, AT_ONCE)):
-        found = np.stack([transform(y) for y, _ in batch])
-        x = torch.from_numpy(transform.model_input(found))[:, None]  # B x 1 x ...
-        sounds = transform.to_audio(
-            model(x).x_hat[:, 0].numpy(), *transform.value_range(found)
-        )  # B x N'
+    """Yield the reconstruction of each window, and how much of it is sound."""
+    while batch := list(islice(cuts, BATCH)):
+        raw = np.stack([transform(y) for y, _ in batch])
+        x = torch.from_numpy(transform.model_input(raw))[:, None]  # B x 1 x ...
+        x_hat = model(x).x_hat[:, 0].numpy()
+        sounds = transform.to_audio(x_hat, *transform.value_range(raw))  # B x N'
         for y_hat, (y, real) in zip(sounds, batch, strict=True):
             yield np.pad(y_hat, (0, len(y) - len(y_hat))), real
 
@@ -146,7 +146,7 @@ def _outputs(
 def _crossfaded(
     outputs: Iterator[tuple[np.ndarray, int]], hop: int, fade: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Join rebuilt windows."""
+    """Yield the samples of overlapping windows, each faded into the next."""
     tail, left = np.empty(0, np.float32), 0
     for y, real in outputs:
         if len(tail):
@@ -161,7 +161,7 @@ def _crossfaded(
 def interpolate(
     run: Run, z_a: np.ndarray, z_b: np.ndarray, positions: Sequence[float]
 ) -> np.ndarray | None:
-    """Return latents on a model's own way between two, where the straight one would mix up places.
+    """Return latents on a model's own interpolation path, where a straight one mixes up positions.
 
     Parameters
     ----------
@@ -170,14 +170,14 @@ def interpolate(
     z_a, z_b
         Latents (K, T).
     positions
-        P numbers: 0 is A and 1 is B.
+        P positions: 0 is A and 1 is B.
 
     Returns
     -------
     ndarray or None
         Latents (P, K, T); None where the model's own path is the straight one.
     """
-    model = load_checkpoint(run.checkpoint, run.experiment)
+    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
     if not model.own_path:
         return None
     a, b = (torch.from_numpy(np.array(z, np.float32))[None] for z in (z_a, z_b))

@@ -4,8 +4,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +24,11 @@ from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError, LatentsError
 from musiclatent.files import progress, sha256_of, whole_file
-from musiclatent.latents.store import NAMES, Latents, read_latents
+from musiclatent.latents import store
+from musiclatent.latents.store import Latents
+from musiclatent.models import mel_frontend
 from musiclatent.models.base import LitModule
-from musiclatent.models.mel_frontend import log_mel
-from musiclatent.training.checkpoints import load_checkpoint
+from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 BATCH = 8  # windows encoded at once
@@ -34,7 +36,7 @@ log = logging.getLogger("musiclatent")
 
 
 def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
-    """Encode every cached window of a corpus, or reuse what is there.
+    """Encode every cached window of a corpus, or reuse the latents that are there.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
     data
         The windows, in all splits.
     folder
-        Where the latents go; other latents that lie there are replaced.
+        Where the latents go; those of another checkpoint or other data are replaced.
 
     Returns
     -------
@@ -53,31 +55,27 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
     data.setup()
     items = data.window_items()
     try:
-        found = read_latents(folder, run=run, data_hash=data.data_hash())
-        log.info("latents: %d windows of %s reused", len(found.z), run.experiment.name)
-        _write_items(items, folder)  # files may have moved, or labels changed
-        return replace(found, items=items)
+        latents = store.read_latents(folder, run=run, data_hash=data.data_hash())
     except LatentsError:
-        pass
-    model = load_model(run)
-    about = _provenance(run, model, data.transform)
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
-        with (Path(scratch) / "z.raw").open("wb") as raw:
-            _encode_rows(model, data, raw)
-        _publish(Path(scratch), folder, items, about | {"data": data.data_hash()})
-    return read_latents(folder)
+        model = load_model(run)
+        provenance = _provenance(run, model, data.transform, data.data_hash())
+        return _write(folder, partial(_encode_cached, model, data), provenance)
+    log.info("latents: %d windows of %s reused", len(latents.z), run.experiment.name)
+    with whole_file(folder / "items.parquet") as part:  # files may have moved, or labels changed
+        items.to_parquet(part, index=False)
+    return replace(latents, items=items)
 
 
 @torch.no_grad()
-def _encode_rows(model: LitModule, data: CorpusDataModule, raw: BinaryIO) -> None:
-    """Append the latents of all cached windows to `raw`."""
+def _encode_cached(model: LitModule, data: CorpusDataModule, raw: BinaryIO) -> pd.DataFrame:
+    """Append the latents of all cached windows to `raw`; return their items."""
     x = data.cached.x
     with progress(None, "encode", "window", total=len(x)) as bar:
         for first in range(0, len(x), BATCH):
             batch = data.transform.model_input(np.array(x[first : first + BATCH]))
             _latents(model, batch).tofile(raw)
             bar.update(len(batch))
+    return data.window_items()
 
 
 def encode_files(
@@ -90,7 +88,7 @@ def encode_files(
     run
         A trained experiment.
     study
-        Its study, which knows the rate and the length of a window.
+        Its study, which has the rate and the length of a window.
     files
         Audio files of any format, rate and length.
     folder
@@ -110,53 +108,46 @@ def encode_files(
     """
     if not files:
         raise ValueError("there is no file to encode; name at least one audio file")
-    model = load_model(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".encoding-") as scratch:
-        with (Path(scratch) / "z.raw").open("wb") as raw:
-            items, quarantine = _encode_all(model, study, files, raw)
-        if not items:
-            path, reason = next(iter(quarantine.items()))
-            raise ValueError(f"none of the {len(files)} files can be read; {path}: {reason}")
-        about = _provenance(run, model, datamodules.transform(study))
-        _publish(Path(scratch), folder, _named(items), about | {"data": ""})
-    return read_latents(folder), quarantine
+    model, transform = load_model(run), datamodules.transform(study)
+    quarantine: dict[str, str] = {}
+    encode_all = partial(_encode_all, model, transform, files, quarantine)
+    return _write(folder, encode_all, _provenance(run, model, transform)), quarantine
 
 
 def _encode_all(
-    model: LitModule, study: Study, files: Sequence[Path], raw: BinaryIO
-) -> tuple[list[dict], dict[str, str]]:
-    """Append the latents of every file to `raw`; a file that breaks off leaves nothing."""
-    items, quarantine = [], {}
+    model: LitModule, transform: Transform, files: Sequence[Path], quarantine: dict, raw: BinaryIO
+) -> pd.DataFrame:
+    """Append the latents of every file to `raw`; return one row per window."""
+    items = []
     for path in progress(files, "encode", "file"):
-        began = raw.tell()
+        start = raw.tell()
         try:
-            items += _encode_one(model, study, Path(path), raw)
+            items += _encode_one(model, transform, Path(path), raw)
         except AudioError as error:
-            raw.seek(began), raw.truncate()
             quarantine[str(path)] = error.advice
-    return items, quarantine
+            raw.seek(start)  # a file that breaks off leaves nothing
+            raw.truncate()
+    if not items:
+        first = ": ".join(next(iter(quarantine.items())))
+        raise ValueError(f"none of the {len(files)} files can be read; {first}")
+    table = pd.DataFrame(items)
+    # Files of one name in several folders go by their paths.
+    clash = table.groupby("item_id")["path"].transform("nunique") > 1
+    return table.assign(item_id=table["item_id"].mask(clash, table["path"]))
 
 
-def _encode_one(model: LitModule, study: Study, path: Path, raw: BinaryIO) -> list[dict]:
-    """Append the latents of one file; return a row for each window."""
+def _encode_one(model: LitModule, transform: Transform, path: Path, raw: BinaryIO) -> list[dict]:
+    """Append the latents of one file; return one row per window."""
     name = str(path.absolute())
     if name != name.encode(errors="replace").decode():
         raise AudioError(path, "its name is no valid UTF-8", "rename it")
     starts = []
-    for start_s, z in encode(model, path, datamodules.transform(study)):
+    for start_s, z in encode(model, path, transform):
         z.tofile(raw)
         starts += start_s
     common = {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
-    ends = Grid(study.sr, study.window_s).end_s(np.array(starts))
+    ends = Grid(transform.sr, transform.window_s).end_s(np.array(starts))
     return [common | {"start_s": s, "end_s": e} for s, e in zip(starts, ends, strict=True)]
-
-
-def _named(items: list[dict]) -> pd.DataFrame:
-    """Make a table, in which files of one name in several folders go by their paths."""
-    table = pd.DataFrame(items)
-    clash = table.groupby("item_id")["path"].transform("nunique") > 1
-    return table.assign(item_id=table["item_id"].mask(clash, table["path"]))
 
 
 @torch.no_grad()
@@ -172,7 +163,7 @@ def encode(
     path
         An audio file.
     transform
-        What turns a window into the model's input.
+        Transform from a window to the model's input.
 
     Yields
     ------
@@ -192,12 +183,12 @@ def encode(
         yield [start_s for start_s, _ in batch], _latents(model, x)
 
 
-def _transformed(model: LitModule, transform: Transform, windows: list[np.ndarray]) -> np.ndarray:
+def _transformed(model: LitModule, transform: Transform, parts: list[np.ndarray]) -> np.ndarray:
     """Transform windows (N,) one by one; log-mel as a batch where the model stands on a GPU."""
     if model.device.type == "cpu" or transform.kind != "logmel":
-        return np.stack([transform(y) for y in windows])
-    y = torch.from_numpy(np.stack(windows)).to(model.device)
-    return log_mel(y, *transform.parameters).cpu().numpy()
+        return np.stack([transform(y) for y in parts])
+    y = torch.from_numpy(np.stack(parts)).to(model.device)
+    return mel_frontend.log_mel(y, *transform.parameters).cpu().numpy()
 
 
 def _latents(model: LitModule, x: np.ndarray) -> np.ndarray:
@@ -208,14 +199,12 @@ def _latents(model: LitModule, x: np.ndarray) -> np.ndarray:
 
 def load_model(run: Run) -> LitModule:
     """Load a trained model, onto a GPU where there is one."""
-    return load_checkpoint(run.checkpoint, run.experiment).to(
-        "cuda" if torch.cuda.is_available() else "cpu"
-    )
+    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@torch.no_grad()
-def _provenance(run: Run, model: LitModule, transform: Transform) -> dict:
-    """Say what made latents of windows that a transform gives."""
+def _provenance(run: Run, model: LitModule, transform: Transform, data_hash: str = "") -> dict:
+    """Return what made latents: checkpoint, transform, data (empty for loose files), versions."""
     return {
         "study": run.experiment.study,
         "experiment": run.experiment.name,
@@ -224,33 +213,38 @@ def _provenance(run: Run, model: LitModule, transform: Transform) -> dict:
         **latent_spec(model, transform),
         "musiclatent": __version__,
         "torch": torch.__version__,
+        "data": data_hash,
     }
 
 
 @torch.no_grad()
 def latent_spec(model: LitModule, transform: Transform) -> dict:
-    """Say what the latent of a window is: latent_shape, input, sr, window_s; hops if sparse."""
+    """Return what the latent of a window is: latent_shape, input, sr, window_s; hops if sparse."""
     x = torch.zeros(1, 1, *transform.shape, device=model.device)
-    about = {"latent_shape": list(model.encode(x).shape[1:]), "input": transform.kind}
-    about |= {"sr": transform.sr, "window_s": transform.window_s}
-    return about | ({"hops": model.hops} if model.hops else {})
+    return {
+        "latent_shape": list(model.encode(x).shape[1:]),
+        "input": transform.kind,
+        "sr": transform.sr,
+        "window_s": transform.window_s,
+        **({"hops": model.hops} if model.hops else {}),
+    }
 
 
-def _publish(scratch: Path, folder: Path, items: pd.DataFrame, provenance: dict) -> None:
-    """Give the raw numbers a header and move everything into the folder."""
-    width = int(np.prod(provenance["latent_shape"]))
-    about = {"descr": "<f4", "fortran_order": False, "shape": (len(items), width)}
-    with (scratch / "z.npy").open("wb") as z, (scratch / "z.raw").open("rb") as raw:
-        np.lib.format.write_array_header_1_0(z, about)
-        shutil.copyfileobj(raw, z)
-    items.to_parquet(scratch / "items.parquet", index=False)
-    (scratch / "provenance.json").write_text(json.dumps(provenance, indent=1))
-    (folder / "provenance.json").unlink(missing_ok=True)  # killed in between: nothing counts
-    for name in NAMES:
-        os.replace(scratch / name, folder / name)
-
-
-def _write_items(items: pd.DataFrame, folder: Path) -> None:
-    """Write the index of latents that are there, whole or not at all."""
-    with whole_file(folder / "items.parquet") as part:
-        items.to_parquet(part, index=False)
+def _write(folder: Path, encode: Callable[[BinaryIO], pd.DataFrame], provenance: dict) -> Latents:
+    """Fill a folder with the latents that `encode` appends to a file, and the items it returns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".encoding-") as name:
+        scratch = Path(name)
+        with (scratch / "z.raw").open("wb") as raw:
+            items = encode(raw)
+        shape = (len(items), int(np.prod(provenance["latent_shape"])))
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with (scratch / "z.npy").open("wb") as z, (scratch / "z.raw").open("rb") as raw:
+            np.lib.format.write_array_header_1_0(z, header)
+            shutil.copyfileobj(raw, z)
+        items.to_parquet(scratch / "items.parquet", index=False)
+        (scratch / "provenance.json").write_text(json.dumps(provenance, indent=1))
+        (folder / "provenance.json").unlink(missing_ok=True)  # killed in between: nothing counts
+        for file in store.NAMES:
+            os.replace(scratch / file, folder / file)
+    return store.read_latents(folder)

@@ -1,11 +1,10 @@
-"""Make new latents: drawn at random, disturbed, edited, or on the way from one sound to another.
+"""Make new latents: drawn at random, with noise, edited, or interpolated between two sounds.
 
 Latents are arrays (K, T) of one window, or (B, K, T) of windows in the order of time; what comes
 back is float32 of the same shape unless said. `decode.decode` turns it into sound.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from sklearn.mixture import GaussianMixture
@@ -13,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from musiclatent.config import SEED
 from musiclatent.files import pick
 
-FRAMES = 20_000  # as many frames of a corpus are enough to fit a distribution
+FRAMES = 20_000  # of a corpus that a distribution is fitted to: more change nothing
 MIXTURE = 8  # components of the Gaussian mixture; our choice
 
 
@@ -27,7 +26,7 @@ def random(z: np.ndarray, n: int, kind: str = "normal", seed: int = SEED) -> np.
     n
         How many to draw.
     kind
-        ``normal``: standard normal numbers, which know nothing of the corpus but its shape;
+        ``normal``: standard normal values, which take nothing of the corpus but its shape;
         ``gaussian``: mean and covariance of the corpus' frames, and on each principal axis the
         correlation from frame to frame (an autoregressive process of order 1);
         ``mixture``: eight Gaussians, diagonal on the principal axes of the corpus' frames; each
@@ -45,46 +44,45 @@ def random(z: np.ndarray, n: int, kind: str = "normal", seed: int = SEED) -> np.
     ValueError
         If `z` is no such array, `n` is below 1, or there is no such `kind`.
     """
-    z = _shaped(z, (3,))
+    z = _validated(z, (3,))
     if n < 1:
         raise ValueError(f"n is {n}; draw at least 1")
     draw = pick({"normal": _normal, "gaussian": _gaussian, "mixture": _mixture}, kind, "kind")
     rng = np.random.default_rng(seed)
-    frames = z.shape[2]
-    known = rng.choice(len(z), min(len(z), -(-FRAMES // frames)), replace=False)
-    known = _checked(z[np.sort(known)]).astype(np.float64).transpose(0, 2, 1)  # B x T x K
-    return draw(known, n, rng).transpose(0, 2, 1).astype(np.float32)  # n x K x T
+    rows = rng.choice(len(z), min(len(z), -(-FRAMES // z.shape[2])), replace=False)
+    corpus = z[np.sort(rows)].astype(np.float64).transpose(0, 2, 1)  # B x T x K
+    return draw(corpus, n, rng).transpose(0, 2, 1).astype(np.float32)  # n x K x T
 
 
-def _normal(known: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw standard normal numbers (n, T, K)."""
-    return rng.standard_normal((n, *known.shape[1:]))
+def _normal(corpus: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw standard normal values (n, T, K)."""
+    return rng.standard_normal((n, *corpus.shape[1:]))
 
 
-def _principal(known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return scores (B, T, K) of variance 1 on the principal axes, and mean and map to undo it."""
-    mean = known.mean(axis=(0, 1))
-    centred = known - mean
+def _principal(corpus: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return scores (B, T, K) of variance 1 on the principal axes, and the mean and matrix back."""
+    mean = corpus.mean(axis=(0, 1))
+    centred = corpus - mean
     covariance = np.einsum("btj,btk->jk", centred, centred) / centred[..., 0].size  # K x K
     variance, axes = np.linalg.eigh(covariance)
     size = np.sqrt(np.clip(variance, 0, None))
     return centred @ axes / np.where(size > 0, size, 1), mean, size[:, None] * axes.T
 
 
-def _gaussian(known: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw frames (n, T, K) with the mean, the covariance and the memory of `known` (B, T, K)."""
-    scores, mean, back = _principal(known)
+def _gaussian(corpus: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw frames (n, T, K) with the mean, covariance and autocorrelation of `corpus` (B, T, K)."""
+    scores, mean, back = _principal(corpus)
     memory = (scores[:, 1:] * scores[:, :-1]).sum(axis=(0, 1)) / max(1, scores[:, 1:, 0].size)
     memory = np.clip(memory, -0.999, 0.999)
-    drawn = _normal(known, n, rng)
-    for before, now in pairwise(range(drawn.shape[1])):
-        drawn[:, now] = memory * drawn[:, before] + np.sqrt(1 - memory**2) * drawn[:, now]
+    drawn = _normal(corpus, n, rng)
+    for t in range(1, drawn.shape[1]):
+        drawn[:, t] = memory * drawn[:, t - 1] + np.sqrt(1 - memory**2) * drawn[:, t]
     return mean + drawn @ back
 
 
-def _mixture(known: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw frames (n, T, K) from a mixture fitted to `known` (B, T, K)."""
-    scores, mean, back = _principal(known)
+def _mixture(corpus: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw frames (n, T, K) from a mixture fitted to `corpus` (B, T, K)."""
+    scores, mean, back = _principal(corpus)
     frames = scores.reshape(-1, scores.shape[2])
     if len(frames) < 2:
         raise ValueError("a mixture cannot be fitted to a single frame; give more latents")
@@ -92,9 +90,9 @@ def _mixture(known: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     state = int(rng.integers(2**31))
     # Diagonal on the principal axes: with full matrices 20,000 frames of 64 numbers take 25 s.
     model = GaussianMixture(components, covariance_type="diag", random_state=state).fit(frames)
-    drawn, _ = model.sample(n * known.shape[1])
+    drawn, _ = model.sample(n * corpus.shape[1])
     drawn = rng.permutation(drawn)  # they come component by component
-    return mean + drawn.reshape(n, *known.shape[1:]) @ back
+    return mean + drawn.reshape(n, *corpus.shape[1:]) @ back
 
 
 def noise(
@@ -112,14 +110,14 @@ def noise(
         Seed of the noise.
     size
         Standard deviations (K, 1) of a corpus, see `spread`; None takes those over the frames of
-        `z`, which a latent of a single frame has not.
+        `z`, which are 0 for a latent of a single frame.
 
     Raises
     ------
     ValueError
         If `z` is no such array or `amount` is negative.
     """
-    z = _checked(z)
+    z = _validated(z)
     if not 0 <= amount < np.inf:
         raise ValueError(f"amount is {amount}; it must be 0 or more")
     drawn = np.random.default_rng(seed).standard_normal(z.shape, np.float32)
@@ -151,16 +149,18 @@ def edit(
     Raises
     ------
     ValueError
-        If `z` is no such array, has no such component, or `amount` or `kind` has no meaning.
+        If `z` is no such array, has no such component, `amount` is not finite, or there is no such
+        `kind`.
     """
-    z = _checked(z)
-    chosen, count = np.atleast_1d(component), z.shape[-2]
+    z = _validated(z)
+    count = z.shape[-2]
+    chosen = np.atleast_1d(component)
     if chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < count)).all():
         raise ValueError(f"component is {component}; choose from 0 to {count - 1}")
     if not np.isfinite(amount):
         raise ValueError(f"amount is {amount}; it must be a finite number")
-    how = pick({"shift": (1.0, amount), "scale": (amount, 0.0)}, kind, "kind of edit")
-    factor, shift = np.float32(how)
+    edits = {"shift": (1.0, amount), "scale": (amount, 0.0)}
+    factor, shift = np.float32(pick(edits, kind, "kind of edit"))
     result = z.copy()
     result[..., chosen, :] = factor * result[..., chosen, :]
     result[..., chosen, :] += shift * (spread(z) if size is None else size)[..., chosen, :]
@@ -170,14 +170,14 @@ def edit(
 def blend(
     z_a: np.ndarray, z_b: np.ndarray, position: float | np.ndarray, kind: str = "linear"
 ) -> np.ndarray:
-    """Take a position between two sounds.
+    """Return the latent at a position between two sounds.
 
     Parameters
     ----------
     z_a, z_b
         Latents (K, T) or (B, K, T), of the same shape.
     position
-        0 is A and 1 is B; one number, or one a frame: (T,) or (B, 1, T).
+        0 is A and 1 is B; one number, or one per frame: (T,) or (B, 1, T).
     kind
         ``linear``, or ``spherical``: each frame moves along the arc between both directions while
         its length moves linearly, so that frames of equal length keep it.
@@ -192,7 +192,7 @@ def blend(
     Shoemake (1985), Animating rotation with quaternion curves; White (2016), Sampling generative
     networks.
     """
-    z_a, z_b = _checked(z_a), _checked(z_b)
+    z_a, z_b = _validated(z_a), _validated(z_b)
     if z_a.shape != z_b.shape:
         raise ValueError(f"A is {z_a.shape} and B {z_b.shape}; take parts of the same length")
     position = np.asarray(position, np.float32)
@@ -200,17 +200,17 @@ def blend(
         raise ValueError("position must lie from 0, which is A, to 1, which is B")
     between = pick({"linear": _linear, "spherical": _spherical}, kind, "kind of blend")
     result = between(z_a, z_b, position).astype(np.float32)
-    # Rounding must not keep the ends from being the sounds themselves.
+    # The ends are the sounds themselves to the bit, whatever rounding does between.
     return np.where(position == 0, z_a, np.where(position == 1, z_b, result))
 
 
 def _linear(z_a: np.ndarray, z_b: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Move along the straight line."""
+    """Interpolate along the straight line."""
     return (1 - position) * z_a + position * z_b
 
 
 def _spherical(z_a: np.ndarray, z_b: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Move each frame along the arc; straight on where there is no arc."""
+    """Interpolate each frame along the arc; along the line where there is no arc."""
     a, b = z_a.astype(np.float64), z_b.astype(np.float64)
     sizes = [np.linalg.norm(z, axis=-2, keepdims=True) for z in (a, b)]
     a, b = (z / np.where(size > 0, size, 1) for z, size in zip((a, b), sizes, strict=True))
@@ -223,7 +223,7 @@ def _spherical(z_a: np.ndarray, z_b: np.ndarray, position: np.ndarray) -> np.nda
 
 
 def interpolate(z_a: np.ndarray, z_b: np.ndarray, steps: int, kind: str = "linear") -> np.ndarray:
-    """Go from one sound to another in equal steps.
+    """Interpolate from one sound to another in equal steps.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def interpolate(z_a: np.ndarray, z_b: np.ndarray, steps: int, kind: str = "linea
 
 
 def crossover(z_a: np.ndarray, z_b: np.ndarray, kind: str = "linear") -> np.ndarray:
-    """Begin as one sound and end as another: the position moves from 0 to 1 along time.
+    """Return a latent that begins as one sound and ends as another: the position rises over time.
 
     Parameters
     ----------
@@ -260,24 +260,17 @@ def crossover(z_a: np.ndarray, z_b: np.ndarray, kind: str = "linear") -> np.ndar
     ValueError
         As `blend`.
     """
-    z_a = _checked(z_a)
-    windows, frames = (z_a.shape[0] if z_a.ndim == 3 else 1), z_a.shape[-1]
-    position = np.linspace(0, 1, windows * frames)
-    return blend(z_a, z_b, position.reshape(-1, 1, frames) if z_a.ndim == 3 else position, kind)
+    frames_last = np.moveaxis(_validated(z_a), -2, 0)[0]  # (T,) or B x T
+    position = np.linspace(0, 1, frames_last.size).reshape(frames_last.shape)
+    return blend(z_a, z_b, position[..., None, :], kind)
 
 
-def _shaped(z: np.ndarray, ndims: tuple[int, ...]) -> np.ndarray:
-    """Refuse what has not the shape of latents."""
+def _validated(z: np.ndarray, ndims: tuple[int, ...] = (2, 3)) -> np.ndarray:
+    """Return latents of a valid shape with finite values only, as float32."""
     z = np.asarray(z)
     if z.ndim not in ndims or not z.size or z.dtype.kind != "f":
         wanted = " or ".join({2: "(K, T)", 3: "(B, K, T)"}[d] for d in ndims)
         raise ValueError(f"latents are {z.dtype} {z.shape}; give floats {wanted}, not empty")
-    return z
-
-
-def _checked(z: np.ndarray) -> np.ndarray:
-    """Refuse what is no latent."""
-    z = _shaped(z, (2, 3))
     if not np.isfinite(z).all():
         raise ValueError("latents hold NaN or infinity; encode the sound again")
     return z.astype(np.float32, copy=False)

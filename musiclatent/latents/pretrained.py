@@ -1,4 +1,4 @@
-"""Networks that others trained: VGGish, its files verified before they are read."""
+"""Load networks that others trained: VGGish, its files verified before they are read."""
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from musiclatent import audio
-from musiclatent.audio.windows import frames
+from musiclatent.audio import windows
 from musiclatent.data.datasets import SOURCES
 from musiclatent.errors import AudioError, CheckpointError, first_line, plain_errors
 from musiclatent.files import sha256_of
@@ -19,10 +19,7 @@ from musiclatent.models.vggish import PATCH, PATCH_HOP, SIZE, SR, VGGish, log_me
 
 Postprocessor = Callable[[np.ndarray], np.ndarray]  # (B, 128) -> (B, 128) uint8
 _FETCH = "musiclatent data fetch vggish"
-_PCA = {
-    "pca_eigen_vectors": {(SIZE, SIZE)},
-    "pca_means": {(SIZE,), (SIZE, 1)},
-}
+_PCA = {"pca_eigen_vectors": {(SIZE, SIZE)}, "pca_means": {(SIZE,), (SIZE, 1)}}
 # the published file of the components holds numpy arrays, pickled before numpy 2
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ARRAYS = [
@@ -32,7 +29,7 @@ _ARRAYS = [
 
 
 def available(root: Path) -> bool:
-    """Say whether the weights of VGGish are in the data folder; `vggish` verifies them.
+    """Return whether the weights of VGGish are in the data folder; `vggish` verifies them.
 
     Parameters
     ----------
@@ -78,8 +75,8 @@ def vggish(root: Path) -> tuple[VGGish, Postprocessor | None]:
     model.requires_grad_(False).eval()
     if not components[0].is_file():
         return model, None
-    found = _read(*components, _PCA)
-    eigen_vectors, means = (np.asarray(found[name], np.float64) for name in _PCA)
+    arrays = _read(*components, _PCA)
+    eigen_vectors, means = (np.asarray(arrays[name], np.float64) for name in _PCA)
     return model, partial(postprocess, eigen_vectors=eigen_vectors, means=means)
 
 
@@ -113,9 +110,10 @@ def embed(
     """
     if batch < 1:
         raise ValueError(f"batch is {batch}; give 1 patch or more")
-    done, whole = 0, (batch - 1) * PATCH_HOP + PATCH
-    blocks = audio.blocks(path, SR)
-    for y in chain.from_iterable(frames(blocks, whole, batch * PATCH_HOP, rest=True)):
+    done = 0
+    n = (batch - 1) * PATCH_HOP + PATCH
+    parts = windows.frames(audio.blocks(path, SR), n, batch * PATCH_HOP, rest=True)
+    for y in chain.from_iterable(parts):
         if len(y) >= PATCH:
             yield _embed(model, y, done)
             done += batch
@@ -125,10 +123,10 @@ def embed(
 
 
 def _embed(model: nn.Module, y: np.ndarray, done: int) -> tuple[list[float], np.ndarray]:
-    """Start times and embeddings of samples (N,) that come after `done` patches."""
-    x, device = torch.from_numpy(log_mel(y)), next(model.parameters()).device
+    """Return start times and embeddings of samples (N,) that come after `done` patches."""
+    x = torch.from_numpy(log_mel(y))[:, None]  # B x 1 x 96 x 64
     with torch.inference_mode():
-        z = model(x[:, None].to(device)).cpu().numpy()
+        z = model(x.to(next(model.parameters()).device)).cpu().numpy()
     return [(done + i) * PATCH_HOP / SR for i in range(len(x))], z
 
 
@@ -139,12 +137,12 @@ def _files(root: Path) -> list[tuple[Path, str]]:
 
 
 def _read(path: Path, sha256: str, shapes: Mapping[str, set[tuple]]) -> dict:
-    """Read named arrays, after a look at the hash, running no code that the file may hold."""
+    """Read named arrays of a file with this hash, running no code that it may hold."""
     with plain_errors(str(path)):
-        found = sha256_of(path)
-        if not found.startswith(sha256):
-            said = f"its sha256 begins with {found[:8]}, not {sha256[:8]}"
-            raise CheckpointError(f"{path} is not the published file ({said}); {_again(path)}")
+        digest = sha256_of(path)
+        if not digest.startswith(sha256):
+            reason = f"its sha256 begins with {digest[:8]}, not {sha256[:8]}"
+            raise CheckpointError(f"{path} is not the published file ({reason}); {_again(path)}")
         try:
             with torch.serialization.safe_globals(_ARRAYS):
                 content = torch.load(path, map_location="cpu", weights_only=True)
@@ -152,15 +150,15 @@ def _read(path: Path, sha256: str, shapes: Mapping[str, set[tuple]]) -> dict:
             raise CheckpointError(
                 f"{path} cannot be read as plain weights ({first_line(error)}); {_again(path)}"
             ) from None
-    for name, known in shapes.items():
+    for name, valid in shapes.items():
         if not isinstance(content, dict) or name not in content:
             raise CheckpointError(f"{path} holds no {name!r}; {_again(path)}")
-        if (shape := tuple(getattr(content[name], "shape", ()))) not in known:
-            said = f"holds {name!r} of shape {shape}, not {max(known)}"
-            raise CheckpointError(f"{path} {said}; {_again(path)}")
+        if (shape := tuple(getattr(content[name], "shape", ()))) not in valid:
+            reason = f"holds {name!r} of shape {shape}, not {max(valid)}"
+            raise CheckpointError(f"{path} {reason}; {_again(path)}")
     return content
 
 
 def _again(path: Path) -> str:
-    """Say how to get the right file."""
+    """Return how to get the right file."""
     return f"delete {path.name} and run: {_FETCH}"

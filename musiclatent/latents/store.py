@@ -1,19 +1,25 @@
-"""Latents on disk with their provenance: read, select, join, export.
+"""Keep latents on disk with their provenance: read, select, join, export.
 
 A folder holds ``z.npy`` (B, D), ``items.parquet`` and ``provenance.json``. What lies there is used
 only if the same checkpoint and the same data made it.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from musiclatent.errors import LatentsError, first_line
 from musiclatent.files import sha256_of, write_file
-from musiclatent.training.run_folder import Run
+
+if TYPE_CHECKING:  # its module loads torch, which a table of latents needs not
+    from musiclatent.training.run_folder import Run
 
 NAMES = ("z.npy", "items.parquet", "provenance.json")
 
@@ -25,10 +31,10 @@ class Latents:
     Parameters
     ----------
     z
-        (B, D) float32, one row a window; memory-mapped.
+        (B, D) float32, one row per window; memory-mapped.
     items
-        One row a window: item_id, path, label, group, split, start_s, end_s; of a corpus also
-        silent, and what else the corpus knows.
+        One row per window: item_id, path, label, group, split, start_s, end_s; of a corpus also
+        silent, and further columns of the corpus.
     provenance
         study, experiment, options, hashes of the checkpoint and of the data (empty for loose
         files), latent_shape (K, T), sr, window_s, versions; of sparse codes their hops.
@@ -44,12 +50,12 @@ class Latents:
 
 
 def read_latents(folder: Path, *, run: Run | None = None, data_hash: str = "") -> Latents:
-    """Read a folder of latents, and check what made them.
+    """Read a folder of latents, and verify their provenance.
 
     Parameters
     ----------
     folder
-        A folder that `encode_corpus` or `encode_files` filled.
+        A folder that `encode.encode_corpus` or `encode.encode_files` filled.
     run
         The experiment that must have made them; None asks for none.
     data_hash
@@ -80,36 +86,38 @@ def read_latents(folder: Path, *, run: Run | None = None, data_hash: str = "") -
             f"{folder} holds broken latents ({first_line(error)}); delete it and make them with: "
             f"{_command(run, data_hash)}"
         ) from None
-    _check(folder, provenance, run, data_hash)
+    _verify(folder, provenance, run, data_hash)
     return Latents(z, items, provenance)
 
 
-def _check(folder: Path, found: dict, run: Run | None, data_hash: str) -> None:
-    """Refuse latents that another checkpoint or other data made."""
+def _verify(folder: Path, provenance: dict, run: Run | None, data_hash: str) -> None:
+    """Validate that this checkpoint and these data made the latents."""
     remedy = f"make them anew with: {_command(run, data_hash)}"
-    if run is not None and found.get("checkpoint") != (wanted := sha256_of(run.checkpoint)):
+    checkpoint, name = provenance.get("checkpoint"), provenance.get("experiment")
+    if run is not None and checkpoint != (expected := sha256_of(run.checkpoint)):
         raise LatentsError(
-            f"{folder} holds latents of the checkpoint {str(found.get('checkpoint'))[:12]} of "
-            f"{found.get('experiment')}, not of {wanted[:12]} of {run.experiment.name}; {remedy}"
+            f"{folder} holds latents of the checkpoint {str(checkpoint)[:12]} of "
+            f"{name}, not of {expected[:12]} of {run.experiment.name}; {remedy}"
         )
-    if data_hash and found.get("data") != data_hash:
-        made_of = f"the data {found['data'][:12]}" if found.get("data") else "loose files"
+    if data_hash and provenance.get("data") != data_hash:
+        source = f"the data {provenance['data'][:12]}" if provenance.get("data") else "loose files"
         raise LatentsError(
-            f"{folder} holds latents of {made_of}, not of the data {data_hash[:12]}; {remedy}"
+            f"{folder} holds latents of {source}, not of the data {data_hash[:12]}; {remedy}"
         )
 
 
 def _command(run: Run | None, data_hash: str) -> str:
-    """Name the command that makes latents."""
-    if run is None or not data_hash:
-        row = run.experiment if run else None
-        named = f" --study {row.study} --experiment {row.name}" if row else ""
-        return f"musiclatent encode FILES{named}"
-    return f"make reproduce STUDY={run.experiment.study} EXPERIMENT={run.experiment.name}"
+    """Return the command that makes latents."""
+    if run is None:
+        return "musiclatent encode FILES"
+    study, name = run.experiment.study, run.experiment.name
+    if not data_hash:
+        return f"musiclatent encode FILES --study {study} --experiment {name}"
+    return f"make reproduce STUDY={study} EXPERIMENT={name}"
 
 
 def select(latents: Latents, keep: np.ndarray) -> Latents:
-    """Keep some of the windows.
+    """Return the latents of some of the windows.
 
     Parameters
     ----------
@@ -137,14 +145,14 @@ def select(latents: Latents, keep: np.ndarray) -> Latents:
 
 
 def join(latents: Latents, table: pd.DataFrame, on: str = "item_id") -> Latents:
-    """Add the columns of a table to the items.
+    """Return latents whose items have the columns of a table added.
 
     Parameters
     ----------
     latents
         Latents whose items have the column `on`.
     table
-        One row for each value of `on`; columns that the items have already are left out.
+        One row per value of `on`; columns that the items have already are left out.
     on
         Column that both have.
 
@@ -190,26 +198,28 @@ def export_projector(folder: Path, z: np.ndarray, items: pd.DataFrame, title: st
     Raises
     ------
     ValueError
-        If lengths differ, or there is nothing to write.
+        If lengths differ, or there are no vectors or no columns.
     """
     if len(z) != len(items) or not len(z) or not len(items.columns):
         raise ValueError(
             f"there are {len(z)} vectors and {len(items)} rows; give as many, not none"
         )
     folder = Path(folder)
-    rows = ("\t".join(f"{value:.6g}" for value in row) for row in z)
-    write_file(folder / "vectors.tsv", "\n".join(rows) + "\n")
-    lines = [items.columns, *items.itertuples(index=False)]
-    if len(items.columns) == 1:  # the projector takes a single column without its name
-        lines = lines[1:]
-    rows = ("\t".join(map(_cell, line)) for line in lines)
-    write_file(folder / "metadata.tsv", "\n".join(rows) + "\n")
+    _write_tsv(folder / "vectors.tsv", z)
+    # The projector takes a single column without its name.
+    header = [items.columns] if len(items.columns) > 1 else []
+    _write_tsv(folder / "metadata.tsv", [*header, *items.itertuples(index=False)])
     name = "".join(c for c in title if c.isalnum())
     write_file(folder / "projector_config.pbtxt", _CONFIG % name)
     return folder
 
 
+def _write_tsv(path: Path, rows: Iterable[Iterable]) -> None:
+    """Write rows of values, one per line."""
+    write_file(path, "".join("\t".join(map(_cell, row)) + "\n" for row in rows))
+
+
 def _cell(value: object) -> str:
-    """Write a value without what ends a cell or a line."""
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    """Return a value as text without what ends a cell or a line."""
+    text = f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
     return " ".join(text.split())

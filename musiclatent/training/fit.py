@@ -175,7 +175,7 @@ def _neighbour_accuracy(model: LitModule, data: CorpusDataModule) -> dict[str, f
     """Measure latents of spectrograms by the labels of their nearest training neighbours."""
     if data.transform.kind == "waveform":
         return {}
-    pooled = pooling.WINDOW[data.transform.kind]
+    pooled = pooling.WINDOW_POOLING[data.transform.kind]
     parts = {}
     for split in ("train", "test"):
         loader = data.loader(split, audible=True)

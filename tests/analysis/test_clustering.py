@@ -118,7 +118,7 @@ def test_clusters_that_are_the_labels_score_1_and_chance_about_0(rng):
 def test_labels_and_clusters_that_cannot_be_compared_are_refused():
     with pytest.raises(ValueError, match="3 rows in clusters but 2 labels"):
         clustering.label_scores(["a", "b"], [0, 1, 1])
-    with pytest.raises(ValueError, match="no row has a label"):
+    with pytest.raises(ValueError, match="none of the 2 rows in clusters has a label"):
         clustering.label_scores(["", ""], [0, 1])
 
 

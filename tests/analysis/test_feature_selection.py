@@ -128,9 +128,9 @@ def test_units_and_order_of_rows_do_not_matter(seed):
     [
         ({"correlation": 1.5}, "a threshold of 1.5 cannot be; it lies between 0 and 1"),
         ({"separation": -0.1}, "a threshold of -0.1 cannot be"),
-        ({"labels": ["a"] * 150}, "150 rows of 1 labels cannot tell what separates them"),
+        ({"labels": ["a"] * 150}, "150 rows of 1 labels do not show what separates"),
         ({"labels": range(1, 151)}, "150 rows of 150 labels"),
-        ({"labels": ["a"]}, "the table has 150 rows but there are 1 labels"),
+        ({"labels": ["a"]}, "there are 150 rows but 1 labels"),
         ({"labels": [""] + ["a"] * 149}, "1 rows have no label"),
         ({"table": pd.DataFrame({"item_id": ["x"] * 150})}, "'item_id' holds no numbers"),
         ({"table": pd.DataFrame({"tempo": [np.inf] * 150})}, "'tempo' holds NaN or infinity"),

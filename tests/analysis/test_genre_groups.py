@@ -131,9 +131,9 @@ def test_the_same_seed_gives_the_same_types(blobs):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"n_types": 1}, "5 genres cannot fall into 1 types; choose two or more"),
-        ({"n_types": 6}, "5 genres cannot fall into 6 types"),
-        ({"labels": ["a"]}, "the table has 100 rows but there are 1 labels"),
+        ({"n_types": 1}, "5 genres cannot form 1 types; choose two or more"),
+        ({"n_types": 6}, "5 genres cannot form 6 types"),
+        ({"labels": ["a"]}, "there are 100 rows but 1 labels"),
         ({"labels": [""] * 3 + ["a"] * 97}, "3 rows have no label; leave those rows out"),
         ({"labels": [None] + ["a"] * 99}, "1 rows have no label"),
         ({"table": pd.DataFrame({"tempo": [np.nan] * 100})}, "'tempo' holds NaN or infinity"),
@@ -153,7 +153,7 @@ def test_what_cannot_be_placed_or_compared_is_refused(blobs):
         types.place(table.drop(columns="tempo"))
     with pytest.raises(ValueError, match="'tempo' holds NaN"):
         types.place(table.assign(tempo=np.nan))
-    with pytest.raises(ValueError, match="the genre 'polka' has no type; there are types of ambi"):
+    with pytest.raises(ValueError, match="no genre named 'polka'; choose one of: ambi"):
         types.assign(["noise", "polka"])
     with pytest.raises(ValueError, match="1 seed has nothing to agree with; give two or more"):
         genre_groups.stability(table, labels, seeds=[0])

@@ -69,7 +69,7 @@ def test_a_family_is_permuted_as_one(rng):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"labels": np.array(["a"])}, "1 labels; give one label a row"),
+        ({"labels": np.array(["a"])}, "1 labels; give one label per row"),
         ({"columns": COLUMNS[:3]}, r"shape \(90, 4\); give a table \(B, 3\)"),
         ({"repeats": 0}, "repeats is 0"),
         ({"x": np.full((90, 4), np.nan)}, "NaN"),
@@ -195,5 +195,5 @@ def test_clusters_of_noise_are_told_by_chance_alone(rng):
     ],
 )
 def test_clusters_that_cannot_be_told_apart_are_refused(rows, labels, columns):
-    with pytest.raises(ValueError, match="give one label a row, one name a column, and two clus"):
+    with pytest.raises(ValueError, match="give one label per row, one name per column, and two"):
         importance.cluster_importance(np.zeros((rows, 4)), labels, columns)

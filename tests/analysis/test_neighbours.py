@@ -36,7 +36,12 @@ def test_no_row_lies_nearer_than_the_nearest(seed, k):
     ("query", "corpus", "k", "words"),
     [
         (np.zeros((1, 2)), np.zeros((3, 2)), 0, "k is 0; ask for at least one"),
-        (np.zeros((1, 2)), np.zeros((3, 4)), 1, "2 numbers a row and the corpus 4; encode both"),
+        (
+            np.zeros((1, 2)),
+            np.zeros((3, 4)),
+            1,
+            "2 dimensions per row and the corpus 4; encode both",
+        ),
         (np.zeros((1, 2)), np.zeros((0, 2)), 1, "not empty"),
         (np.zeros(2), np.zeros((3, 2)), 1, r"shape \(2,\)"),
         (np.full((1, 2), np.nan), np.zeros((3, 2)), 1, "NaN or infinity"),
@@ -117,9 +122,9 @@ def test_few_and_unlabelled_rows():
     figures = neighbours.knn(train, labels, [[4.0], [0.0], [3.0]], ["b", "", "c"], k=1)
     assert figures["n"] == 2 and figures["accuracy"] == 0.5
     assert figures["mean_average_precision"] == 0.5  # no training row is a c
-    with pytest.raises(ValueError, match="no training row has a label"):
+    with pytest.raises(ValueError, match="none of the 3 training rows has a label"):
         neighbours.knn(train, ["", "", ""], train, labels)
-    with pytest.raises(ValueError, match="no test row has a label"):
+    with pytest.raises(ValueError, match="none of the 3 test rows has a label"):
         neighbours.knn(train, labels, train, ["", "", ""])
     with pytest.raises(ValueError, match="3 training rows but 2 labels"):
         neighbours.knn(train, labels[:2], train, labels)

@@ -22,11 +22,11 @@ def test_energy_of_a_sparse_code_lies_where_its_atoms_lie():
 def test_dense_latents_stay_and_sparse_ones_become_maps(rng):
     z = rng.normal(size=(3, 24)).astype(np.float32)
     np.testing.assert_array_equal(
-        pooling.over_time(z, {"latent_shape": [4, 6]}), z.reshape(3, 4, 6)
+        pooling.as_channels(z, {"latent_shape": [4, 6]}), z.reshape(3, 4, 6)
     )
     z[:, 12:] = np.arange(12) * 700
     about = {"latent_shape": [2, 12], "hops": [64, 1024], "sr": SR, "window_s": 0.512}
-    found = pooling.over_time(z, about)
+    found = pooling.as_channels(z, about)
     assert found.shape == (3, pooling.BANDS, 4) and (found >= 0).all()
     power = np.square(z[:, :12]).sum(axis=1)
     np.testing.assert_allclose(np.square(found).sum(axis=(1, 2)), power, rtol=1e-5)
@@ -44,9 +44,9 @@ def test_summaries_are_mean_and_deviation_over_time():
 
 def test_each_kind_of_latent_has_what_it_is_compared_by(rng):
     z = rng.standard_normal((4, 3, 2)).astype(np.float32)
-    assert np.array_equal(pooling.WINDOW["logmel"](z), pooling.embedding(z))
+    assert np.array_equal(pooling.WINDOW_POOLING["logmel"](z), pooling.embedding(z))
     for kind in ("waveform", "logstft"):
-        assert np.array_equal(pooling.WINDOW[kind](z), z.reshape(4, 6))
+        assert np.array_equal(pooling.WINDOW_POOLING[kind](z), z.reshape(4, 6))
 
 
 def test_a_vector_forgets_gain_length_and_sign_but_not_the_balance_of_maps(rng):
@@ -65,14 +65,16 @@ def test_a_vector_forgets_gain_length_and_sign_but_not_the_balance_of_maps(rng):
 
 def test_the_direction_of_a_recording_is_the_mean_embedding_of_its_windows(rng):
     z = rng.standard_normal((5, 3, 7)).astype(np.float32)
-    whole = pooling.mean_embedding([z])
-    np.testing.assert_allclose(whole, pooling.mean_embedding([z[:2], z[2:]]), atol=1e-6)
-    np.testing.assert_allclose(whole, pooling.mean_embedding([4 * z]), atol=1e-6)  # no gain
+    whole = pooling.recording_vector([z], "logmel")
+    np.testing.assert_allclose(whole, pooling.recording_vector([z[:2], z[2:]], "logmel"), atol=1e-6)
+    np.testing.assert_allclose(
+        whole, pooling.recording_vector([4 * z], "logmel"), atol=1e-6
+    )  # no gain
     assert whole.shape == (9,) and np.linalg.norm(whole) <= 1 + 1e-6
 
 
 def test_the_middle_of_a_recording_is_the_mean_latent_of_its_windows(rng):
     z = rng.standard_normal((5, 4, 2)).astype(np.float32)
     np.testing.assert_allclose(
-        pooling.mean_latent([z[:2], z[2:]]), z.reshape(5, 8).mean(0), atol=1e-6
+        pooling.recording_vector([z[:2], z[2:]], "logstft"), z.reshape(5, 8).mean(0), atol=1e-6
     )

@@ -34,7 +34,7 @@ def test_components_are_fitted_on_the_chosen_rows_only(rng):
     [
         (np.eye(4), np.ones(3, bool), "for each of the 4 rows"),
         (np.eye(4), np.arange(4), "for each of the 4 rows"),
-        (np.eye(4), np.array([True, False, False, False]), "1 rows of 4 numbers are too few"),
+        (np.eye(4), np.array([True, False, False, False]), "1 rows of 4 dimensions are too few"),
         (np.full((4, 3), np.nan), None, "NaN or infinity"),
     ],
 )
@@ -142,7 +142,7 @@ def test_tsne_of_a_plane_is_trusted_and_needs_four_rows(rng):
     assert projection.trustworthiness(z, projection.tsne(z).points) > 0.9
     few = projection.tsne(z[:5], fit_on=np.arange(5) < 4)
     assert few.points.shape == (5, 2) and np.isfinite(few.points).all()
-    with pytest.raises(ValueError, match="3 rows of 6 numbers are too few"):
+    with pytest.raises(ValueError, match="3 rows of 6 dimensions are too few"):
         projection.tsne(z[:3])
     with pytest.raises(ValueError, match="NaN or infinity"):
         projection.tsne(np.full((6, 3), np.nan))

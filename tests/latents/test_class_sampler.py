@@ -78,18 +78,18 @@ def voice(data, tmp_path_factory) -> ClassSampler:
 
 
 def test_a_voice_knows_the_audible_training_recordings_and_no_others(voice, data):
-    items = voice.known.items
+    items = voice.train.items
     assert set(items["split"]) == {"train"} and not items["silent"].any()
-    assert len(items) == len(voice.known.z) == len(voice.real.x) == 17
-    assert items["item_id"].tolist() == voice.real.items["item_id"].tolist()
+    assert len(items) == len(voice.train.z) == len(voice.spectra.x) == 17
+    assert items["item_id"].tolist() == voice.spectra.items["item_id"].tolist()
     assert voice.labels == ["7", "8", "9"] and voice.speakers == ["", "lucas", "theo"]
     x, _, _ = next(iter(data.loader("train", audible=True)))
-    np.testing.assert_allclose(voice.real.x[:8], x[:, 0], atol=1e-6)
+    np.testing.assert_allclose(voice.spectra.x[:8], x[:, 0], atol=1e-6)
 
 
 def test_other_models_have_no_voice(voice, data, tmp_path):
     other = CorpusDataModule(data.names, tmp_path, data.root, transform=Waveform(SR, 0.0625))
-    with pytest.raises(ValueError, match="digits-small cannot speak; take one of the study digits"):
+    with pytest.raises(ValueError, match="digits-small samples no spectrograms; take one"):
         class_sampler.class_sampler(voice.run, other, tmp_path)
 
 
@@ -117,29 +117,29 @@ def test_the_same_seed_draws_the_same(voice, kind):
     [("7", "", 8), ("8", "", 8), ("", "lucas", 8), ("8", "theo", 4), ("", "", 17)],
 )
 def test_ranges_are_pairs_of_training_recordings_of_the_class(voice, label, speaker, n):
-    items = voice.real.items
+    items = voice.spectra.items
     mine = items["label"].eq(label) | (label == "")
     mine &= items["speaker"].eq(speaker) | (speaker == "")
     assert mine.sum() == n
-    known = {*zip(voice.real.low[mine], voice.real.high[mine], strict=True)}
+    known = {*zip(voice.spectra.low[mine], voice.spectra.high[mine], strict=True)}
     _, made = voice.sample(200, label, speaker)
     assert {*zip(made.low, made.high, strict=True)} == known  # all of them, and no other
 
 
 def test_latents_are_drawn_from_those_of_the_class(voice):
     for label in ("7", "8"):
-        mine = voice.known.items["label"].eq(label).to_numpy()
-        known = voice.known.z[mine]
+        mine = voice.train.items["label"].eq(label).to_numpy()
+        known = voice.train.z[mine]
         z = voice.sample(4000, label, spread=1.0)[0].reshape(4000, -1)
         np.testing.assert_allclose(z.mean(0), known.mean(0), atol=0.1 * known.std(0).max())
         np.testing.assert_allclose(z.std(0), known.std(0), rtol=0.1, atol=0.01)
-        wanted = generation.random(voice.known.shaped()[mine], 3, "gaussian", 5)
+        wanted = generation.random(voice.train.shaped()[mine], 3, "gaussian", 5)
         assert np.array_equal(voice.sample(3, label, kind="gaussian", seed=5)[0], wanted)
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.5])
 def test_a_speaker_keeps_the_mean_and_borrows_how_all_vary(voice, spread):
-    items, z = voice.known.items, voice.known.z
+    items, z = voice.train.items, voice.train.z
     mine = items["label"].eq("7")
     own = [z[mine & items["speaker"].eq(name)] for name in ("theo", "lucas")]
     drawn = voice.sample(4000, "7", "theo", spread=spread)[0].reshape(4000, -1)
@@ -151,7 +151,7 @@ def test_a_speaker_keeps_the_mean_and_borrows_how_all_vary(voice, spread):
 
 
 def test_without_spread_a_class_is_its_mean(voice):
-    items, z = voice.known.items, voice.known.z
+    items, z = voice.train.items, voice.train.z
     mine = items["label"].eq("8") & items["speaker"].eq("lucas")
     drawn = voice.sample(3, "8", "lucas", spread=0.0)[0].reshape(3, -1)
     np.testing.assert_allclose(drawn, np.tile(z[mine].mean(0), (3, 1)), atol=1e-5)
@@ -166,9 +166,9 @@ def test_what_was_said_once_cannot_be_varied(voice):
 @pytest.mark.parametrize(
     ("label", "speaker", "words"),
     [
-        ("5", "", "there is no label '5'; choose one of: 7, 8, 9"),
-        ("7", "nicolas", "there is no speaker 'nicolas'; choose one of: lucas, theo"),
-        ("9", "lucas", "lucas never said 9; choose another speaker or label"),
+        ("5", "", "there is no label named '5'; choose one of: 7, 8, 9"),
+        ("7", "nicolas", "there is no speaker named 'nicolas'; choose one of: lucas, theo"),
+        ("9", "lucas", "lucas never recorded 9; choose another speaker or label"),
     ],
 )
 def test_what_nobody_said_cannot_be_drawn(voice, label, speaker, words):
@@ -187,20 +187,20 @@ def test_draws_that_cannot_be_meant(voice):
 
 
 def _without_speakers(voice: ClassSampler) -> ClassSampler:
-    items = voice.known.items.drop(columns="speaker")
-    return replace(voice, known=replace(voice.known, items=items))
+    items = voice.train.items.drop(columns="speaker")
+    return replace(voice, train=replace(voice.train, items=items))
 
 
 def test_a_corpus_without_speakers_is_sampled_by_label(voice):
     z = _without_speakers(voice).sample(4000, "7", spread=1.0)[0].reshape(4000, -1)
-    known = voice.known.z[voice.known.items["label"].eq("7")]
+    known = voice.train.z[voice.train.items["label"].eq("7")]
     np.testing.assert_allclose(z.mean(0), known.mean(0), atol=0.1 * known.std())
     np.testing.assert_allclose(z.std(0), known.std(0), rtol=0.1)
 
 
 def test_each_pair_of_label_and_speaker_is_said(voice):
-    known = replace(voice.known, items=voice.known.items.replace({"label": {"9": "7"}}))
-    asked, sounds = replace(voice, known=known).as_speakers(2)
+    known = replace(voice.train, items=voice.train.items.replace({"label": {"9": "7"}}))
+    asked, sounds = replace(voice, train=known).as_speakers(2)
     pairs = [("7", "lucas"), ("7", "theo"), ("8", "lucas"), ("8", "theo")]
     assert [tuple(pair) for pair in asked] == [pair for pair in pairs for _ in range(2)]
     assert sounds.shape == (8, 500) and not np.array_equal(sounds[0], sounds[1])
@@ -214,8 +214,8 @@ def test_a_corpus_without_speakers_says_so(voice):
 
 
 def test_equally_many_of_each_label(voice):
-    rows = voice.known.items["label"].ne("9").to_numpy()
-    two = ClassSampler(voice.run, select(voice.known, rows), _rows(voice.real, rows))
+    rows = voice.train.items["label"].ne("9").to_numpy()
+    two = ClassSampler(voice.run, select(voice.train, rows), _rows(voice.spectra, rows))
     z, made = two.each(3)
     assert z.shape == (6, 4, 1) and made.x.shape == (6, 16, 32)
     assert made.items["label"].tolist() == ["7"] * 3 + ["8"] * 3
@@ -287,26 +287,26 @@ def test_diversity_is_within_classes(rng):
 def test_planted_copies_are_counted(rng):
     known = rng.normal(0, 1, (100, 6))
     far = known[:30] + 50
-    found = class_sampler.near_copies(far, known)
+    found = class_sampler.near_duplicates(far, known)
     assert found["copies"] == 0 and found["nearest_sample"] > found["nearest_real"] > 0
     far[[3, 8]] = known[[70, 71]]
-    found = class_sampler.near_copies(far, known)
+    found = class_sampler.near_duplicates(far, known)
     assert found["copies"] == 2 and found["nearest_sample"] == 0
     far[5] = known[9] + 1e-3
-    assert class_sampler.near_copies(far, known)["copies"] == 3
+    assert class_sampler.near_duplicates(far, known)["copies"] == 3
 
 
 def test_the_bound_of_copies_by_hand():
     known = np.arange(21.0)[:, None] * np.ones((1, 1))
     known[:2] = [[-10.0], [-9.75]]  # a pair nearer than all others: 2 of 21 rows
-    found = class_sampler.near_copies(np.array([[2.2], [10.5], [19.9]]), known)
+    found = class_sampler.near_duplicates(np.array([[2.2], [10.5], [19.9]]), known)
     assert found["nearest_real"] == pytest.approx(0.25) and found["copies"] == 2
     assert found["nearest_sample"] == pytest.approx(0.1)
 
 
 def test_copies_of_real_ones_among_themselves_are_few(rng):
     known, more = rng.normal(0, 1, (2, 200, 6))
-    assert class_sampler.near_copies(more, known)["copies"] < 30
+    assert class_sampler.near_duplicates(more, known)["copies"] < 30
 
 
 def test_a_table_of_samples_is_one_row_each(voice):
