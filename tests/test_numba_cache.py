@@ -45,7 +45,7 @@ class AskedError(Exception):
 
 
 START = {
-    "cache": lambda folder: list(cache._run([None], None, folder, set(), 2, None)),
+    "cache": lambda folder: list(cache._Build(None, None, folder, 2, None).compute([None], set())),
     "rhythm": lambda folder: rhythm.analyse_tracks(["a.wav"], folder),
     "reproduce": lambda folder: notebooks.reproduce("edm", profile="tiny", results=str(folder)),
 }

@@ -447,5 +447,4 @@ def _distances(a: np.ndarray, b: np.ndarray, start_s: float, end_s: float) -> np
 
 def _quotable(text: str) -> str:
     """Return text that may stand between double quotes in a cue sheet."""
-    text = "".join(c if c.isprintable() else " " for c in str(text))
-    return " ".join(text.replace('"', "'").split())
+    return " ".join("".join(c if c.isprintable() else " " for c in text).replace('"', "'").split())

@@ -20,7 +20,7 @@ from scipy.ndimage import median_filter
 
 from musiclatent.audio.windows import Measurement
 from musiclatent.config import SR
-from musiclatent.features import stft, validate
+from musiclatent.features import stft, validation
 
 N_FFT, HOP = 2048, 512
 N_MFCC = 20
@@ -106,7 +106,7 @@ def frames(y: np.ndarray, sr: int) -> Frames:
     """
     if sr <= ABOVE_HZ:
         raise ValueError(f"sr is {sr}; resample to more than {ABOVE_HZ:,} Hz")
-    y = validate.samples(y, LEAST)
+    y = validation.samples(y, LEAST)
     D = librosa.stft(y, n_fft=N_FFT, hop_length=HOP)
     S = np.abs(D)
     power = S**2

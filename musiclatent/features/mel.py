@@ -14,7 +14,7 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR
-from musiclatent.features import validate
+from musiclatent.features import validation
 from musiclatent.features.stft import RangeScaled
 
 AMIN = 1e-10  # power below which all is silence: -100 dB
@@ -62,7 +62,7 @@ def log_mel(
         If the samples are empty, not finite or no floats, or a parameter is out of its range.
     """
     _check(sr, n_fft, hop_length, n_mels, top_db)
-    x = _mel_power(validate.samples(y), mel_filters(sr, n_fft, n_mels), n_fft, hop_length)
+    x = _mel_power(validation.samples(y), mel_filters(sr, n_fft, n_mels), n_fft, hop_length)
     np.log10(np.maximum(x, AMIN, out=x), out=x)
     x *= 10
     return np.maximum(x, x.max() - np.float32(top_db), out=x)
@@ -136,7 +136,7 @@ def mel_to_audio(
     Perraudin, Balazs, Søndergaard: A fast Griffin-Lim algorithm, WASPAA 2013.
     """
     _check(sr, n_fft, hop_length, 1, 1.0)
-    power = librosa.db_to_power(validate.decibels(x_db, _LOUDEST_DB))
+    power = librosa.db_to_power(validation.decibels(x_db, _LOUDEST_DB))
     magnitude = _inverse_mel(power, mel_filters(sr, n_fft, len(power)))
     length = (power.shape[1] - 1) * hop_length
     y = librosa.griffinlim(
@@ -226,6 +226,6 @@ class LogMel(RangeScaled):
 
 def _check(sr: int, n_fft: int, hop_length: int, n_mels: int, top_db: float) -> None:
     """Validate the parameters of a log-mel spectrogram."""
-    validate.frames(n_fft, hop_length, n_fft, top_db)
+    validation.frames(n_fft, hop_length, n_fft, top_db)
     if sr < 1 or n_mels < 1:
         raise ValueError(f"sr is {sr} and n_mels is {n_mels}; both must be 1 or more")

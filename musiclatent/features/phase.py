@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 import librosa
 import numpy as np
 
-from musiclatent.features import validate
+from musiclatent.features import validation
 
 _GAMMA = 0.25645  # of n_fft**2: the Gaussian nearest to a hann window (Průša and others 2017)
 _MOMENTUM = 0.99  # as the paper of fast Griffin-Lim finds best
@@ -212,7 +212,7 @@ def spectral_convergence(
     Sturmel, Daudet: Signal reconstruction from STFT magnitude: a state of the art, DAFx 2011.
     """
     S = _checked(magnitude, n_fft, hop_length)
-    y = validate.samples(y)
+    y = validation.samples(y)
     _check_length(len(y), S.shape[1], hop_length)
     difference = np.abs(librosa.stft(y, n_fft=n_fft, hop_length=hop_length)) - S
     distance, norm = (float(np.linalg.norm(x.astype(np.float64))) for x in (difference, S))
@@ -223,7 +223,7 @@ def spectral_convergence(
 
 def _checked(magnitude: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
     """Return magnitudes of this STFT as float32 (F, T); refuse what cannot be."""
-    validate.frames(n_fft, hop_length, n_fft // 2)
+    validation.frames(n_fft, hop_length, n_fft // 2)
     S = np.asarray(magnitude)
     bins = 1 + n_fft // 2
     if S.ndim != 2 or len(S) != bins or S.shape[1] < 2 or S.dtype.kind not in "fiu":

@@ -13,7 +13,7 @@ import pandas as pd
 
 from musiclatent.audio.windows import Grid, Level, Transform, Waveform
 from musiclatent.config import SR
-from musiclatent.features import phase, validate
+from musiclatent.features import phase, validation
 
 FLAT_DB = 1e-3  # a range that no sound has: silence
 TYPICAL_DB = (-52.0, 28.0)  # median range of 3 s of GTZAN; between those of digits and jazz
@@ -96,8 +96,8 @@ def log_stft(
     ValueError
         If the samples are empty or not finite, or a parameter is out of its range.
     """
-    validate.frames(n_fft, hop_length, n_fft // 2, top_db)
-    spectra = librosa.stft(validate.samples(y), n_fft=n_fft, hop_length=hop_length)[:-1]
+    validation.frames(n_fft, hop_length, n_fft // 2, top_db)
+    spectra = librosa.stft(validation.samples(y), n_fft=n_fft, hop_length=hop_length)[:-1]
     return librosa.amplitude_to_db(np.abs(spectra), top_db=top_db)  # F x T
 
 
@@ -149,7 +149,7 @@ def magnitudes(x_db: np.ndarray) -> np.ndarray:
     ValueError
         If the spectrogram has less than two frames, or values that no sound has.
     """
-    return np.pad(librosa.db_to_amplitude(validate.decibels(x_db, _LOUDEST_DB)), ((0, 1), (0, 0)))
+    return np.pad(librosa.db_to_amplitude(validation.decibels(x_db, _LOUDEST_DB)), ((0, 1), (0, 0)))
 
 
 def log_spectral_distance(x_db: np.ndarray, x_hat_db: np.ndarray) -> np.ndarray:
@@ -256,7 +256,7 @@ class LogSTFT(RangeScaled):
     first_only: bool = False
 
     def __post_init__(self) -> None:
-        validate.frames(self.n_fft, self.hop_length, self.n_fft // 2, self.top_db)
+        validation.frames(self.n_fft, self.hop_length, self.n_fft // 2, self.top_db)
 
     @property
     def shape(self) -> tuple[int, ...]:

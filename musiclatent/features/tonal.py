@@ -15,7 +15,7 @@ from scipy.fft import rfft
 
 from musiclatent.audio.windows import Measurement
 from musiclatent.config import SR
-from musiclatent.features import validate
+from musiclatent.features import validation
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 MODES = ("major", "minor")
@@ -283,7 +283,7 @@ def cqt_chroma(y: np.ndarray, sr: int) -> np.ndarray:
     """
     if sr <= 8_400:
         raise ValueError(f"sr is {sr}; resample to more than 8,400 Hz")
-    y = validate.samples(y, sr)
+    y = validation.samples(y, sr)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "n_fft=")  # the deepest tones of a short section
         # From C1 up, as by default.

@@ -662,5 +662,5 @@ def test_it_is_computed_once(items_of_sections, tmp_path, monkeypatch):
 
 
 def test_a_section_too_short_for_attributes(items_of_sections, tmp_path):
-    with pytest.raises(ValueError, match="4096 samples or more"):
+    with pytest.raises(ValueError, match="4096 or more"):
         descriptor_table(items_of_sections, tmp_path, window_s=0.1, n_jobs=1)

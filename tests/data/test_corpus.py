@@ -434,5 +434,7 @@ def test_the_real_attributes_and_their_published_lists(data_root):
 
 
 def test_attributes_without_their_files_are_one_sentence(small):
-    with pytest.raises(CorpusError, match=r"features_30_sec.csv': there is no table of attributes"):
+    with pytest.raises(
+        CorpusError, match=r"features_30_sec.csv': there is no table of descriptors"
+    ):
         corpus.descriptor_splits(small)
