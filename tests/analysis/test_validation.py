@@ -20,7 +20,7 @@ def test_what_is_right_comes_back_as_it_was(rng):
 @pytest.mark.parametrize(
     ("z", "words"),
     [
-        (np.zeros(3), r"shape \(3,\); give a table \(B, D\)"),
+        (np.zeros(3), r"shape \(3,\); give a table \(B, 3\)"),
         (np.zeros((0, 3)), "not empty"),
         (np.zeros((2, 4)), r"give a table \(B, 3\)"),
         (np.array([[1, np.nan, 0]]), "NaN or infinity; leave those rows out"),
