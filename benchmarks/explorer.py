@@ -101,7 +101,11 @@ def in_html(driver, folders: dict[str, Path], size: Size) -> common.Figures:
     points, items = browser.sine_files(folders["sound"])
     target = folders["html"] / "sines.html"
     page = browser.Page(driver)
-    page.open(map_page.write_page_of_items(target, points, items, browser.SR, "Twenty sines"))
+    page.open(
+        map_page.write_page_of_items(
+            target, points, items=items, sr=browser.SR, title="Twenty sines"
+        )
+    )
     figures = clicks(page, folders["sound"], "html", size.clicks)
     points, items = browser.crowd(folders["sound"] / "1.wav", size.points)
     rows = np.arange(len(items))
@@ -177,7 +181,9 @@ def page_mb(folder: Path, count: int) -> float:
     items["end_s"] = items["start_s"] + SEGMENT_S
     items["label"] = items["item_id"].str.split(".").str[0]
     points = rng.normal(size=(count, 2))
-    page = map_page.write_page_of_items(folder / "map.html", points, items, SR, "Segments")
+    page = map_page.write_page_of_items(
+        folder / "map.html", points, items=items, sr=SR, title="Segments"
+    )
     return round(page.stat().st_size / 1e6, 1)
 
 

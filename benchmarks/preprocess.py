@@ -72,7 +72,7 @@ def time_cache(files: list[Path]) -> float:
     items = pd.DataFrame({"item_id": paths, "path": paths, "label": "", "group": paths})
     items = items.assign(split="train", seconds=float(SECONDS))
     with tempfile.TemporaryDirectory(dir=files[0].parent) as folder:
-        return timed(partial(cache.build, items, Waveform(), Path(folder), n_jobs=1))[1]
+        return timed(partial(cache.build, items, Waveform(), folder=Path(folder), n_jobs=1))[1]
 
 
 if __name__ == "__main__":

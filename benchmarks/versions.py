@@ -56,7 +56,9 @@ def corpus(
     items = synthetic.render("dance", size, folder / "tunes", seed=seed, n_jobs=n_jobs)
     items = items.assign(split="")
     sections, _ = descriptor_table(items, folder, window_s=WINDOW_S, n_jobs=n_jobs)
-    harmony = cache.build(items, Harmony(window_s=WINDOW_S), folder / "harmony", n_jobs=n_jobs)
+    harmony = cache.build(
+        items, Harmony(window_s=WINDOW_S), folder=folder / "harmony", n_jobs=n_jobs
+    )
     audible = ~sections["silent"].to_numpy(bool)
     sections = sections[audible].reset_index(drop=True)
     places = (sections["start_s"] / WINDOW_S).round().astype(int)
@@ -90,7 +92,7 @@ def top1_of(corpora: Sequence, share: float, track: float) -> float:
     """Return the share of sections, over all corpora, whose nearest is of their tune."""
     right = []
     for rows, aligned in corpora:
-        distances = versions.version_distance(rows, aligned, share, track)
+        distances = versions.version_distance(rows, aligned, timbre_share=share, track_share=track)
         right.append(versions.version_retrieval(rows, distances)["right"])
     return float(np.concatenate(right).mean())
 

@@ -13,7 +13,7 @@ SR = 22_050  # Hz, the rate of GTZAN and of every music study
 PLAIN = str | int | float | bool | list  # what a checkpoint may hold as a hyper-parameter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoSize:
     """How much of each embedded corpus a profile renders.
 
@@ -43,7 +43,7 @@ class DemoSize:
     track_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """One size of the whole workbench.
 
@@ -67,8 +67,26 @@ class Profile:
     parallel_studies: int = 1
 
 
-_TINY = DemoSize(2, 10.0, 1, 3, 2, 3, 2, 40.0)
-_DEMO = DemoSize(7, 30.0, 4, 4, 5, 4, 3, 120.0)
+_TINY = DemoSize(
+    clips_per_style=2,
+    clip_s=10.0,
+    repeats=1,
+    speakers=3,
+    takes=2,
+    tunes=3,
+    versions=2,
+    track_s=40.0,
+)
+_DEMO = DemoSize(
+    clips_per_style=7,
+    clip_s=30.0,
+    repeats=4,
+    speakers=4,
+    takes=5,
+    tunes=4,
+    versions=3,
+    track_s=120.0,
+)
 _EPOCHS = {  # in the profiles tiny, demo, real and paper
     "waveform": (2, 5, 40, 200),
     "mel": (1, 1, 24, 200),
@@ -82,10 +100,10 @@ _TINY_EPOCHS, _DEMO_EPOCHS, _REAL_EPOCHS, _PAPER_EPOCHS = (
     dict(zip(_EPOCHS, column, strict=True)) for column in zip(*_EPOCHS.values(), strict=True)
 )
 PROFILES = {
-    "tiny": Profile("tiny", _TINY, _TINY_EPOCHS),
-    "demo": Profile("demo", _DEMO, _DEMO_EPOCHS, parallel_studies=2),
-    "real": Profile("real", None, _REAL_EPOCHS),
-    "paper": Profile("paper", None, _PAPER_EPOCHS),
+    "tiny": Profile(name="tiny", demo=_TINY, epochs=_TINY_EPOCHS),
+    "demo": Profile(name="demo", demo=_DEMO, epochs=_DEMO_EPOCHS, parallel_studies=2),
+    "real": Profile(name="real", demo=None, epochs=_REAL_EPOCHS),
+    "paper": Profile(name="paper", demo=None, epochs=_PAPER_EPOCHS),
 }
 
 
@@ -116,7 +134,7 @@ def data_root() -> Path:
     return (home() / (os.environ.get("MUSICLATENT_DATA") or "data")).resolve()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Workspace:
     """Where one study of one profile keeps what it makes.
 
@@ -239,7 +257,7 @@ class Experiment:
         return re.sub(r"-\d+", "", self.name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """One of the six studies: its question, its corpora and its experiments.
 

@@ -103,7 +103,7 @@ def test_classify_names_the_genre_and_what_it_sets_aside(monkeypatch, capsys, tm
     out = tmp_path / "out"
     argv = ["classify", str(good), str(bad), "--profile", "tiny", "--results", str(tmp_path)]
     assert cli.main([*argv, "--out", str(out)]) == 0
-    base = config.Workspace("tiny", "genre", "", str(tmp_path)).base
+    base = config.Workspace(profile="tiny", study="genre", corpus="", results=str(tmp_path)).base
     assert asked == [(base / "genre" / genre_networks.FINAL / "genre-joint", "tiny")]
     said = capsys.readouterr()
     assert "rock" in said.out and str(out) in said.out and f"set aside: {bad}: " in said.err

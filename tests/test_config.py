@@ -31,26 +31,31 @@ def test_data_root_is_absolute_and_relative_to_the_checkout(monkeypatch, tmp_pat
 
 
 def test_a_folder_of_ones_own_gets_results_of_its_own(tmp_path):
-    plain = Workspace("demo", "waveform", results=str(tmp_path))
-    own = Workspace("demo", "waveform", "/music/My Songs'", str(tmp_path))
+    plain = Workspace(profile="demo", study="waveform", results=str(tmp_path))
+    own = Workspace(
+        profile="demo", study="waveform", corpus="/music/My Songs'", results=str(tmp_path)
+    )
     assert plain.base == tmp_path / "demo" and own.base.name.startswith("demo-My-Songs-")
     assert own.make("metrics").is_dir() and own.path("metrics").parts[-2] == "waveform"
 
 
 def test_a_folder_that_is_only_named_is_not_made(tmp_path):
-    space = Workspace("demo", "waveform", results=str(tmp_path))
+    space = Workspace(profile="demo", study="waveform", results=str(tmp_path))
     assert space.path("latents", "x") == tmp_path / "demo" / "waveform" / "latents" / "x"
     assert not list(tmp_path.iterdir())
     assert space.make("latents", "x") == space.path("latents", "x") and space.path().is_dir()
 
 
 def test_two_folders_of_the_same_name_do_not_share_results(tmp_path):
-    first = Workspace("demo", "waveform", "/a/songs", str(tmp_path))
-    second = Workspace("demo", "waveform", "/b/songs", str(tmp_path))
+    first = Workspace(profile="demo", study="waveform", corpus="/a/songs", results=str(tmp_path))
+    second = Workspace(profile="demo", study="waveform", corpus="/b/songs", results=str(tmp_path))
     assert first.base != second.base
 
 
 @pytest.mark.parametrize(("factor", "epochs"), [(1.0, 6), (0.5, 3), (0.0, 1)])
 def test_epochs_are_a_share_of_the_profile(factor, epochs):
     training = Training(epoch_factor=factor)
-    assert training.epochs(config.Profile("x", None, {"waveform": 6}), "waveform") == epochs
+    assert (
+        training.epochs(config.Profile(name="x", demo=None, epochs={"waveform": 6}), "waveform")
+        == epochs
+    )

@@ -95,7 +95,7 @@ def test_each_parameter_that_reproduce_hands_over_exists(path):
 
 
 def test_01_runs_on_the_tiny_profile(tmp_path):
-    space = Workspace("tiny", "waveform", results=str(tmp_path))
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
     parameters = {"study": "waveform", "profile": "tiny", "results": str(tmp_path)}
     assert notebooks.execute(FOLDER / "01_preprocess.ipynb", space, parameters) == ""
     metrics = json.loads((space.path("metrics") / "01_preprocess.json").read_text())
@@ -106,7 +106,7 @@ def test_01_runs_on_the_tiny_profile(tmp_path):
 
 
 def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):
-    space = Workspace("tiny", "waveform", results=str(tmp_path))
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
     parameters = {"study": "nonsense", "profile": "tiny", "results": str(tmp_path)}
     problem = notebooks.execute(FOLDER / "01_preprocess.ipynb", space, parameters)
     assert "there is no study named 'nonsense'" in problem and "\n" not in problem

@@ -45,7 +45,11 @@ class AskedError(Exception):
 
 
 START = {
-    "cache": lambda folder: list(cache._Build(None, None, folder, 2, None).compute([None], set())),
+    "cache": lambda folder: list(
+        cache._Build(items=None, transform=None, folder=folder, n_jobs=2, scheduler=None).compute(
+            [None], set()
+        )
+    ),
     "rhythm": lambda folder: rhythm.analyse_tracks(["a.wav"], folder),
     "reproduce": lambda folder: notebooks.reproduce("edm", profile="tiny", results=str(folder)),
 }

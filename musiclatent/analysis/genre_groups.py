@@ -25,7 +25,7 @@ NAMED_BY = 2  # contrasts in a type's name
 SHOWN = 5  # contrasts in the table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GenreGroups:
     """Genres grouped into types, and what places further rows.
 
@@ -159,7 +159,11 @@ def fit(
 
 
 def stability(
-    table: pd.DataFrame, labels: Iterable[str], n_types: int = 3, seeds: Iterable[int] = range(10)
+    table: pd.DataFrame,
+    labels: Iterable[str],
+    *,
+    n_types: int = 3,
+    seeds: Iterable[int] = range(10),
 ) -> dict[str, float | str]:
     """Compute how much the grouping depends on the seed, and on the sample of rows.
 

@@ -23,6 +23,7 @@ TOLERANCE = 1e-3  # contributions and probability may differ by so much: trees r
 def permutation_importance(
     model: Any,
     x: np.ndarray,
+    *,
     labels: np.ndarray,
     columns: Sequence[str],
     repeats: int = REPEATS,
@@ -138,6 +139,7 @@ def _adds_up(sums: np.ndarray, probabilities: np.ndarray) -> None:
 def strongest_reasons(
     values: np.ndarray,
     columns: Sequence[str],
+    *,
     x: np.ndarray,
     classes: Sequence[str],
     label: str,
@@ -189,7 +191,7 @@ def strongest_reasons(
 
 
 def cluster_importance(
-    x: np.ndarray, labels: np.ndarray, columns: Sequence[str], seed: int = SEED
+    x: np.ndarray, labels: np.ndarray, *, columns: Sequence[str], seed: int = SEED
 ) -> tuple[pd.DataFrame, float]:
     """Compute which columns separate clusters, by a forest that learns to predict them.
 

@@ -171,6 +171,7 @@ def _count(k: int, corpus: np.ndarray) -> int:
 def knn(
     z_train: np.ndarray,
     labels_train: np.ndarray,
+    *,
     z_test: np.ndarray,
     labels_test: np.ndarray,
     k: int = K,

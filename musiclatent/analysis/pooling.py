@@ -25,7 +25,7 @@ POOL = 8  # frames whose energy is averaged, so that the phase of a single one d
 BATCH = 64  # codes at once: each takes a megabyte of working memory
 
 
-def atom_energy(z: np.ndarray, hops: list[int], samples: int, sr: int) -> np.ndarray:
+def atom_energy(z: np.ndarray, hops: list[int], *, samples: int, sr: int) -> np.ndarray:
     """Compute the energy of a sparse code by frame and mel band.
 
     Parameters
@@ -89,7 +89,7 @@ def as_channels(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     channels = np.empty((len(z), BANDS, -(-samples // FRAME)), np.float32)
     for start in range(0, len(z), BATCH):
         part = slice(start, start + BATCH)
-        channels[part] = np.sqrt(atom_energy(z[part], provenance["hops"], samples, sr))
+        channels[part] = np.sqrt(atom_energy(z[part], provenance["hops"], samples=samples, sr=sr))
     return channels
 
 

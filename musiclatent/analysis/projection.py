@@ -17,7 +17,7 @@ FIRST = 50  # principal components that UMAP is given
 UNUSUAL = 2.5  # robust standard deviations from which a factor is called far from the median
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Projection:
     """Latents in few dimensions.
 
@@ -59,7 +59,12 @@ def pca(z: np.ndarray, n: int = 2, fit_on: np.ndarray | None = None) -> Projecti
     rows = _rows(z, fit_on, n)
     solver = "arpack" if n < min(len(rows), z.shape[1]) else "full"  # exact, and quick for few
     model = PCA(n, svd_solver=solver, random_state=SEED).fit(z[rows])
-    return Projection(model.transform(z), model.explained_variance_ratio_, "PCA", model.transform)
+    return Projection(
+        points=model.transform(z),
+        explained=model.explained_variance_ratio_,
+        name="PCA",
+        place=model.transform,
+    )
 
 
 def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> Projection:
@@ -137,7 +142,7 @@ def _plane(name: str, z: np.ndarray, fit_on: np.ndarray | None, fit: Callable) -
     rest = np.setdiff1d(np.arange(len(z)), rows)
     if len(rest):
         points[rest] = place(z[rest])
-    return Projection(points, None, name, lambda z: place(reduce(z)))
+    return Projection(points=points, explained=None, name=name, place=lambda z: place(reduce(z)))
 
 
 def trustworthiness(z: np.ndarray, points: np.ndarray, k: int = 15) -> float:
@@ -174,7 +179,7 @@ def trustworthiness(z: np.ndarray, points: np.ndarray, k: int = 15) -> float:
 
 
 def label_distance(
-    points: np.ndarray, labels: np.ndarray, a: str = "classical", b: str = "jazz"
+    points: np.ndarray, labels: np.ndarray, *, a: str = "classical", b: str = "jazz"
 ) -> float:
     """Compute the distance of two labels relative to the median distance of labels.
 

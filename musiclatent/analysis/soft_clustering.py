@@ -30,7 +30,7 @@ LEAST_DISTANCE = 0.1  # of centres, in RMS distances of rows to their mean: near
 _TINY = np.finfo(np.float64).tiny
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fuzzy:
     """Clusters of fuzzy c-means.
 
@@ -64,7 +64,7 @@ class Fuzzy:
         return self.memberships.argmax(axis=1)
 
 
-def fuzzy_c_means(z: np.ndarray, k: int, m: float, seed: int = SEED) -> Fuzzy:
+def fuzzy_c_means(z: np.ndarray, k: int, *, m: float, seed: int = SEED) -> Fuzzy:
     """Cluster by fuzzy c-means.
 
     Parameters
@@ -105,7 +105,12 @@ def fuzzy_c_means(z: np.ndarray, k: int, m: float, seed: int = SEED) -> Fuzzy:
     _, u, centres = min(fits, key=lambda fit: fit[0])
     order = clustering.largest_first(u.sum(axis=0))
     u = u[:, order]
-    return Fuzzy(u, centres[order], m, float(np.square(u).sum(axis=1).mean()))
+    return Fuzzy(
+        memberships=u,
+        centres=centres[order],
+        m=m,
+        partition_coefficient=float(np.square(u).sum(axis=1).mean()),
+    )
 
 
 def fuzzifier(z: np.ndarray, k: int, seed: int = SEED) -> float:
@@ -139,7 +144,7 @@ def fuzzifier(z: np.ndarray, k: int, seed: int = SEED) -> float:
         raise ValueError(f"k is {k}; a fuzzifier needs two clusters or more")
     least = LEAST_DISTANCE * np.sqrt(np.var(z, axis=0, dtype=np.float64).sum())
     for m in FUZZIFIERS:
-        fuzzy = fuzzy_c_means(z, k, m, seed)
+        fuzzy = fuzzy_c_means(z, k, m=m, seed=seed)
         distinct = pdist(fuzzy.centres).min() > least
         if distinct and fuzzy.normalised_coefficient >= LEAST_COEFFICIENT:
             return m

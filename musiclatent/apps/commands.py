@@ -55,7 +55,9 @@ def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run
     from musiclatent.training import run_folder  # torch takes seconds: after what can go wrong
 
     corpus = str(Path(arguments.corpus).expanduser().resolve()) if arguments.corpus else ""
-    space = config.Workspace(arguments.profile, plan.name, corpus, arguments.results)
+    space = config.Workspace(
+        profile=arguments.profile, study=plan.name, corpus=corpus, results=arguments.results
+    )
     return plan, space, run_folder.read_run(experiment, space.path("checkpoints", experiment.name))
 
 
@@ -73,7 +75,9 @@ def encode(arguments: argparse.Namespace) -> None:
 
     folder, out = space.path("latents", run.experiment.name), arguments.out
     training = store.read_latents(folder, run=run) if folder.exists() else None
-    table, quarantine = new_music.encode_own_files(run, plan, arguments.files, out, training)
+    table, quarantine = new_music.encode_own_files(
+        run, plan, files=arguments.files, folder=out, training=training
+    )
     _set_aside(quarantine)
     print(table.drop(columns="path").to_string(index=False))
     print(f"{len(table)} files encoded into {arguments.out}")
@@ -85,7 +89,9 @@ def similar(arguments: argparse.Namespace) -> None:
     from musiclatent.apps import new_music
 
     out = arguments.out
-    tracks, quarantine = new_music.similar(run, plan, arguments.file, arguments.music, out)
+    tracks, quarantine = new_music.similar(
+        run, plan, file=arguments.file, music=arguments.music, out=out
+    )
     _set_aside(quarantine)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
     print(f"to listen: {out / 'similar.html'}")
@@ -97,10 +103,14 @@ def classify(arguments: argparse.Namespace) -> None:
     from musiclatent.apps import genre_timeline
     from musiclatent.evaluation import genre_networks
 
-    space = config.Workspace(arguments.profile, plan.name, "", arguments.results)
+    space = config.Workspace(
+        profile=arguments.profile, study=plan.name, corpus="", results=arguments.results
+    )
     folder = space.path(genre_networks.FINAL, plan.main().name)
     network = genre_networks.read_classifier(folder, arguments.profile)
-    table, quarantine = genre_timeline.classify_files(network, plan, arguments.files, arguments.out)
+    table, quarantine = genre_timeline.classify_files(
+        network, plan, files=arguments.files, folder=arguments.out
+    )
     _set_aside(quarantine)
     print(table.drop(columns="path").round(2).to_string(index=False))
     print(f"pictures and tables of the sections: {arguments.out}")
@@ -114,7 +124,9 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     from musiclatent.edm import collection, second_embeddings
 
     def space(profile: str) -> config.Workspace:
-        return config.Workspace(profile, "edm", str(folder), arguments.results)
+        return config.Workspace(
+            profile=profile, study="edm", corpus=str(folder), results=arguments.results
+        )
 
     trained = second_embeddings.is_trained("mel-crnn", space("real"))
     chosen = space(arguments.profile or ("real" if trained else "demo"))
@@ -138,9 +150,9 @@ def playlist(arguments: argparse.Namespace) -> None:
     rows = collection.playlist(
         tracks,
         name,
-        arguments.out,
-        arguments.of,
-        arguments.n,
+        path=arguments.out,
+        kind=arguments.of,
+        n=arguments.n,
         k=arguments.k,
         cluster=arguments.cluster,
         track=arguments.track,
@@ -156,7 +168,7 @@ def mix(arguments: argparse.Namespace) -> None:
 
     mixdown.validate(arguments.out, arguments.beats)
     tracks, name = _collection(arguments)
-    _, result = collection.mix(tracks, name, arguments.out, arguments.beats)
+    _, result = collection.mix(tracks, name, path=arguments.out, beats=arguments.beats)
     _set_aside(result.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "note"]
     print(result.tracks[columns].round(3).to_string(index=False))
@@ -194,9 +206,9 @@ def explore(arguments: argparse.Namespace) -> None:
     page = map_page.write_page_of_items(
         arguments.html,
         layout.plane.points,
-        layout.items,
-        plan.sr,
-        f"{plan.title}: {run.experiment.name}",
+        items=layout.items,
+        sr=plan.sr,
+        title=f"{plan.title}: {run.experiment.name}",
         near=map_page.neighbours_of_rows(layout.vectors),
         columns=layout.columns,
         folder=folder.parent,

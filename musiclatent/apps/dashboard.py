@@ -47,7 +47,12 @@ def reasons(data: DashboardData, i: int) -> Figure:
     label = names[values.sum(axis=0).argmax()] if quiet else row["cluster"]
     columns = list(section_views.SEVENTEEN)
     table = importance.strongest_reasons(
-        values, columns, row[columns].to_numpy(float), names, label, dashboard_data.STRONGEST
+        values,
+        columns,
+        x=row[columns].to_numpy(float),
+        classes=names,
+        label=label,
+        strongest=dashboard_data.STRONGEST,
     )[::-1]
     size = (dashboard_data.WIDTH, 2.6)
     figure = Figure(figsize=size, layout="none")  # half the time of a fitted layout

@@ -31,7 +31,7 @@ NONE = "none"
 PLACE = ["item_id", "path", "start_s", "end_s"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DashboardData:
     """What the dashboard shows.
 
@@ -111,7 +111,15 @@ def dashboard_data(study: Study, space: Workspace, k: int) -> DashboardData:
     sections, seconds = (pd.read_parquet(folder / f"{t}.parquet") for t in ("sections", "seconds"))
     names = sorted(seconds["cluster"].unique())
     pictures = {name: (folder / f"{name}.png").read_bytes() for name in names}
-    return DashboardData(kept["name"], sections, seconds, z, pictures, folder, study.sr)
+    return DashboardData(
+        name=kept["name"],
+        sections=sections,
+        seconds=seconds,
+        z=z,
+        pictures=pictures,
+        folder=folder,
+        sr=study.sr,
+    )
 
 
 def chosen_network(space: Workspace) -> str:
@@ -158,7 +166,7 @@ def _make(study: Study, space: Workspace, k: int, name: str, folder: Path) -> li
         files.write_file(folder / f"{cluster}.png", picture)
     for items in (tables["sections"], embedded.items):
         # where `Map` and `Rows` look
-        sound = map_page.keep_segments(items, study.sr, folder / "sounds")
+        sound = map_page.keep_segments(items, study.sr, folder=folder / "sounds")
         Parallel(2, backend="threading")(delayed(sound)(i) for i in range(len(items)))
     return ["sections.parquet", "seconds.parquet", "z.npz", *(f"{name}.png" for name in pictures)]
 
@@ -167,7 +175,7 @@ def _sections(sections: pd.DataFrame, z: np.ndarray, labels: np.ndarray, k: int)
     """Return one row per section: place, plane, cluster, memberships, descriptors."""
     x, y = projection.pca(z, fit_on=labels >= 0).points.T
     table = sections[PLACE].assign(x=x, y=y, cluster=names_of(labels))
-    shares = soft_clustering.fuzzy_c_means(z, k, soft_clustering.fuzzifier(z, k)).memberships
+    shares = soft_clustering.fuzzy_c_means(z, k, m=soft_clustering.fuzzifier(z, k)).memberships
     table[[f"belongs to {code}" for code in range(k)]] = shares
     return table.join(sections[[*section_views.SEVENTEEN, "tempo"]])
 
@@ -199,7 +207,9 @@ def _pictures(
     x, second = second_embeddings.read_inputs(name, items, space.profile)
     window_s = 1 if name == "vggish" else studies.study("mel", space.profile).window_s
     net = second_embeddings.load_network(name, space)
-    cam = saliency.toward_clusters(net, x, second, centres, codes[rows], window_s=window_s)
+    cam = saliency.toward_clusters(
+        net, x, seconds=second, centres=centres, codes=codes[rows], window_s=window_s
+    )
     frames = np.arange(int(x.shape[2] // window_s))  # of one second
     frames = (second * x.shape[2] / window_s).astype(int)[:, None, None] + frames
     x, cam = (np.take_along_axis(part, frames, axis=2) for part in (x, cam))

@@ -59,7 +59,7 @@ def section_probabilities(network: Classifier, study: Study, file: Path) -> pd.D
 
 
 def classify_files(
-    network: Classifier, study: Study, files: Sequence[Path], folder: Path
+    network: Classifier, study: Study, *, files: Sequence[Path], folder: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Name the genre of files, and write for each a table and a picture of its sections.
 
@@ -137,5 +137,5 @@ def _draw(probabilities: pd.DataFrame, file: Path, study: Study, row: dict, path
     """Draw the sections of a file under its waveform."""
     y = audio.read(file, study.sr, duration_s=SHOWN_S)[0] if row["seconds"] <= SHOWN_S else None
     answer = f"{row['genre']} ({row['probability']:.0%})" if row["genre"] else "silence"
-    figure = genre.timeline(probabilities, f"{answer}: {file.name}", y, study.sr)
+    figure = genre.timeline(probabilities, f"{answer}: {file.name}", y=y, sr=study.sr)
     plt.close(style.save_figure(figure, path))

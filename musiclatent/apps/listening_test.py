@@ -95,10 +95,10 @@ def questions(
 def page(
     path: str | Path,
     questions: pd.DataFrame,
+    *,
     sections: pd.DataFrame,
     sr: int,
     title: str,
-    *,
     limit_mb: float = map_html.LIMIT_MB,
 ) -> Path:
     """Write the page of questions, whole or not at all; it names no track, cluster or right answer.
@@ -140,8 +140,8 @@ def page(
         return map_page.segment(sections.iloc[rows[i]], sr)
 
     script = map_html.static_text("listening_test.js")
-    parts = map_html.joined(sound, len(rows), room, limit_mb)
-    return write_file(Path(path), map_html.html(script, table, parts, _MOUNT))
+    parts = map_html.joined(sound, len(rows), room=room, limit_mb=limit_mb)
+    return write_file(Path(path), map_html.html(script, table, parts=parts, mount=_MOUNT))
 
 
 def read(
@@ -264,7 +264,7 @@ def fleiss_kappa(counts: np.ndarray) -> float:
 
 def _fits(z, sections: pd.DataFrame, labels: np.ndarray, k: int, half: int, rng) -> list[tuple]:
     """Draw questions about one cluster: half with its own sections, half with others."""
-    members = selections.central(z, sections, labels, k, len(labels)).index.to_numpy()
+    members = selections.central(z, sections, labels=labels, k=k, n=len(labels)).index.to_numpy()
     group = sections["group"].to_numpy()
     other = np.flatnonzero(group[members] != group[members[0]])  # the most central of another tune
     examples = members[[0, other[0] if len(other) else min(1, len(members) - 1)]]

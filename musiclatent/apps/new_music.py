@@ -30,7 +30,7 @@ PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
 
 
 def encode_own_files(
-    run: Run, study: Study, files: Sequence[Path], folder: Path, training: Latents | None = None
+    run: Run, study: Study, *, files: Sequence[Path], folder: Path, training: Latents | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Encode files, rebuild them beside their originals, and report how near the model's music is.
 
@@ -64,7 +64,7 @@ def encode_own_files(
         If there are no files, or none can be read.
     """
     files = list(dict.fromkeys(Path(file).absolute() for file in files))
-    encoded, reasons = encode.encode_files(run, study, files, folder)
+    encoded, reasons = encode.encode_files(run, study, files=files, folder=folder)
     model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
     usable = [file for file in files if str(file) not in reasons]
     names = unique_names(usable, folder, ENDINGS)
@@ -84,13 +84,15 @@ def _rebuild(model: LitModule, study: Study, file: Path, folder: Path, name: str
     original, rebuilt, picture = (folder / f"{name}{end}" for end in ENDINGS)
     sr, window_s = study.sr, study.window_s
     audio.write_blocks(original, audio.blocks(file, sr), sr)
-    audio.write_blocks(rebuilt, decode.rebuild(model, original, datamodules.transform(study)), sr)
+    audio.write_blocks(
+        rebuilt, decode.rebuild(model, original, transform=datamodules.transform(study)), sr
+    )
     seconds = audio.info(original).seconds
     part = {"start_s": max(0.0, (seconds - window_s) / 2), "duration_s": window_s}
     x, x_hat = (audio.read(path, **part)[0] for path in (original, rebuilt))
     plt.close(style.save_figure(sounds.reconstructions(x, {"rebuilt": x_hat}, sr), picture))
     row = {"name": name, "path": str(file), "seconds": seconds}
-    return row | reconstruction.measure(original, rebuilt, sr, window_s)
+    return row | reconstruction.measure(original, rebuilt, sr, window_s=window_s)
 
 
 def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
@@ -120,7 +122,7 @@ def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
 
 
 def similar(
-    run: Run, study: Study, file: Path, music: Path, out: Path
+    run: Run, study: Study, *, file: Path, music: Path, out: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rank the tracks of a folder by how near they lie to a file.
 

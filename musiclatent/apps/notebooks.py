@@ -79,7 +79,10 @@ def reproduce(
     if corpus:
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
         require(corpus, config.data_root())
-    spaces = {plan.name: Workspace(profile, plan.name, corpus, results) for plan in plans}
+    spaces = {
+        plan.name: Workspace(profile=profile, study=plan.name, corpus=corpus, results=results)
+        for plan in plans
+    }
     numba_cache.compile_librosa()
     asked = {"only": notebook, "experiment": experiment, "scheduler": scheduler}
     tasks = (delayed(_whole)(plan, spaces[plan.name], **asked) for plan in plans)
@@ -139,7 +142,7 @@ def _run(
         # The first notebook fills the cache: the work over many files.
         parameters |= {"scheduler": scheduler} if not identity else {}
         source = config.home() / "notebooks" / f"{name}.ipynb"
-        identity = up_to_date.identity(source, parameters, _data(plan, space), identity)
+        identity = up_to_date.identity(source, parameters, data=_data(plan, space), before=identity)
         if only in (None, name) and (problem := _execute_once(source, space, parameters, identity)):
             return problem
     return ""

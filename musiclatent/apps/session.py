@@ -108,5 +108,5 @@ def open_study(
     """
     plan = studies.study(study, profile)
     plan.select(experiment)
-    space = Workspace(profile, study, corpus, results)
+    space = Workspace(profile=profile, study=study, corpus=corpus, results=results)
     return Session(notebook=notebook, plan=plan, experiment=experiment, space=space)

@@ -17,7 +17,7 @@ from musiclatent.files import write_json
 
 
 def identity(
-    source: Path, parameters: dict[str, str], data: Sequence[Path], before: str = ""
+    source: Path, parameters: dict[str, str], *, data: Sequence[Path], before: str = ""
 ) -> str:
     """Hash all that decides what a notebook gives.
 

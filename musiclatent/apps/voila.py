@@ -58,7 +58,9 @@ def dashboard(
     if corpus:
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
     plan = study("edm", profile)
-    folder = Workspace(profile, plan.name, corpus, results).path("notebooks")
+    folder = Workspace(profile=profile, study=plan.name, corpus=corpus, results=results).path(
+        "notebooks"
+    )
     notebook = folder / f"{plan.dashboard}.ipynb"
     if not notebook.exists():
         options = f"PROFILE={profile}" + (f" CORPUS={corpus}" if corpus else "")

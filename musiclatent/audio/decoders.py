@@ -32,7 +32,7 @@ SUFFIXES = FFMPEG_SUFFIXES | {".wav", ".flac", ".ogg", ".opus", ".mp3", ".au", "
 _STREAMING = 0x7FFF0000  # sizes from here on are what recorders write before they know the size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stream:
     """An open file: `pull(n)` gives the next frames ``(<= n, C)``, fewer only at the end."""
 
@@ -85,7 +85,17 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
         cut = file.format == "OGG" and re.search("lacks an end|Junk after", file.extra_info)
         note = "its last page is not whole, so it may be cut short" if cut else ""
         sr, channels, pull = file.samplerate, file.channels, partial(_pull, file, path)
-        yield Stream(path, sr, channels, start, frames, promised, pull, pcm=pcm, note=note)
+        yield Stream(
+            path=path,
+            sr=sr,
+            channels=channels,
+            start=start,
+            frames=frames,
+            promised=promised,
+            pull=pull,
+            pcm=pcm,
+            note=note,
+        )
 
 
 def _libsndfile(path: Path, source: bytes | str | int) -> sf.SoundFile:
@@ -245,7 +255,16 @@ def _open_ffmpeg(path: Path, start_s: float) -> Iterator[Stream]:
         try:
             pull(start - early_s * sr)
             slack = sr // 10  # wma counts its last frames whole
-            yield Stream(path, sr, channels, start, frames, promised, pull, slack=slack)
+            yield Stream(
+                path=path,
+                sr=sr,
+                channels=channels,
+                start=start,
+                frames=frames,
+                promised=promised,
+                pull=pull,
+                slack=slack,
+            )
         finally:
             process.kill()
 

@@ -31,7 +31,7 @@ _MAX_WAV = 2**32 - 256  # bytes of samples that the sizes in a wav header can na
 _WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AudioInfo:
     """What the header of an audio file promises.
 
@@ -68,7 +68,7 @@ def info(path: str | Path) -> AudioInfo:
     """
     with open_stream(Path(path), 0.0) as stream:
         seconds = stream.frames / stream.sr if stream.frames else math.nan
-        return AudioInfo(stream.path, stream.sr, stream.channels, seconds)
+        return AudioInfo(path=stream.path, sr=stream.sr, channels=stream.channels, seconds=seconds)
 
 
 def read(

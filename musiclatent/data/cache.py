@@ -80,7 +80,7 @@ def descriptor_table(
     """
     transform = descriptors.Descriptors(sr, window_s)
     target = Path(folder) / f"attributes-{window_s:g}s-{sr}hz"
-    cached = build(items, transform, target, n_jobs=n_jobs, scheduler=scheduler)
+    cached = build(items, transform, folder=target, n_jobs=n_jobs, scheduler=scheduler)
     values = pd.DataFrame(np.asarray(cached.x, np.float64), columns=list(descriptors.COLUMNS))
     return pd.concat([cached.items[WINDOW], values], axis=1), cached.quarantine
 
@@ -117,8 +117,8 @@ class Cached:
 def build(
     items: pd.DataFrame,
     transform: windows.Measurement,
-    folder: Path,
     *,
+    folder: Path,
     n_jobs: int = 1,
     scheduler: str | None = None,
 ) -> Cached:
@@ -151,7 +151,13 @@ def build(
         If `folder` cannot be written (no space left, say), or `scheduler` does not answer.
     """
     _check(items)
-    work = _Build(items, transform, Path(folder).absolute(), n_jobs, scheduler)
+    work = _Build(
+        items=items,
+        transform=transform,
+        folder=Path(folder).absolute(),
+        n_jobs=n_jobs,
+        scheduler=scheduler,
+    )
     try:
         with _alone(work.folder):
             work.run()
@@ -206,7 +212,7 @@ def _publish(folder: Path) -> None:
         ready.rmdir()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Build:
     """One run over a cache folder, see `build`."""
 
@@ -246,7 +252,7 @@ class _Build:
         (self.folder / "shards").mkdir(exist_ok=True)
         with _backend(self.n_jobs, self.scheduler):
             if self.n_jobs == 1 and self.scheduler is None:
-                done = shards.compute(todo, self.transform, self.folder, keys)
+                done = shards.compute(todo, self.transform, folder=self.folder, keys=keys)
             else:
                 numba_cache.compile_librosa()
                 shared = np.array(sorted(keys), dtype="S64")  # joblib hands a large array over once
@@ -280,7 +286,7 @@ class _Build:
         draft = self.folder / "draft"
         draft.mkdir()
         if not index[["key", "start_s"]].equals(old[["key", "start_s"]]):
-            shards.merge(index, self.transform, self.folder, draft / "x.npy")
+            shards.merge(index, self.transform, folder=self.folder, target=draft / "x.npy")
         end_s = self.grid.end_s(index["start_s"], index["seconds"])
         index = index.assign(end_s=end_s, row=np.arange(len(index)))
         index[INDEX].to_parquet(draft / "index.parquet", index=False)

@@ -328,7 +328,7 @@ def _dataset(name: str) -> Dataset:
             f"audio files, or one of: {', '.join(NAMES)}"
         )
     source = download.Source(folder=str(folder.absolute()))
-    return Dataset(lambda root, work: folders.index(folder), source)
+    return Dataset(index=lambda root, work: folders.index(folder), source=source)
 
 
 def _render(
@@ -339,7 +339,7 @@ def _render(
     items = synthetic.render(DEMO[name], size, Path(work) / name, seed=seed, n_jobs=n_jobs)
     by = {"speakers": lambda items, *_: fsdd.by_speaker(items)} if "speaker" in items else {}
     source = download.Source(folder="")
-    return Dataset(lambda root, work: items, source, repeats=False, splits=by), items
+    return Dataset(index=lambda root, work: items, source=source, repeats=False, splits=by), items
 
 
 def _measured(name: str, table: pd.DataFrame) -> Corpus:

@@ -24,10 +24,12 @@ TRANSFORMS = {each.kind: each for each in (Waveform, LogMel, LogSTFT)}
 
 def transform(study: config.Study) -> Transform:
     """Return what turns a study's windows into what its models take."""
-    return pick(TRANSFORMS, study.input, "transform")(study.sr, study.window_s, **study.frames)
+    return pick(TRANSFORMS, study.input, "transform")(
+        sr=study.sr, window_s=study.window_s, **study.frames
+    )
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Windows(Dataset):
     """Windows of one split, as (x, row, label): x (1, ...), its row in the cache, its label's code.
 
@@ -122,7 +124,7 @@ class BalancedSampler(EpochSampler):
                 yield queues[label].pop()
 
 
-@dataclass(eq=False, repr=False)  # equal to itself only, whatever its options
+@dataclass(eq=False, repr=False, kw_only=True)  # equal to itself only, whatever its options
 class CorpusDataModule(pl.LightningDataModule):
     """Windows of one or more corpora, split by group.
 
@@ -241,7 +243,7 @@ class CorpusDataModule(pl.LightningDataModule):
         t = self.transform
         folder = self.folder / f"{t.kind}-{t.window_s:g}s-{t.sr}hz"
         return cache.build(
-            self.index().items, t, folder, n_jobs=self.n_jobs, scheduler=self.scheduler
+            self.index().items, t, folder=folder, n_jobs=self.n_jobs, scheduler=self.scheduler
         )
 
     def _precomputed(self) -> cache.Cached | None:
@@ -348,7 +350,7 @@ class CorpusDataModule(pl.LightningDataModule):
             sampler = BalancedSampler(codes[rows], self.seed)
         elif shuffle:
             sampler = EpochSampler(len(rows), self.seed)
-        data = Windows(self.cached.x, rows, codes, self.transform)
+        data = Windows(x=self.cached.x, rows=rows, codes=codes, transform=self.transform)
         return DataLoader(data, self.batch_size, sampler=sampler)
 
     def train_dataloader(self) -> DataLoader:

@@ -15,7 +15,7 @@ from musiclatent.data import folders, fsdd, gtzan, gtzan_tables
 from musiclatent.data.download import Remote, Source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A named real dataset.
 

@@ -28,7 +28,7 @@ _TIMEOUT_S = 30
 _BY_HAND = "or place the dataset by hand as data/README.md says"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Remote:
     """One file to download.
 
@@ -50,7 +50,7 @@ class Remote:
     inside: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """Where a dataset comes from and how to tell that it is there.
 
@@ -168,7 +168,10 @@ def _shards(urls: tuple, partial: Path) -> list[Remote]:
         files = {}
     if not files or not all(re.fullmatch(r"[0-9a-f]{64}", h) for h in files.values()):
         raise FetchError(f"{listing}: lists no parquet files with a sha256; {_BY_HAND}")
-    return [Remote(f"{base}/{p}", f"parquet/{p.split('/')[-1]}", h) for p, h in files.items()]
+    return [
+        Remote(url=f"{base}/{p}", to=f"parquet/{p.split('/')[-1]}", sha256=h)
+        for p, h in files.items()
+    ]
 
 
 def _install(source: Source, remotes: tuple[Remote, ...], partial: Path, folder: Path) -> None:

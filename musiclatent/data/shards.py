@@ -64,7 +64,7 @@ class File:
 
 
 def compute(
-    files: list[File], transform: windows.Measurement, folder: Path, keys: Container[bytes]
+    files: list[File], transform: windows.Measurement, *, folder: Path, keys: Container[bytes]
 ) -> Iterator[File]:
     """Write the windows of files into one new shard; leave out what is cached already.
 
@@ -107,7 +107,7 @@ def compute_one(
     file: File, transform: windows.Measurement, folder: Path, keys: Container[bytes]
 ) -> File:
     """Write the windows of one file into a shard of its own; see `compute`."""
-    [file] = compute([file], transform, folder, keys)
+    [file] = compute([file], transform, folder=folder, keys=keys)
     return file
 
 
@@ -243,7 +243,9 @@ def put(data: bytes | memoryview, file: BinaryIO) -> None:
         left = left[file.write(left) :]
 
 
-def merge(index: pd.DataFrame, transform: windows.Measurement, folder: Path, target: Path) -> None:
+def merge(
+    index: pd.DataFrame, transform: windows.Measurement, *, folder: Path, target: Path
+) -> None:
     """Write the rows of all items behind one another; a shard that is just that is linked."""
     head = header(len(index), transform.shape)
     size = row_bytes(transform)

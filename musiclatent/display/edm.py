@@ -22,7 +22,7 @@ PAPER = 0.178  # silhouette in Murillo Martinez, EAFIT (2022), on its own 53 tra
 
 
 def section_choice(
-    track: pd.DataFrame, edges_s: Sequence[float], title: str, quiet_db=10.0, spread=1.5
+    track: pd.DataFrame, edges_s: Sequence[float], *, title: str, quiet_db=10.0, spread=1.5
 ) -> Figure:
     """Draw which sections of a track are chosen: along the time, and in the plane that decides.
 
@@ -74,12 +74,13 @@ def section_choice(
     _mark_changes(left, edges_s)
     style.set_title(left, title)
     marks = [Patch(color=ROLES[k], alpha=0.6, label=f"{k}: {(roles == k).sum()}") for k in ROLES]
-    return style.finish(figure, "lower center", [*marks, lines[0]], ncols=4)
+    return style.finish(figure, "lower center", marks=[*marks, lines[0]], ncols=4)
 
 
 def clusters(
     points: np.ndarray,
     labels: np.ndarray,
+    *,
     centres: np.ndarray | None,
     explained: Sequence[float] | None,
     title: str,
@@ -193,10 +194,10 @@ def memberships(table: pd.DataFrame, labels: Sequence[str], n: int = 8) -> Figur
             look = {"align": "edge", "color": _hue(i), "edgecolor": "w", "linewidth": 0.4}
             axis.bar(rows["start_s"], rows[name], width, top[name] - rows[name], **look)
         axis.set(ylim=(0, 1), yticks=[])
-        style.set_title(axis, track, 45, "small")
+        style.set_title(axis, track, length=45, size="small")
     axes[-1, 0].set(xlabel="time (s)", xlim=(0, None))
     marks = [Patch(color=_hue(i), label=style.printable(name)) for i, name in enumerate(labels)]
-    return style.finish(figure, "right upper", marks)
+    return style.finish(figure, "right upper", marks=marks)
 
 
 def contingency(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
@@ -235,7 +236,7 @@ def versions(tested: pd.DataFrame) -> Figure:
     names = [f"{style.printable(name, 40)} ({count})" for name, count in counts.items()]
     style.name_rows(axis, names)
     axis.set_xlabel("nearest section is of another version (line: 95 % interval)")
-    return style.finish(figure, "upper right", [line])
+    return style.finish(figure, "upper right", marks=[line])
 
 
 def views(table: pd.DataFrame) -> Figure:
@@ -258,7 +259,7 @@ def views(table: pd.DataFrame) -> Figure:
 
 
 def saliency(
-    panels: Sequence[tuple], sr: int, hop_length: int, bands_hz: np.ndarray | None = None
+    panels: Sequence[tuple], sr: int, *, hop_length: int, bands_hz: np.ndarray | None = None
 ) -> Figure:
     """Draw mel spectrograms, and below each what in it brings a second near its cluster.
 
@@ -292,7 +293,7 @@ def saliency(
 
 
 def route(
-    points: np.ndarray, sections: pd.DataFrame, route: pd.DataFrame, labels: np.ndarray | None
+    points: np.ndarray, sections: pd.DataFrame, *, route: pd.DataFrame, labels: np.ndarray | None
 ) -> Figure:
     """Draw the route of a mix through the map of sections.
 
@@ -368,7 +369,7 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     marks = [Patch(color=color, label=name) for name, color in FADES.items()]
     label = "tempo; right: cost of the transition"
     marks.append(Patch(color=style.PALETTE[0], alpha=0.4, label=label))
-    return style.finish(figure, "upper right", marks, ncols=3)
+    return style.finish(figure, "upper right", marks=marks, ncols=3)
 
 
 def _mark_centre(axis: plt.Axes, hz: float, level: float, spread: float) -> None:

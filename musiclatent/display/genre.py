@@ -269,7 +269,7 @@ def reasons(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def timeline(probabilities: pd.DataFrame, title: str, y: np.ndarray | None, sr: int) -> Figure:
+def timeline(probabilities: pd.DataFrame, title: str, *, y: np.ndarray | None, sr: int) -> Figure:
     """Draw the probability of each genre along a file; a dot marks the best of each section.
 
     Parameters

@@ -35,7 +35,7 @@ def static_text(name: str) -> str:
     return (STATIC / name).read_text("utf-8")
 
 
-def html(script: str, table: dict, parts: dict[str, str], mount: str) -> str:
+def html(script: str, table: dict, *, parts: dict[str, str], mount: str) -> str:
     """Put a page together, as ASCII.
 
     Parameters
@@ -60,7 +60,7 @@ def html(script: str, table: dict, parts: dict[str, str], mount: str) -> str:
     )
 
 
-def joined(sounds: Sounds, n: int, room: float, limit_mb: float) -> dict[str, str]:
+def joined(sounds: Sounds, n: int, *, room: float, limit_mb: float) -> dict[str, str]:
     """Write sounds one after the other.
 
     Parameters

@@ -17,7 +17,7 @@ NOT_SHOWN = ("path", "title", "group", "start_s", "end_s")
 MOST_LABELS = 40  # colours and shapes of the map; a text with more values colours none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MapLayout:
     """Latents of sound on a plane.
 
@@ -67,7 +67,9 @@ def lay_out(known: Latents, kind: str = "pca") -> MapLayout:
     plane = lay_out(vectors, fit_on=fitted if fitted.sum() > 3 else None)
     k = max(1, min(CLUSTERS, len(items) // 2))
     items = items.assign(cluster=clustering.kmeans(vectors, k), membership=_membership(vectors, k))
-    return MapLayout(rows, items, vectors, plane, colourable(items))
+    return MapLayout(
+        rows=rows, items=items, vectors=vectors, plane=plane, columns=colourable(items)
+    )
 
 
 def _membership(vectors: np.ndarray, k: int) -> np.ndarray:
@@ -76,7 +78,7 @@ def _membership(vectors: np.ndarray, k: int) -> np.ndarray:
     some = few[np.linspace(0, len(few) - 1, min(len(few), SAMPLE)).astype(int)]
     try:
         return soft_clustering.fuzzy_c_means(
-            few, k, soft_clustering.fuzzifier(some, k)
+            few, k, m=soft_clustering.fuzzifier(some, k)
         ).memberships.max(axis=1)
     except ValueError:  # fewer than two clusters, or none that can be told apart softly
         return np.full(len(vectors), np.nan)

@@ -68,15 +68,15 @@ def render_page(
         If lengths differ, a column is missing, a number is not finite, a segment has no sound or
         the page would pass the limit.
     """
-    points, near = validate(points, table, sounds, near)
+    points, near = validate(points, table, sounds=sounds, near=near)
     shown = describe_table(table, title, columns) | (beside or {})
     sound = {"offsets": "", "sound": ""}
     if sounds is not None:
         room = limit_mb * 1e6 - _size_without_sound(shown, near)
-        sound = map_html.joined(sounds, len(points), room, limit_mb)
+        sound = map_html.joined(sounds, len(points), room=room, limit_mb=limit_mb)
     parts = {"points": map_html.as_base64(points), "near": map_html.as_base64(near)}
     mount = map_html.static_text("map_mount.js")
-    return map_html.html(map_html.static_text("map.js"), shown, parts | sound, mount)
+    return map_html.html(map_html.static_text("map.js"), shown, parts=parts | sound, mount=mount)
 
 
 def write_page(
@@ -107,10 +107,10 @@ def write_page(
 def write_page_of_items(
     path: str | Path,
     points: np.ndarray,
+    *,
     items: pd.DataFrame,
     sr: int,
     title: str,
-    *,
     near: np.ndarray | None = None,
     columns: Sequence[str] = ("label",),
     folder: Path | None = None,
@@ -142,14 +142,14 @@ def write_page_of_items(
         If a file cannot be read any more.
     """
     path, table = Path(path), titled(items)
-    points, near = validate(points, table, None, near)
+    points, near = validate(points, table, sounds=None, near=near)
     more = {"columns": columns, "near": near, "limit_mb": limit_mb}
     size = 1.03 * 4 / 3 * estimate_bytes(items, sr)
     if size + _size_without_sound(describe_table(table, title, columns), near) < limit_mb * 1e6:
         sounds = segments(items, sr, folder / "sounds" if folder else None)
         return write_page(path, points, table, sounds, title, **more)
     place = path.with_name(f"{path.stem}_sound")
-    sound = keep_segments(items, sr, place, pictures=True)
+    sound = keep_segments(items, sr, folder=place, pictures=True)
     files = [sound(i).stem for i in progress(range(len(items)), "sound", "segment", delay=2)]
     beside = {"folder": quote(place.name), "files": files}
     write_page(path, points, table, None, title, beside=beside, **more)
@@ -209,7 +209,7 @@ def segment(row: pd.Series, sr: int) -> bytes:
 
 
 def keep_segments(
-    items: pd.DataFrame, sr: int, folder: Path, *, pictures: bool = False
+    items: pd.DataFrame, sr: int, *, folder: Path, pictures: bool = False
 ) -> Callable[[int], Path]:
     """Cut segments once and keep them as files.
 
@@ -249,7 +249,7 @@ def segments(items: pd.DataFrame, sr: int, folder: Path | None = None) -> list[b
     bar = progress(range(len(items)), "sound", "segment", delay=2)
     if folder is None:
         return [segment(items.iloc[i], sr) for i in bar]
-    sound = keep_segments(items, sr, folder)
+    sound = keep_segments(items, sr, folder=folder)
     return [sound(i).read_bytes() for i in bar]
 
 
@@ -261,7 +261,7 @@ def estimate_bytes(items: pd.DataFrame, sr: int) -> float:
 
 
 def validate(
-    points: np.ndarray, table: pd.DataFrame, sounds: Sounds | None, near: np.ndarray | None
+    points: np.ndarray, table: pd.DataFrame, *, sounds: Sounds | None, near: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return points as float32 and neighbours as int32, once everything fits together.
 

@@ -85,7 +85,7 @@ class _Player(anywidget.AnyWidget):
         if i >= self._first:
             return self._made[i - self._first]
         if self.folder:
-            return map_page.keep_segments(self.items, self.sr, self.folder / "sounds")(
+            return map_page.keep_segments(self.items, self.sr, folder=self.folder / "sounds")(
                 i
             ).read_bytes()
         return map_page.segment(self.items.iloc[i], self.sr)
@@ -170,7 +170,7 @@ class Map(_Player):
     ) -> None:
         items = map_page.titled(items)
         near = None if z is None else map_page.neighbours_of_rows(z)
-        points, near = map_page.validate(points, items, None, near)
+        points, near = map_page.validate(points, items, sounds=None, near=near)
         self.columns, self._dropped = tuple(columns), []
         traits |= {"points": points.tobytes(), "near": near.tobytes()}
         traits["table"] = map_page.describe_table(items, title, self.columns)
@@ -280,7 +280,9 @@ class Map(_Player):
             raise ValueError(f"{len(items)} rows and {len(added)} sounds; give one sound a row")
         whole = pd.concat([self.items, map_page.titled(items)], ignore_index=True)
         place = np.concatenate([self.place(), np.asarray(points, "<f4").reshape(-1, 2)])
-        place, known = map_page.validate(place, whole, None, self._nearer(near, len(items)))
+        place, known = map_page.validate(
+            place, whole, sounds=None, near=self._nearer(near, len(items))
+        )
         if NAMED in whole:
             whole[NAMED] = whole[NAMED].fillna("")
         self._made += added

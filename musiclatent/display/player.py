@@ -90,16 +90,16 @@ class Listener:
     def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
         """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
         own = interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
-        z = generation.blend(z_a, z_b, position, kind) if own is None else own[0]
+        z = generation.blend(z_a, z_b, position=position, kind=kind) if own is None else own[0]
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 
     def edited(self, component: int, amount: float, z: np.ndarray, size: np.ndarray) -> HTML:
         """Play a latent (K, T), one component moved by `amount` times its `size`; for a slider."""
-        z = generation.edit(z, component, amount, size=size)
+        z = generation.edit(z, component, amount=amount, size=size)
         return self.play(z, f"component {component}, {amount:+.1f} standard deviations")
 
 
-def say(sampler: ClassSampler, label: str, speaker: str = "", seed: int = SEED) -> HTML:
+def say(sampler: ClassSampler, label: str, *, speaker: str = "", seed: int = SEED) -> HTML:
     """Return a player of a new sound of a label, as a speaker; for a widget."""
     _, made = sampler.sample(1, label, speaker, seed=seed)
     title = f"{label} as {speaker}" if speaker else label

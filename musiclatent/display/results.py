@@ -33,7 +33,7 @@ def rate_distortion(table: pd.DataFrame) -> Figure:
         axis.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("MSE on held-out excerpts")
     axes[1].set_title("8 bits, entropy-coded", fontsize="medium")
-    return style.finish(figure, "right", axes[1].get_legend_handles_labels()[0])
+    return style.finish(figure, "right", marks=axes[1].get_legend_handles_labels()[0])
 
 
 def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:

@@ -33,7 +33,7 @@ def subplots(*shape: int, **options) -> tuple[Figure, np.ndarray | plt.Axes]:
     return plt.subplots(*shape, **options)
 
 
-def finish(figure: Figure, place: str, marks: list | None = None, ncols: int = 1) -> Figure:
+def finish(figure: Figure, place: str, *, marks: list | None = None, ncols: int = 1) -> Figure:
     """Add a legend outside the axes, by default of the first axis, and remove the frame."""
     marks = figure.axes[0].get_legend_handles_labels()[0] if marks is None else marks
     figure.legend(handles=marks, loc=f"outside {place}", ncols=ncols, fontsize="small")
@@ -49,7 +49,7 @@ def name_rows(axis: plt.Axes, names: Sequence[str], middle: float = 0.0) -> None
     axis.tick_params(axis="y", length=0)
 
 
-def set_title(axis: plt.Axes, title: str, length: int = 100, size: str = "medium") -> None:
+def set_title(axis: plt.Axes, title: str, *, length: int = 100, size: str = "medium") -> None:
     """Write a title, such as a file name, whatever it holds."""
     axis.set_title(printable(title, length), loc="left", fontsize=size, parse_math=False)
 

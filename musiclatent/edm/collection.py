@@ -200,7 +200,7 @@ def _measure(
 ) -> np.ndarray:
     """Compute a transform of a corpus, or read it; return its values of `sections`."""
     folder = space.path("cache") / f"{transform.kind}-{transform.window_s:g}s-{transform.sr}hz"
-    return cache.values_of(cache.build(items, transform, folder, n_jobs=2), sections)
+    return cache.values_of(cache.build(items, transform, folder=folder, n_jobs=2), sections)
 
 
 def annotated_beats(tracks: Collection) -> dict[str, np.ndarray]:
@@ -248,10 +248,10 @@ def _boundaries(sections: pd.DataFrame) -> np.ndarray:
 def playlist(
     tracks: Collection,
     name: str,
+    *,
     path: Path,
     kind: str = "central",
     n: int = 20,
-    *,
     k: int = 4,
     cluster: int = 0,
     track: str = "",
@@ -292,13 +292,13 @@ def playlist(
     if kind == "anomalies":
         rows = _anomalies(tracks, z, n)
     elif kind == "neighbours":
-        rows = selections.neighbours(z, sections, _row_at(sections, track, at_s), n)
+        rows = selections.neighbours(z, sections, i=_row_at(sections, track, at_s), n=n)
     elif kind == "border":
-        rows = selections.border(z, sections, tracks.labels(name, k), n)
+        rows = selections.border(z, sections, labels=tracks.labels(name, k), n=n)
     elif kind == "cluster":
         rows = selections.cluster(sections, tracks.labels(name, k), cluster).head(n)
     else:
-        rows = selections.central(z, sections, tracks.labels(name, k), cluster, n)
+        rows = selections.central(z, sections, labels=tracks.labels(name, k), k=cluster, n=n)
     if rows.empty:
         raise ValueError(f"no section is one of {kind}; choose another kind of playlist")
     playlist_files.write_playlist(path, rows, f"{kind} sections")
@@ -326,7 +326,7 @@ def _row_at(sections: pd.DataFrame, track: str, at_s: float) -> int:
 
 
 def mix(
-    tracks: Collection, name: str, path: Path, beats: int = mixdown.BEATS
+    tracks: Collection, name: str, *, path: Path, beats: int = mixdown.BEATS
 ) -> tuple[sequencing.Route, mixdown.Mix]:
     """Order all tracks so that each goes well into the next, and render them as one mix.
 
@@ -360,7 +360,7 @@ def mix(
     readable = tracks.sections["path"].isin(table["path"]).to_numpy()
     costs = sequencing.transition_costs(table, tracks.vectors(name)[readable])
     route = sequencing.order_tracks(table, costs)
-    rendered = mixdown.render(route, tracks.rhythms(), path, beats=beats)
+    rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
     mixdown.write_cue_sheet(rendered, path.with_suffix(".cue"))
     return route, rendered
 

@@ -121,7 +121,7 @@ def _free_s(row: Mapping) -> float:
 
 
 def render(
-    route: Route, rhythms: Rhythms, path: str | Path, sr: int = 44_100, beats: int = BEATS
+    route: Route, rhythms: Rhythms, *, path: str | Path, sr: int = 44_100, beats: int = BEATS
 ) -> Mix:
     """Render a route as one file, each track faded into the next beat on beat.
 

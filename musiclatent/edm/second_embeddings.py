@@ -103,7 +103,7 @@ def mel_encoder(name: str, space: Workspace) -> Run:
     epochs = experiment.training.epochs(config.profile(space.profile), "mel")
     data = datamodules.CorpusDataModule.of_study(plan, home)
     folder = home.path("checkpoints", experiment.name)
-    return fit.train_experiment(experiment, data, folder, epochs=epochs)
+    return fit.train_experiment(experiment, data, folder=folder, epochs=epochs)
 
 
 def is_trained(name: str, space: Workspace) -> bool:

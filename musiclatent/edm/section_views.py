@@ -21,7 +21,7 @@ CORRELATION = 0.9  # from which two columns are named as nearly the same
 _EVEN = 1 / 256  # of a column's range: rows that differ by less in all columns are the same
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Sections as standardised descriptors.
 
@@ -76,7 +76,7 @@ def classical_view(sections: pd.DataFrame, columns: tuple[str, ...] = SEVENTEEN)
     spread = x.std(ddof=0).replace(0.0, 1.0)
     centres["apart"] = (centres["mean"] - centres["median"]) / spread
     z = ((x - x.mean()) / spread).to_numpy(np.float32)
-    return View(z, rows, tuple(columns), _correlated(x), centres)
+    return View(z=z, rows=rows, columns=tuple(columns), correlated=_correlated(x), centres=centres)
 
 
 def _correlated(x: pd.DataFrame) -> pd.DataFrame:

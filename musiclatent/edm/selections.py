@@ -49,7 +49,7 @@ def cluster(sections: pd.DataFrame, labels: np.ndarray, k: int) -> pd.DataFrame:
 
 
 def central(
-    z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, k: int, n: int
+    z: np.ndarray, sections: pd.DataFrame, *, labels: np.ndarray, k: int, n: int
 ) -> pd.DataFrame:
     """Choose the sections nearest to the mean of a cluster, the nearest first.
 
@@ -82,7 +82,7 @@ def central(
     ]
 
 
-def border(z: np.ndarray, sections: pd.DataFrame, labels: np.ndarray, n: int) -> pd.DataFrame:
+def border(z: np.ndarray, sections: pd.DataFrame, *, labels: np.ndarray, n: int) -> pd.DataFrame:
     """Choose the sections that lie almost as near to the mean of a second cluster as to the first.
 
     Parameters
@@ -162,7 +162,7 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
     return sections.iloc[order].assign(why=["; ".join(reasons[row]) for row in order])
 
 
-def neighbours(z: np.ndarray, sections: pd.DataFrame, i: int, n: int) -> pd.DataFrame:
+def neighbours(z: np.ndarray, sections: pd.DataFrame, *, i: int, n: int) -> pd.DataFrame:
     """Choose the sections nearest to one of them: first those of other tracks, then its own.
 
     Parameters

@@ -124,7 +124,7 @@ def transition_costs(table: pd.DataFrame, z: np.ndarray, weights: Weights | None
     return Costs(total=sum(parts.values()), **parts)
 
 
-def candidates_after(costs: Costs, table: pd.DataFrame, i: int, k: int = 10) -> pd.DataFrame:
+def candidates_after(costs: Costs, table: pd.DataFrame, *, i: int, k: int = 10) -> pd.DataFrame:
     """Find what can follow a section.
 
     Parameters

@@ -135,6 +135,7 @@ def track_distance(distances: np.ndarray, items: Sequence[str]) -> np.ndarray:
 def version_distance(
     sections: pd.DataFrame,
     aligned: np.ndarray,
+    *,
     timbre_share: float = TIMBRE_SHARE,
     track_share: float = TRACK_SHARE,
 ) -> np.ndarray:

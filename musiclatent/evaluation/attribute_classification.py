@@ -26,7 +26,7 @@ FOLDS = 5  # of a random split: one is the test part
 KINDS = ("filtered", "random")  # splits of the table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """What a classifier predicts for held-out rows.
 
@@ -86,11 +86,11 @@ def concatenate(name: str, parts: Sequence[Predictions]) -> Predictions:
     if any(not np.array_equal(part.classes, parts[0].classes) for part in parts):
         raise ValueError(f"{name}: a label is missing in some training parts; leave its rows out")
     return Predictions(
-        name,
-        np.concatenate([part.rows for part in parts]),
-        parts[0].classes,
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.probabilities for part in parts], axis=1),
+        name=name,
+        rows=np.concatenate([part.rows for part in parts]),
+        classes=parts[0].classes,
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts], axis=1),
     )
 
 
@@ -196,7 +196,13 @@ def fit_predict(
     tasks = [delayed(_probabilities)(m, x[train], labels[train], x[test]) for m in models]
     probabilities = Parallel(min(seeds, os.cpu_count() or 1))(tasks)
     classes = np.unique(labels[train])
-    return Predictions(name, np.flatnonzero(test), classes, labels[test], np.stack(probabilities))
+    return Predictions(
+        name=name,
+        rows=np.flatnonzero(test),
+        classes=classes,
+        labels=labels[test],
+        probabilities=np.stack(probabilities),
+    )
 
 
 def _probabilities(model: Pipeline, x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
@@ -208,6 +214,7 @@ def _probabilities(model: Pipeline, x: np.ndarray, y: np.ndarray, x_test: np.nda
 def compare_on_validation(
     x: np.ndarray,
     labels: np.ndarray,
+    *,
     split: np.ndarray,
     names: Sequence[str],
     seeds: int = SEEDS,
@@ -234,7 +241,7 @@ def compare_on_validation(
 
 
 def evaluate_on_test(
-    name: str, x: np.ndarray, labels: np.ndarray, split: np.ndarray, seeds: int = SEEDS
+    name: str, x: np.ndarray, *, labels: np.ndarray, split: np.ndarray, seeds: int = SEEDS
 ) -> Predictions:
     """Fit a classifier on the training and the validation part, and evaluate it on the test part.
 
@@ -250,7 +257,7 @@ def evaluate_on_test(
 
 
 def rotate_parts(
-    name: str, x: np.ndarray, labels: np.ndarray, split: np.ndarray, seeds: int = SEEDS
+    name: str, x: np.ndarray, *, labels: np.ndarray, split: np.ndarray, seeds: int = SEEDS
 ) -> Predictions:
     """Hold out each part of a split in turn, and learn from the other two.
 
@@ -273,7 +280,7 @@ def rotate_parts(
 
 
 def calibrate_on_validation(
-    name: str, x: np.ndarray, labels: np.ndarray, split: np.ndarray
+    name: str, x: np.ndarray, *, labels: np.ndarray, split: np.ndarray
 ) -> tuple[dict[str, float], dict[str, pd.DataFrame]]:
     """Fit a temperature on the validation part, and evaluate it on the test part.
 

@@ -281,7 +281,7 @@ def _ffmpeg(arguments: list[str], sound: bytes) -> bytes:
     return done.stdout
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quantiser:
     """Steps and costs, learned on training windows.
 
@@ -352,7 +352,7 @@ def fit_quantiser(z: np.ndarray, form: str) -> Quantiser:
     symbols = _nearest(values, low, step)
     costs = np.stack([_costs(symbols[:, k], LEVELS) for k in range(len(low))])
     gaps = _costs(_gaps(z)[0], SYMBOLS) if form == "sparse" else np.zeros(SYMBOLS)
-    return Quantiser(form, low, step, costs, gaps)
+    return Quantiser(form=form, low=low, step=step, costs=costs, gaps=gaps)
 
 
 def _nearest(values: np.ndarray, low: np.ndarray, step: np.ndarray) -> np.ndarray:

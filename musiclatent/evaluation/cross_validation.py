@@ -22,7 +22,7 @@ from musiclatent.training.run_folder import Run
 
 
 def train_on_split(
-    experiment: Experiment, study: Study, space: Workspace, split: str, labelled: float = 1.0
+    experiment: Experiment, study: Study, *, space: Workspace, split: str, labelled: float = 1.0
 ) -> tuple[Run, Latents]:
     """Train an experiment on one split of the study's corpus, and encode all of the corpus.
 
@@ -52,7 +52,9 @@ def train_on_split(
     epochs = plan.training.epochs(config.profile(space.profile), f"{study.name}-folds")
     digits = split.rpartition("-")[2]
     seed = int(digits) if digits.isdigit() else config.SEED
-    run = fit.train_experiment(plan, data, space.path("folds", name), epochs=epochs, seed=seed)
+    run = fit.train_experiment(
+        plan, data, folder=space.path("folds", name), epochs=epochs, seed=seed
+    )
     encoded = encode.encode_corpus(run, data, space.path("folds", name, "latents"))
     return run, replace(encoded, items=encoded.items.assign(known=data.targets() >= 0))
 
@@ -76,7 +78,9 @@ def score_embeddings(encoded: Latents) -> dict[str, float]:
         If the training or the test part has no label.
     """
     z, labels, fitted, test = _parts(encoded)
-    return leakage.score_vectors(z[fitted], labels[fitted], z[test], labels[test])
+    return leakage.score_vectors(
+        z[fitted], labels[fitted], z_test=z[test], labels_test=labels[test]
+    )
 
 
 def neighbour_predictions(encoded: Latents) -> pd.DataFrame:
@@ -107,6 +111,7 @@ def _parts(encoded: Latents) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 def evaluate_splits(
     experiments: Sequence[Experiment],
     study: Study,
+    *,
     space: Workspace,
     splits: Sequence[str],
     labelled: float = 1.0,
@@ -131,7 +136,9 @@ def evaluate_splits(
     for experiment in experiments:
         parts = []
         for split in splits:
-            _, encoded = train_on_split(experiment, study, space, split, labelled)
+            _, encoded = train_on_split(
+                experiment, study, space=space, split=split, labelled=labelled
+            )
             row = {"experiment": experiment.name, "split": split, "labelled": labelled}
             rows.append(row | score_embeddings(encoded))
             parts.append(neighbour_predictions(encoded))
@@ -164,17 +171,21 @@ def summarise_splits(scores: pd.DataFrame) -> pd.DataFrame:
 def fewer_labels(
     experiment: Experiment,
     study: Study,
+    *,
     space: Workspace,
     splits: Sequence[str],
     shares: Sequence[float] = (0.1, 0.5, 1.0),
 ) -> pd.Series:
     """Return the mean accuracy for each share of the labels that encoder and neighbours see."""
-    tables = [evaluate_splits([experiment], study, space, splits, share)[0] for share in shares]
+    tables = [
+        evaluate_splits([experiment], study, space=space, splits=splits, labelled=share)[0]
+        for share in shares
+    ]
     return pd.Series([table["accuracy"].mean() for table in tables], list(shares), name="accuracy")
 
 
 def group_leakage(
-    experiments: Sequence[Experiment], study: Study, space: Workspace, folds: Sequence[int]
+    experiments: Sequence[Experiment], study: Study, *, space: Workspace, folds: Sequence[int]
 ) -> pd.DataFrame:
     """Evaluate experiments on folds by group, and on random splits that tear groups apart.
 
@@ -193,7 +204,9 @@ def group_leakage(
     """
     rows = []
     for protocol, kind in (("by_group", "outer"), ("random", "shuffled")):
-        scores, _ = evaluate_splits(experiments, study, space, [f"{kind}-{k}" for k in folds])
+        scores, _ = evaluate_splits(
+            experiments, study, space=space, splits=[f"{kind}-{k}" for k in folds]
+        )
         summary = summarise_splits(scores)[["accuracy", "sd", "low", "high"]]
         summary["protocol"] = summary.index + f" {protocol}"
         summary["n_test"] = scores.groupby("experiment")["n"].sum()
@@ -202,7 +215,7 @@ def group_leakage(
 
 
 def held_out_maps(
-    experiments: Sequence[Experiment], study: Study, space: Workspace, split: str
+    experiments: Sequence[Experiment], study: Study, *, space: Workspace, split: str
 ) -> tuple[dict[str, np.ndarray], pd.Series, dict[str, float]]:
     """Project held-out windows by a map that was fitted on the training windows of their encoder.
 
@@ -223,7 +236,7 @@ def held_out_maps(
     panels, metrics = {}, {}
     labels = pd.Series(dtype=str)
     for row in experiments:
-        _, encoded = train_on_split(row, study, space, split)
+        _, encoded = train_on_split(row, study, space=space, split=split)
         z, part = pooling.window_vectors(encoded), encoded.items["split"].to_numpy()
         test = part == "test"
         points = projection.umap(z, fit_on=part == "train").points[test]
@@ -237,7 +250,12 @@ def held_out_maps(
 
 
 def probe_factors(
-    experiments: Sequence[Experiment], study: Study, space: Workspace, split: str, demo: Workspace
+    experiments: Sequence[Experiment],
+    study: Study,
+    *,
+    space: Workspace,
+    split: str,
+    demo: Workspace,
 ) -> pd.DataFrame:
     """Read known factors off the embeddings of a corpus that was rendered with them.
 
@@ -255,7 +273,7 @@ def probe_factors(
     """
     scores, data = {}, CorpusDataModule.of_study(study, demo, split=split)
     for row in experiments:
-        run, _ = train_on_split(row, study, space, split)
+        run, _ = train_on_split(row, study, space=space, split=split)
         encoded = encode.encode_corpus(run, data, space.path("probes", row.name))
         probes = linear_probes.probe(pooling.window_vectors(encoded), encoded.items)
         probes = probes.set_index("factor")

@@ -199,7 +199,7 @@ def genre_accuracy(x: np.ndarray, items: pd.DataFrame, k: int = neighbours.K) ->
 
 
 def duplicate_scores(
-    coder: ModelCodec, latents: Latents, x: np.ndarray, transform: Transform
+    coder: ModelCodec, latents: Latents, *, x: np.ndarray, transform: Transform
 ) -> dict[str, float]:
     """Evaluate how duplicates are found: those that a corpus knows, else planted ones.
 
@@ -303,7 +303,7 @@ def evaluate_latent(
     for name, v in comparison_vectors(coder, latents).items():
         genre = genre_accuracy(v[part], items[part])
         metrics |= {f"knn_{name}": genre["accuracy"], f"knn_{name}_excerpts": genre["excerpts"]}
-    scores = duplicate_scores(coder, latents, x, data.transform)
+    scores = duplicate_scores(coder, latents, x=x, transform=data.transform)
     metrics |= {f"copies_{name}": value for name, value in scores.items()}
     test = latents.shaped()[items["split"].eq("test").to_numpy()]
     return metrics | {f"evenness_{name}": value for name, value in evenness(coder, test).items()}
@@ -315,7 +315,7 @@ def factor_scores(
     """Evaluate a latent on a rendered corpus: by its duplicates, and by probes of its factors."""
     x, items = waveforms(data, rows)
     latents = encode_waveforms(coder, x, items, data.transform)
-    scores = duplicate_scores(coder, latents, x, data.transform)
+    scores = duplicate_scores(coder, latents, x=x, transform=data.transform)
     metrics = {f"demo_copies_{name}": value for name, value in scores.items()}
     for name, v in comparison_vectors(coder, latents).items():
         probes = linear_probes.probe(v, items, kinds).set_index("factor")["score"]
@@ -326,6 +326,7 @@ def factor_scores(
 def downstream_table(
     coders: Mapping[str, ModelCodec],
     music: tuple[CorpusDataModule, np.ndarray],
+    *,
     rendered: tuple[CorpusDataModule, np.ndarray],
     kinds: Mapping[str, str] = linear_probes.FACTORS,
 ) -> pd.DataFrame:

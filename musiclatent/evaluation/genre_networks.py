@@ -26,7 +26,7 @@ from musiclatent.training import supervised
 FINAL = "classifier"  # folder of the network that names the genre of any file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Excerpts:
     """Excerpts of one split, those with a label and with sound.
 
@@ -66,7 +66,7 @@ class Excerpts:
         return [self.x[rows]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Classifier:
     """A trained network and what its outputs mean.
 
@@ -132,11 +132,17 @@ def load_excerpts(study: Study, space: Workspace, split: str = "") -> Excerpts:
     x = data.transform.model_input(raw)
     bands = pooling.mean_and_deviation(raw)
     items = items[["item_id", "label", "group", "split", "start_s"]].reset_index(drop=True)
-    return Excerpts(x, mel_descriptors.extract(x), bands, items, data.summary())
+    return Excerpts(
+        x=x,
+        descriptors=mel_descriptors.extract(x),
+        bands=bands,
+        items=items,
+        summary=data.summary(),
+    )
 
 
 def train_network(
-    experiment: Experiment, data: Excerpts, folder: Path, *, epochs: int, seed: int = SEED
+    experiment: Experiment, data: Excerpts, *, folder: Path, epochs: int, seed: int = SEED
 ) -> Classifier:
     """Train a network on the training part, or reuse it.
 
@@ -162,11 +168,11 @@ def train_network(
     checkpoint = supervised.fit_classifier(
         plan, data.inputs(plan, rows), codes, folder, epochs=epochs, seed=seed
     )
-    return Classifier(checkpoint, plan, tuple(classes.tolist()))
+    return Classifier(checkpoint=checkpoint, experiment=plan, classes=tuple(classes.tolist()))
 
 
 def evaluate_network(
-    experiment: Experiment, data: Excerpts, folder: Path, *, epochs: int, seed: int = SEED
+    experiment: Experiment, data: Excerpts, *, folder: Path, epochs: int, seed: int = SEED
 ) -> Predictions:
     """Train a network on the training part and classify the test part.
 
@@ -175,23 +181,23 @@ def evaluate_network(
     experiment, data, folder, epochs, seed
         As in `train_network`.
     """
-    network = train_network(experiment, data, folder, epochs=epochs, seed=seed)
+    network = train_network(experiment, data, folder=folder, epochs=epochs, seed=seed)
     test = data.part("test")
     return Predictions(
-        experiment.key,
-        np.flatnonzero(test),
-        np.array(network.classes),
-        data.labels[test],
-        network.probabilities(data.x[test], data.descriptors[test])[None],
+        name=experiment.key,
+        rows=np.flatnonzero(test),
+        classes=np.array(network.classes),
+        labels=data.labels[test],
+        probabilities=network.probabilities(data.x[test], data.descriptors[test])[None],
     )
 
 
 def evaluate_over_folds(
     experiments: Sequence[Experiment],
     study: Study,
+    *,
     space: Workspace,
     splits: Sequence[str],
-    *,
     epochs: int,
 ) -> dict[str, list[Predictions]]:
     """Evaluate networks and an SVM on several splits, each trained on that split alone.
@@ -218,7 +224,7 @@ def evaluate_over_folds(
         data, seed = load_excerpts(study, space, split), int(split.rpartition("-")[2])
         for row in experiments:
             folder = space.path("folds", f"{row.name}-{split}")
-            of_test = evaluate_network(row, data, folder, epochs=epochs, seed=seed)
+            of_test = evaluate_network(row, data, folder=folder, epochs=epochs, seed=seed)
             predictions[row.key].append(of_test)
         train, test = data.part("train"), data.part("test")
         tables = {"svm_attributes": data.descriptors, "svm_band_stats": data.bands}
@@ -269,7 +275,7 @@ def classify_latents(space: Workspace, split: str) -> Predictions | None:
         if not trained.exists():
             return None
     # An embedded encoder stays in the folder of genre: study mel may be at work in its own.
-    _, encoded = cross_validation.train_on_split(row, study, space, split)
+    _, encoded = cross_validation.train_on_split(row, study, space=space, split=split)
     usable = encoded.items["label"].ne("") & ~encoded.items["silent"].astype(bool)
     items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]
     train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
@@ -344,7 +350,7 @@ def calibrate(
 
 
 def final_classifier(
-    experiment: Experiment, study: Study, space: Workspace, *, epochs: int
+    experiment: Experiment, study: Study, *, space: Workspace, epochs: int
 ) -> tuple[Classifier, dict[str, pd.DataFrame], dict[str, float]]:
     """Train the network that names the genre of any file, or reuse it, and calibrate it.
 
@@ -364,7 +370,7 @@ def final_classifier(
     """
     folder = space.path(FINAL, experiment.name)
     data = load_excerpts(study, space, "fold-0")
-    network = train_network(experiment, data, folder, epochs=epochs)
+    network = train_network(experiment, data, folder=folder, epochs=epochs)
     network, curves, errors = calibrate(network, data)
     write_classifier(network, folder)
     return network, curves, errors
@@ -403,7 +409,12 @@ def read_classifier(folder: Path, profile: str) -> Classifier:
         experiment = studies.study("genre", profile).experiment(content["experiment"])
         plan = replace(experiment, options=content["options"])
         checkpoint, classes = folder / content["checkpoint"], tuple(content["classes"])
-        return Classifier(checkpoint, plan, classes, float(content["temperature"]))
+        return Classifier(
+            checkpoint=checkpoint,
+            experiment=plan,
+            classes=classes,
+            temperature=float(content["temperature"]),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); train the classifier with: "

@@ -32,7 +32,7 @@ def svm_predictions(
 
 
 def score_vectors(
-    z_train: np.ndarray, labels_train: np.ndarray, z_test: np.ndarray, labels_test: np.ndarray
+    z_train: np.ndarray, labels_train: np.ndarray, *, z_test: np.ndarray, labels_test: np.ndarray
 ) -> dict[str, float]:
     """Evaluate vectors by their neighbours in the training part, and by k-means of the test part.
 
@@ -49,7 +49,7 @@ def score_vectors(
         As `neighbours.knn`; and ``v_measure`` and ``silhouette`` of k-means with as many clusters
         as there are labels.
     """
-    metrics = neighbours.knn(z_train, labels_train, z_test, labels_test)
+    metrics = neighbours.knn(z_train, labels_train, z_test=z_test, labels_test=labels_test)
     clusters = clustering.kmeans(z_test, len(np.unique(labels_test)))
     metrics["v_measure"] = clustering.label_scores(labels_test, clusters)["v_measure"]
     metrics["silhouette"] = clustering.evaluate(z_test, clusters)["silhouette"]
@@ -57,7 +57,7 @@ def score_vectors(
 
 
 def baselines(
-    x: np.ndarray, labels: np.ndarray, folds: np.ndarray, chosen: Sequence[int]
+    x: np.ndarray, labels: np.ndarray, *, folds: np.ndarray, chosen: Sequence[int]
 ) -> pd.DataFrame:
     """Evaluate what is to be had without a network.
 
@@ -99,7 +99,7 @@ def baselines(
             "pca": _pca(flat, train, test),
         }
         for feature, (z_train, z_test) in features.items():
-            near = score_vectors(z_train, labels[train], z_test, labels[test])
+            near = score_vectors(z_train, labels[train], z_test=z_test, labels_test=labels[test])
             rows.append({"method": f"knn_{feature}", "fold": fold, "n_test": len(test)} | near)
             right = svm_predictions(z_train, labels[train], z_test) == labels[test]
             low, high = neighbours.interval(right.mean(), len(test))
@@ -165,7 +165,7 @@ def descriptor_leakage(
 
 
 def spectrogram_leakage(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seeds: int = 20
+    features: np.ndarray, labels: np.ndarray, *, groups: np.ndarray, seeds: int = 20
 ) -> pd.DataFrame:
     """Measure how much of the accuracy of neighbours is due to duplicate recordings.
 

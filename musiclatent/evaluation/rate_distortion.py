@@ -124,7 +124,9 @@ def timed(work: Callable, parts: Iterable) -> tuple[list, float]:
     return results, float(np.median(times))
 
 
-def measure_codec(coder: Coder, x: np.ndarray, training: np.ndarray, sr: int) -> dict[str, float]:
+def measure_codec(
+    coder: Coder, x: np.ndarray, *, training: np.ndarray, sr: int
+) -> dict[str, float]:
     """Measure one coder.
 
     Parameters
@@ -175,7 +177,7 @@ def measure_codec(coder: Coder, x: np.ndarray, training: np.ndarray, sr: int) ->
 
 
 def rate_distortion_table(
-    coders: Mapping[str, Coder], x: np.ndarray, training: np.ndarray, sr: int
+    coders: Mapping[str, Coder], x: np.ndarray, *, training: np.ndarray, sr: int
 ) -> pd.DataFrame:
     """Measure coders on the same excerpts.
 
@@ -192,13 +194,14 @@ def rate_distortion_table(
         One row per coder, see `measure_codec`.
     """
     bar = files.progress(coders.items(), "coders", "coder")
-    rows = {name: measure_codec(coder, x, training, sr) for name, coder in bar}
+    rows = {name: measure_codec(coder, x, training=training, sr=sr) for name, coder in bar}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def speech_intelligibility(
     trained: Mapping[str, Run],
     file: Path,
+    *,
     transform: Transform,
     target: Path,
     most_s: float | None = None,
@@ -239,10 +242,10 @@ def speech_intelligibility(
     sounds, rows = [("original", x)], {}
     for name, run in trained.items():
         model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
-        blocks = decode.rebuild(model, original, transform)
+        blocks = decode.rebuild(model, original, transform=transform)
         path = audio.write_blocks(target.with_name(f"{target.name}_{name}.wav"), blocks, sr)
         sounds.append((name, audio.read(path)[0]))
-        rows[name] = reconstruction.measure(original, path, sr, window_s)
+        rows[name] = reconstruction.measure(original, path, sr, window_s=window_s)
         rows[name]["stoi"] = float(stoi(x, sounds[-1][1], sr))
     return pd.DataFrame.from_dict(rows, orient="index"), sounds
 

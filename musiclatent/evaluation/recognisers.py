@@ -25,7 +25,7 @@ RANGE_DB = 60.0
 TRAINING = Training(learning_rate=4e-3, batch_size=32, select="last")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recogniser:
     """A trained recogniser.
 
@@ -85,7 +85,9 @@ def log_mel_of_files(paths: Sequence[str | Path], window_s: float) -> np.ndarray
     """
     sr = 2 * TOP_HZ
     grid = Grid(sr, window_s)
-    transform = mel.LogMel(sr, window_s, n_fft=256, hop_length=80, n_mels=BANDS, top_db=RANGE_DB)
+    transform = mel.LogMel(
+        sr=sr, window_s=window_s, n_fft=256, hop_length=80, n_mels=BANDS, top_db=RANGE_DB
+    )
     bar = files.progress(paths, "listen", "file", delay=2)
     return transform.model_input(np.stack([transform(grid.read(path)) for path in bar]))
 
@@ -118,10 +120,10 @@ def log_mel_of_spectrograms(x: np.ndarray, transform: LogSTFT) -> np.ndarray:
 def train_recogniser(
     name: str,
     x: np.ndarray,
+    *,
     labels: np.ndarray,
     transform: LogSTFT,
     folder: Path,
-    *,
     epochs: int,
     seed: int = SEED,
 ) -> Recogniser:
@@ -164,7 +166,12 @@ def train_recogniser(
         training=TRAINING,
     )
     checkpoint = supervised.fit_classifier(experiment, [x], codes, folder, epochs=epochs, seed=seed)
-    return Recogniser(checkpoint, experiment, tuple(names.tolist()), transform)
+    return Recogniser(
+        checkpoint=checkpoint,
+        experiment=experiment,
+        labels=tuple(names.tolist()),
+        transform=transform,
+    )
 
 
 def from_audio(
@@ -185,7 +192,9 @@ def from_audio(
     """
     x = log_mel_of_files(train.items["path"], train.transform.window_s)
     labels, folder = train.items[column], folder / f"ear-{column}"
-    return train_recogniser("ear", x, labels, train.transform, folder, epochs=epochs, seed=seed)
+    return train_recogniser(
+        "ear", x, labels=labels, transform=train.transform, folder=folder, epochs=epochs, seed=seed
+    )
 
 
 def from_spectrogram(
@@ -194,4 +203,6 @@ def from_spectrogram(
     """Train the recogniser from spectrograms on recordings, or reuse it; as `from_audio`."""
     x = log_mel_of_spectrograms(train.x, train.transform)
     labels, folder = train.items["label"], folder / "eye"
-    return train_recogniser("eye", x, labels, train.transform, folder, epochs=epochs, seed=seed)
+    return train_recogniser(
+        "eye", x, labels=labels, transform=train.transform, folder=folder, epochs=epochs, seed=seed
+    )

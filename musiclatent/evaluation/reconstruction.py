@@ -70,7 +70,7 @@ def seam_error_db(model: LitModule, transform: Transform) -> float:
     fade = decode.crossfade(n - hop)
     angle = 2 * np.pi * 440 * np.arange(9 * hop + n) / transform.sr
     y = (0.5 * np.sin(angle)).astype(np.float32)
-    error = np.square(np.concatenate(list(decode.rebuild(model, [y], transform))) - y)
+    error = np.square(np.concatenate(list(decode.rebuild(model, [y], transform=transform))) - y)
     inner = error[hop : 10 * hop].reshape(9, hop)  # each row begins with what two windows share
     seams = np.zeros(hop, bool)
     seams[: len(fade)] = (fade > 0) & (fade < 1)
@@ -80,7 +80,7 @@ def seam_error_db(model: LitModule, transform: Transform) -> float:
 
 @torch.no_grad()
 def measure(
-    original: str | Path, rebuilt: str | Path, sr: int, window_s: float
+    original: str | Path, rebuilt: str | Path, sr: int, *, window_s: float
 ) -> dict[str, float]:
     """Measure a rebuilt file against its original, window by window.
 
@@ -122,7 +122,7 @@ def reconstruct_by_model(run: Run, x: np.ndarray) -> np.ndarray:
 
 
 def reconstruct_by_pca(
-    train: np.ndarray, x: np.ndarray, n: int, blocks: int = 1, seed: int = SEED
+    train: np.ndarray, x: np.ndarray, *, n: int, blocks: int = 1, seed: int = SEED
 ) -> np.ndarray:
     """Return reconstructions by principal components: the best linear map to `n` dimensions.
 

@@ -11,7 +11,9 @@ from musiclatent.models.vggish import VGGish
 from musiclatent.training import checkpoints, supervised
 
 
-def grad_cam(network: Classifier, x: np.ndarray, descriptors: np.ndarray, label: str) -> np.ndarray:
+def grad_cam(
+    network: Classifier, x: np.ndarray, *, descriptors: np.ndarray, label: str
+) -> np.ndarray:
     """Compute what in spectrograms speaks for a label.
 
     Parameters
@@ -52,10 +54,10 @@ def grad_cam(network: Classifier, x: np.ndarray, descriptors: np.ndarray, label:
 def toward_clusters(
     network: MelAutoencoder | VGGish,
     x: np.ndarray,
+    *,
     seconds: np.ndarray,
     centres: np.ndarray,
     codes: np.ndarray,
-    *,
     window_s: float = 3.0,
 ) -> np.ndarray:
     """Compute what in spectrograms brings a second near the centre of its cluster.

@@ -55,7 +55,7 @@ def family(column: str) -> str:
     return re.sub(r"(_delta)?_(mean|var|sd)$", "", column)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frames:
     """A section and the spectra that its descriptors share.
 
@@ -113,7 +113,7 @@ def frames(y: np.ndarray, sr: int) -> Frames:
     mel_db = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=sr))
     mfcc = librosa.feature.mfcc(S=mel_db, n_mfcc=N_MFCC)
     onsets = librosa.onset.onset_strength(S=mel_db, sr=sr, aggregate=np.median)
-    return Frames(y, sr, D, S, power, mel_db, mfcc, onsets)
+    return Frames(y=y, sr=sr, D=D, S=S, power=power, mel_db=mel_db, mfcc=mfcc, onsets=onsets)
 
 
 def spectral(shared: Frames) -> dict[str, float]:

@@ -103,6 +103,7 @@ def mel_filters(sr: int, n_fft: int, n_mels: int) -> scipy.sparse.csr_array:
 def mel_to_audio(
     x_db: np.ndarray,
     sr: int,
+    *,
     n_fft: int = 2048,
     hop_length: int = 512,
     n_iter: int = 32,
@@ -158,7 +159,7 @@ def _inverse_mel(power: np.ndarray, filters: scipy.sparse.csr_array) -> np.ndarr
     return np.sqrt(S)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogMel(RangeScaled):
     """Turn a window into a log-mel spectrogram.
 
@@ -216,7 +217,7 @@ class LogMel(RangeScaled):
 
     def _sound_of(self, x_db: np.ndarray) -> np.ndarray:
         """Return the sound (N,) of decibels (M, T), N = (T - 1) * hop_length."""
-        return mel_to_audio(x_db, self.sr, self.n_fft, self.hop_length)
+        return mel_to_audio(x_db, self.sr, n_fft=self.n_fft, hop_length=self.hop_length)
 
     @property
     def parameters(self) -> tuple[int, int, int, int, float]:

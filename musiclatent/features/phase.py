@@ -79,7 +79,11 @@ def griffin_lim(
     if start not in STARTS:
         raise ValueError(f"start is {start!r}; it must be one of {', '.join(STARTS)}")
     gradient = start == "gradient"
-    phases = phase_gradient(S, n_fft, hop_length, seed) if gradient else _random(S.shape, seed)
+    phases = (
+        phase_gradient(S, n_fft, hop_length=hop_length, seed=seed)
+        if gradient
+        else _random(S.shape, seed)
+    )
     stft = partial(librosa.stft, n_fft=n_fft, hop_length=hop_length)
     istft = partial(librosa.istft, n_fft=n_fft, hop_length=hop_length, length=length)
     # Below 1 the quotient of the loop stays finite where X is 0; a power of two keeps every bit.
@@ -101,7 +105,7 @@ def _random(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def phase_gradient(
-    magnitude: np.ndarray, n_fft: int, hop_length: int, seed: int = 0, tolerance: float = 1e-6
+    magnitude: np.ndarray, n_fft: int, *, hop_length: int, seed: int = 0, tolerance: float = 1e-6
 ) -> np.ndarray:
     """Compute phases from magnitudes alone, by phase-gradient heap integration.
 

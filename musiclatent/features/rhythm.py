@@ -50,7 +50,7 @@ _BLOCK = 43  # frames, a quarter of a second
 _STEPS = np.linspace(-1, 1, 21)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rhythm:
     """Tempo and beats of a track.
 
@@ -216,8 +216,7 @@ def _save(target: Path, track: Track) -> None:
     """Write a track, whole or not at all."""
     rhythm = track.rhythm
     values = {"tempo": None if math.isnan(rhythm.tempo) else rhythm.tempo}
-    values["beats_s"] = np.round(rhythm.beats_s, 6).tolist()
-    values["downbeat"] = rhythm.downbeat
+    values |= {"beats_s": np.round(rhythm.beats_s, 6).tolist(), "downbeat": rhythm.downbeat}
     values["steady"] = rhythm.stability  # its name in the files of all versions
     values |= {"chroma": np.round(track.chroma, 5).tolist(), "power": track.power.tolist()}
     write_file(target, json.dumps(values))
@@ -227,7 +226,9 @@ def _load(file: Path) -> Track:
     """Read what `_save` wrote."""
     values = json.loads(file.read_text())
     tempo, beats_s = values["tempo"] or math.nan, np.array(values["beats_s"])
-    rhythm = Rhythm(tempo, beats_s, values["downbeat"], values["steady"])
+    rhythm = Rhythm(
+        tempo=tempo, beats_s=beats_s, downbeat=values["downbeat"], stability=values["steady"]
+    )
     return Track(rhythm, np.array(values["chroma"]), np.array(values["power"]))
 
 
@@ -308,7 +309,7 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
             "(12, T), or values that are negative or not finite; take them as `analyse_track` does"
         )
     if len(onsets) < LEAST_S * RATE or not onsets.any():
-        return Rhythm(math.nan, np.zeros(0), 0, 0.0)
+        return Rhythm(tempo=math.nan, beats_s=np.zeros(0), downbeat=0, stability=0.0)
     strength = onsets.sum(axis=1) / onsets.sum(axis=1).mean()
     hz, offset_s = _grid(strength)
     stability = _stability(strength, hz)
@@ -316,14 +317,18 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
         beats_s = LATE_S + _tracked(strength, hz)
         eighths = np.interp(np.arange(2 * len(beats_s) - 1) / 2, np.arange(len(beats_s)), beats_s)
         bar = int(np.argmax(_bars(onsets, chroma, eighths)[::2]))
-        return Rhythm(float(60 / np.diff(beats_s).mean()), np.maximum(0, beats_s), bar, stability)
-    length_s = len(onsets) / RATE
-    offset_s += LATE_S
-    first = math.ceil(-2 * hz * (offset_s + EDGE_S))
-    eighths = offset_s + np.arange(first, 2 * hz * length_s + 1) / (2 * hz)
-    eighths = np.maximum(0, eighths[eighths < length_s])
-    bar = int(np.argmax(_bars(onsets, chroma, eighths)))
-    return Rhythm(60 * hz, eighths[bar % 2 :: 2], bar // 2, stability)
+        tempo = float(60 / np.diff(beats_s).mean())
+        beats_s = np.maximum(0, beats_s)
+    else:
+        offset_s += LATE_S
+        first = math.ceil(-2 * hz * (offset_s + EDGE_S))
+        length_s = len(onsets) / RATE
+        eighths = offset_s + np.arange(first, 2 * hz * length_s + 1) / (2 * hz)
+        eighths = np.maximum(0, eighths[eighths < length_s])
+        bar, off_beat = divmod(int(np.argmax(_bars(onsets, chroma, eighths))), 2)
+        tempo = 60 * hz
+        beats_s = eighths[off_beat::2]
+    return Rhythm(tempo=tempo, beats_s=beats_s, downbeat=bar, stability=stability)
 
 
 def _tempo_hz(strength: np.ndarray) -> float:
@@ -412,7 +417,8 @@ def _bars(onsets: np.ndarray, chroma: np.ndarray, eighths: np.ndarray) -> np.nda
     """Weigh the evidence that a bar begins at each of the first eight eighths (n,)."""
     frame = np.clip(np.round((eighths - LATE_S) * RATE + 0.5).astype(int), 0, len(onsets) - 1)
     accents = maximum_filter1d(onsets, 9, axis=0)[frame]  # within 23 ms
-    harmony = tonal.changes(chroma, eighths, 8 * np.median(np.diff(eighths)), SR / CHROMA_HOP)
+    bar_s = 8 * np.median(np.diff(eighths))
+    harmony = tonal.changes(chroma, eighths, span_s=bar_s, rate=SR / CHROMA_HOP)
     later = (np.arange(8)[:, None] + np.arange(8)) % 8  # row k: k eighths later
     low, high, harmony = (_by_place(x)[later] for x in (*accents[:, [0, 2]].T, harmony))
     snare = (high[[2, 6]] - high[[0, 4]]).mean(axis=0)

@@ -71,7 +71,7 @@ def unscale(x: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) ->
 
 
 def log_stft(
-    y: np.ndarray, n_fft: int = 512, hop_length: int = 256, top_db: float = 80.0
+    y: np.ndarray, n_fft: int = 512, *, hop_length: int = 256, top_db: float = 80.0
 ) -> np.ndarray:
     """Compute a log-magnitude spectrogram without its highest bin.
 
@@ -225,7 +225,7 @@ class RangeScaled(Transform):
         return Waveform(self.sr, self.window_s)(y)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogSTFT(RangeScaled):
     """Turn a window into a log-magnitude spectrogram.
 
@@ -281,7 +281,7 @@ class LogSTFT(RangeScaled):
         ValueError
             If the window has another length or holds NaN or infinity.
         """
-        return log_stft(self._window(y), self.n_fft, self.hop_length, self.top_db)
+        return log_stft(self._window(y), self.n_fft, hop_length=self.hop_length, top_db=self.top_db)
 
     def _sound_of(self, x_db: np.ndarray) -> np.ndarray:
         """Return the sound (N,) of decibels (F, T): as long as a window if it has its frames."""

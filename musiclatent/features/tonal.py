@@ -200,7 +200,7 @@ def tuned(classes: np.ndarray) -> np.ndarray:
     return np.roll(classes, -shift, axis=1).reshape(-1, 12, STEPS).sum(axis=2).T
 
 
-def changes(chroma: np.ndarray, times_s: np.ndarray, span_s: float, rate: float) -> np.ndarray:
+def changes(chroma: np.ndarray, times_s: np.ndarray, *, span_s: float, rate: float) -> np.ndarray:
     """Measure how the harmony changes at some times.
 
     Parameters

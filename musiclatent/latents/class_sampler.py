@@ -88,7 +88,7 @@ class ClassSampler:
         if kind == "classes":
             z = self._around(drawn, spread, seed)
         else:
-            z = generation.random(self.train.shaped()[rows], n, kind, seed)
+            z = generation.random(self.train.shaped()[rows], n, kind=kind, seed=seed)
         x = decode.decode(self.run, z, z.shape[1:])
         items = pd.DataFrame({"label": [label] * n, "speaker": speaker})
         real = self.spectra
@@ -106,7 +106,7 @@ class ClassSampler:
         for label in np.unique(labels[drawn]):
             chosen = labels[drawn] == label
             residuals = (z - means)[labels == label]
-            noise = generation.random(residuals, int(chosen.sum()), "gaussian", seed)
+            noise = generation.random(residuals, int(chosen.sum()), kind="gaussian", seed=seed)
             samples[chosen] = means[drawn[chosen]] + spread * noise
         return samples
 

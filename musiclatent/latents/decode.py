@@ -61,6 +61,7 @@ def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
 def rebuild(
     model: LitModule,
     source: str | Path | Iterable[np.ndarray],
+    *,
     transform: Transform,
     overlap_s: float = OVERLAP_S,
 ) -> Iterator[np.ndarray]:

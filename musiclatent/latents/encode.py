@@ -79,7 +79,7 @@ def _encode_cached(model: LitModule, data: CorpusDataModule, raw: BinaryIO) -> p
 
 
 def encode_files(
-    run: Run, study: Study, files: Sequence[Path], folder: Path
+    run: Run, study: Study, *, files: Sequence[Path], folder: Path
 ) -> tuple[Latents, dict[str, str]]:
     """Encode audio files window by window; a file that cannot be read is set aside.
 

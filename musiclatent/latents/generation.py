@@ -16,7 +16,7 @@ FRAMES = 20_000  # of a corpus that a distribution is fitted to: more change not
 MIXTURE = 8  # components of the Gaussian mixture; our choice
 
 
-def random(z: np.ndarray, n: int, kind: str = "normal", seed: int = SEED) -> np.ndarray:
+def random(z: np.ndarray, n: int, *, kind: str = "normal", seed: int = SEED) -> np.ndarray:
     """Draw latents at random.
 
     Parameters
@@ -96,7 +96,7 @@ def _mixture(corpus: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray
 
 
 def noise(
-    z: np.ndarray, amount: float, seed: int = SEED, size: np.ndarray | None = None
+    z: np.ndarray, amount: float, *, seed: int = SEED, size: np.ndarray | None = None
 ) -> np.ndarray:
     """Add noise that is as large as the latents themselves, times `amount`.
 
@@ -127,6 +127,7 @@ def noise(
 def edit(
     z: np.ndarray,
     component: int | Sequence[int],
+    *,
     amount: float,
     kind: str = "shift",
     size: np.ndarray | None = None,
@@ -168,7 +169,7 @@ def edit(
 
 
 def blend(
-    z_a: np.ndarray, z_b: np.ndarray, position: float | np.ndarray, kind: str = "linear"
+    z_a: np.ndarray, z_b: np.ndarray, *, position: float | np.ndarray, kind: str = "linear"
 ) -> np.ndarray:
     """Return the latent at a position between two sounds.
 
@@ -244,7 +245,7 @@ def interpolate(z_a: np.ndarray, z_b: np.ndarray, steps: int, kind: str = "linea
     """
     if steps < 2:
         raise ValueError(f"steps is {steps}; take at least 2, the ends")
-    return np.stack([blend(z_a, z_b, p, kind) for p in np.linspace(0, 1, steps)])
+    return np.stack([blend(z_a, z_b, position=p, kind=kind) for p in np.linspace(0, 1, steps)])
 
 
 def crossover(z_a: np.ndarray, z_b: np.ndarray, kind: str = "linear") -> np.ndarray:
@@ -262,7 +263,7 @@ def crossover(z_a: np.ndarray, z_b: np.ndarray, kind: str = "linear") -> np.ndar
     """
     frames_last = np.moveaxis(_validated(z_a), -2, 0)[0]  # (T,) or B x T
     position = np.linspace(0, 1, frames_last.size).reshape(frames_last.shape)
-    return blend(z_a, z_b, position[..., None, :], kind)
+    return blend(z_a, z_b, position=position[..., None, :], kind=kind)
 
 
 def _validated(z: np.ndarray, ndims: tuple[int, ...] = (2, 3)) -> np.ndarray:

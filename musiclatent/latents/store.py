@@ -179,7 +179,7 @@ _CONFIG = """embeddings {
 """
 
 
-def export_projector(folder: Path, z: np.ndarray, items: pd.DataFrame, title: str) -> Path:
+def export_projector(folder: Path, z: np.ndarray, *, items: pd.DataFrame, title: str) -> Path:
     """Write ``vectors.tsv``, ``metadata.tsv`` and ``projector_config.pbtxt``.
 
     Open them with ``tensorboard --logdir FOLDER``, or load both tables at projector.tensorflow.org.

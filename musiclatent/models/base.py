@@ -92,7 +92,11 @@ def mrstft(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 def strided_convolutions(
-    channels: list[int], strides: list[tuple[int, int]], sizes: list[int], batch_norm: bool = True
+    channels: list[int],
+    strides: list[tuple[int, int]],
+    *,
+    sizes: list[int],
+    batch_norm: bool = True,
 ) -> nn.Sequential:
     """Build the convolutions of an encoder of spectrograms, each with normalisation and ReLU."""
     layers = []

@@ -84,7 +84,7 @@ class MelAutoencoder(base.LitModule):
         self.stride = prod(time_strides)
         strides = list(zip(band_strides, time_strides, strict=True))
         sizes = [kernel_size + 2] + [kernel_size] * (len(channels) - 1)
-        self.down = base.strided_convolutions(channels, strides, sizes, batch_norm)
+        self.down = base.strided_convolutions(channels, strides, sizes=sizes, batch_norm=batch_norm)
         whole = (n_mels // prod(band_strides), 1)  # all bands that are left, one frame
         self.to_latent = nn.Conv2d(channels[-1], latent, whole)
         self.from_latent = nn.ConvTranspose2d(latent, channels[-1], whole)

@@ -95,7 +95,7 @@ class VAE(base.LitModule):
         self.save_hyperparameters()
         self.stride = prod(time_strides)
         strides = list(zip(band_strides, time_strides, strict=True))
-        self.down = base.strided_convolutions(channels, strides, [3] * len(channels))
+        self.down = base.strided_convolutions(channels, strides, sizes=[3] * len(channels))
         self.up = _up(channels, strides)
         self.small = (channels[-1], bins // prod(band_strides), frames // self.stride)
         self._connect(latent)

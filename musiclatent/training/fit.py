@@ -28,8 +28,8 @@ log = logging.getLogger("musiclatent")
 def train_experiment(
     experiment: Experiment,
     data: CorpusDataModule,
-    folder: Path,
     *,
+    folder: Path,
     epochs: int,
     seed: int = SEED,
     stop_after: int | None = None,
@@ -75,7 +75,7 @@ def train_experiment(
         )
     fitted = trainer.make_trainer(experiment, folder, stop_after or epochs, **trainer_options)
     log.info("%s: %s", experiment.name, "resumed" if resumed else "training")
-    trainer.fit_quietly(fitted, model, data, folder / "last.ckpt" if resumed else None)
+    trainer.fit_quietly(fitted, model, data=data, last=folder / "last.ckpt" if resumed else None)
     if stop_after and stop_after < epochs:
         return None
     _finish(experiment, data, folder, fitted, identity)
@@ -109,7 +109,7 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
     """
     epochs = experiment.training.epochs(config.profile(space.profile), space.study)
     folder = space.path("checkpoints", experiment.name)
-    return train_experiment(experiment, data, folder, epochs=epochs)
+    return train_experiment(experiment, data, folder=folder, epochs=epochs)
 
 
 def _require_splits(data: CorpusDataModule, select: str) -> None:
@@ -186,6 +186,6 @@ def _neighbour_accuracy(model: LitModule, data: CorpusDataModule) -> dict[str, f
     if not len(z_train) or not len(z_test):
         return {}
     z_train, z_test = neighbours.standardise(z_train, z_test)
-    scores = neighbours.knn(z_train, labels_train, z_test, labels_test)
+    scores = neighbours.knn(z_train, labels_train, z_test=z_test, labels_test=labels_test)
     names = {"accuracy": "knn", "low": "knn_low", "high": "knn_high", "n": "knn_windows"}
     return {f"test_{new}": scores[old] for old, new in names.items()}

@@ -58,7 +58,7 @@ def prepare_folder(experiment: Experiment, folder: Path, identity: dict) -> bool
     return False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A trained experiment.
 
@@ -98,4 +98,10 @@ def read_run(experiment: Experiment, folder: Path) -> Run:
         )
     metrics = json.loads((folder / "metrics.json").read_text())
     curves = pd.DataFrame(json.loads((folder / "curves.json").read_text()))
-    return Run(experiment, folder / "best.ckpt", metrics, curves, "reused")
+    return Run(
+        experiment=experiment,
+        checkpoint=folder / "best.ckpt",
+        metrics=metrics,
+        curves=curves,
+        status="reused",
+    )

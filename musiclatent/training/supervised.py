@@ -70,7 +70,9 @@ def fit_classifier(
     model = trainer.seeded_model(experiment, seed, epochs * len(batches))
     precision = trainer.precision(model, lambda: next(iter(batches))[:-1], folder)
     lightning = trainer.make_trainer(experiment, folder, epochs, precision=precision)
-    trainer.fit_quietly(lightning, model, batches, folder / "last.ckpt" if resumed else None)
+    trainer.fit_quietly(
+        lightning, model, data=batches, last=folder / "last.ckpt" if resumed else None
+    )
     metrics = {key: float(value) for key, value in lightning.callback_metrics.items()}
     files.write_json(folder / "metrics.json", metrics)  # last: with it the training counts as ended
     return folder / "best.ckpt"

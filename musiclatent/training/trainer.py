@@ -120,7 +120,7 @@ def make_trainer(experiment: Experiment, folder: Path, epochs: int, **options: A
 
 
 def fit_quietly(
-    trainer: pl.Trainer, model: LitModule, data: CorpusDataModule | DataLoader, last: Path | None
+    trainer: pl.Trainer, model: LitModule, *, data: CorpusDataModule | DataLoader, last: Path | None
 ) -> None:
     """Train without the warnings that are `EXPECTED`.
 

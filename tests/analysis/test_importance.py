@@ -35,7 +35,7 @@ def test_columns_have_families():
 def test_only_what_the_model_uses_costs_accuracy(rows):
     x, _ = rows
     labels = _Loud().predict(x)
-    table = importance.permutation_importance(_Loud(), x, labels, COLUMNS)
+    table = importance.permutation_importance(_Loud(), x, labels=labels, columns=COLUMNS)
     assert table["family"].tolist() == ["loud", "tempo", "noise"]
     assert table["drop"][0] == pytest.approx(0.5, abs=0.06) and table["sd"][0] > 0
     assert (table[["drop", "sd"]][1:] == 0).all(axis=None)
@@ -44,11 +44,17 @@ def test_only_what_the_model_uses_costs_accuracy(rows):
 def test_permutations_are_frozen_and_leave_the_rows_alone(rows):
     x, labels = rows
     before = x.copy()
-    first = importance.permutation_importance(_Loud(), x, labels, COLUMNS, repeats=3, seed=1)
-    assert first.equals(
-        importance.permutation_importance(_Loud(), x, labels, COLUMNS, repeats=3, seed=1)
+    first = importance.permutation_importance(
+        _Loud(), x, labels=labels, columns=COLUMNS, repeats=3, seed=1
     )
-    other = importance.permutation_importance(_Loud(), x, labels, COLUMNS, repeats=3, seed=2)
+    assert first.equals(
+        importance.permutation_importance(
+            _Loud(), x, labels=labels, columns=COLUMNS, repeats=3, seed=1
+        )
+    )
+    other = importance.permutation_importance(
+        _Loud(), x, labels=labels, columns=COLUMNS, repeats=3, seed=2
+    )
     assert not first.equals(other) and (x == before).all()
 
 
@@ -60,9 +66,13 @@ def test_a_family_is_permuted_as_one(rng):
             return np.where(x[:, 0] == x[:, 1], "same", "torn")
 
     labels = np.full(60, "same")
-    together = importance.permutation_importance(Same(), x, labels, ["loud_mean", "loud_var"])
+    together = importance.permutation_importance(
+        Same(), x, labels=labels, columns=["loud_mean", "loud_var"]
+    )
     assert together["drop"].tolist() == [0.0]
-    apart = importance.permutation_importance(Same(), x, labels, ["loud_mean", "tempo"])
+    apart = importance.permutation_importance(
+        Same(), x, labels=labels, columns=["loud_mean", "tempo"]
+    )
     assert (apart["drop"] > 0.9).all()
 
 
@@ -110,7 +120,7 @@ def test_contributions_are_of_forests_and_of_whole_rows(rows):
 def test_the_reasons_of_an_answer():
     values = np.array([[0.1, -0.2, 0.1], [-0.3, 0.3, 0.0], [0.2, -0.3, 0.1], [0.0, 0.0, 0.0]])
     table = importance.strongest_reasons(
-        values, COLUMNS, np.arange(4.0), ["a", "b", "c"], "a", strongest=3
+        values, COLUMNS, x=np.arange(4.0), classes=["a", "b", "c"], label="a", strongest=3
     )
     assert table["attribute"].tolist() == ["loud_var", "tempo", "loud_mean"]
     assert table["value"].tolist() == [1.0, 2.0, 0.0]
@@ -125,7 +135,7 @@ def test_reasons_fall_and_never_name_the_label_as_rival(classes, width, seed):
     values = np.random.default_rng(seed).normal(size=(width, classes))
     names = [f"class {i}" for i in range(classes)]
     table = importance.strongest_reasons(
-        values, [str(i) for i in range(width)], values[:, 0], names, names[-1]
+        values, [str(i) for i in range(width)], x=values[:, 0], classes=names, label=names[-1]
     )
     assert len(table) == min(width, importance.STRONGEST)
     assert table["toward"].abs().is_monotonic_decreasing
@@ -137,7 +147,9 @@ def test_reasons_fall_and_never_name_the_label_as_rival(classes, width, seed):
 )
 def test_reasons_refuse(label, width, words):
     with pytest.raises(ValueError, match=words):
-        importance.strongest_reasons(np.zeros((4, 2)), COLUMNS, np.zeros(width), ["a", "b"], label)
+        importance.strongest_reasons(
+            np.zeros((4, 2)), COLUMNS, x=np.zeros(width), classes=["a", "b"], label=label
+        )
 
 
 @pytest.mark.real
@@ -149,12 +161,12 @@ def test_a_forest_of_genres_is_explained(data_root):
     forest.fit(train[[*descriptors.CLASSIC]].to_numpy(), train["label"])
     x = held[[*descriptors.CLASSIC]].to_numpy()
     found = importance.permutation_importance(
-        forest, x, held["label"], descriptors.CLASSIC, repeats=3
+        forest, x, labels=held["label"], columns=descriptors.CLASSIC, repeats=3
     )
     assert len(found) == 29 and 0 < found["drop"][0] < 0.2
     values = importance.shap_values(forest, x[:5])
     reasons = importance.strongest_reasons(
-        values[0], descriptors.CLASSIC, x[0], forest.classes_, "blues"
+        values[0], descriptors.CLASSIC, x=x[0], classes=forest.classes_, label="blues"
     )
     assert reasons["attribute"].is_unique and len(reasons) == importance.STRONGEST
     answers = forest.predict_proba(x[:5]).argmax(axis=1)
@@ -166,7 +178,7 @@ def test_the_columns_that_set_clusters_apart_are_found(rng):
     x = rng.normal(size=(90, 4))
     x[:, 0] += 8 * (labels == 1)
     x[:, 2] += 8 * (labels == 2)
-    table, right = importance.cluster_importance(x, labels, COLUMNS)
+    table, right = importance.cluster_importance(x, labels, columns=COLUMNS)
     assert right > 0.95
     assert set(table["column"][:2]) == {"loud_mean", "tempo"}
     assert table["importance"].is_monotonic_decreasing
@@ -177,12 +189,12 @@ def test_the_columns_that_set_clusters_apart_are_found(rng):
     assert (rows.loc[["loud_mean", "tempo"], "cluster 0"] > 0.1).all()
     # all columns together lift a cluster from its share to nearly certain
     np.testing.assert_allclose(rows.filter(like="cluster").sum(), 2 / 3, atol=0.05)
-    assert importance.cluster_importance(x, labels, COLUMNS)[0].equals(table)
+    assert importance.cluster_importance(x, labels, columns=COLUMNS)[0].equals(table)
 
 
 def test_clusters_of_noise_are_told_by_chance_alone(rng):
     x, labels = rng.normal(size=(120, 4)), np.arange(120) % 3
-    table, right = importance.cluster_importance(x, labels, COLUMNS)
+    table, right = importance.cluster_importance(x, labels, columns=COLUMNS)
     assert right < 0.5 and table["importance"].max() < 0.35
 
 
@@ -196,4 +208,4 @@ def test_clusters_of_noise_are_told_by_chance_alone(rng):
 )
 def test_clusters_that_cannot_be_told_apart_are_refused(rows, labels, columns):
     with pytest.raises(ValueError, match="give one label per row, one name per column, and two"):
-        importance.cluster_importance(np.zeros((rows, 4)), labels, columns)
+        importance.cluster_importance(np.zeros((rows, 4)), labels, columns=columns)

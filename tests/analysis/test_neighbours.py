@@ -100,7 +100,7 @@ def test_standardising_looks_at_training_rows_only(rng):
 def test_separate_labels_are_told_perfectly(rng):
     labels = np.repeat(["blues", "jazz"], 20)
     z = rng.standard_normal((40, 3)) + 50 * (labels == "jazz")[:, None]
-    figures = neighbours.knn(z[::2], labels[::2], z[1::2], labels[1::2])
+    figures = neighbours.knn(z[::2], labels[::2], z_test=z[1::2], labels_test=labels[1::2])
     assert figures["accuracy"] == figures["recall_at_1"] == figures["high"] == 1
     assert figures["mean_average_precision"] == 1 and figures["n"] == 20
     assert 0.8 < figures["low"] < 0.9
@@ -110,7 +110,7 @@ def test_votes_and_ranks_of_points_on_a_line():
     train, labels = np.array([[0.0], [1.0], [2.0], [9.0]]), ["a", "b", "b", "a"]
     assert neighbours.predictions(train, labels, [[0.1], [9.0]], k=3).tolist() == ["b", "b"]
     assert neighbours.predictions(train, labels, [[0.1], [9.0]], k=1).tolist() == ["a", "a"]
-    figures = neighbours.knn(train, labels, [[0.1]], ["a"], k=3)
+    figures = neighbours.knn(train, labels, z_test=[[0.1]], labels_test=["a"], k=3)
     assert figures["accuracy"] == 0 and figures["recall_at_1"] == 1
     assert figures["mean_average_precision"] == pytest.approx((1 + 2 / 4) / 2)
 
@@ -119,23 +119,25 @@ def test_few_and_unlabelled_rows():
     train, labels = np.array([[0.0], [1.0], [5.0]]), np.array(["a", "", "b"])
     assert neighbours.predictions(train, labels, [[0.9]], k=10).tolist() == ["a"]  # a tie
     assert neighbours.predictions(train, labels, [[0.9]], k=1).tolist() == ["a"]
-    figures = neighbours.knn(train, labels, [[4.0], [0.0], [3.0]], ["b", "", "c"], k=1)
+    figures = neighbours.knn(
+        train, labels, z_test=[[4.0], [0.0], [3.0]], labels_test=["b", "", "c"], k=1
+    )
     assert figures["n"] == 2 and figures["accuracy"] == 0.5
     assert figures["mean_average_precision"] == 0.5  # no training row is a c
     with pytest.raises(ValueError, match="none of the 3 training rows has a label"):
-        neighbours.knn(train, ["", "", ""], train, labels)
+        neighbours.knn(train, ["", "", ""], z_test=train, labels_test=labels)
     with pytest.raises(ValueError, match="none of the 3 test rows has a label"):
-        neighbours.knn(train, labels, train, ["", "", ""])
+        neighbours.knn(train, labels, z_test=train, labels_test=["", "", ""])
     with pytest.raises(ValueError, match="3 training rows but 2 labels"):
-        neighbours.knn(train, labels[:2], train, labels)
+        neighbours.knn(train, labels[:2], z_test=train, labels_test=labels)
     with pytest.raises(ValueError, match="k is 0"):
-        neighbours.knn(train, labels, train, labels, k=0)
+        neighbours.knn(train, labels, z_test=train, labels_test=labels, k=0)
 
 
 def test_average_precision_is_that_of_sklearn(rng):
     labels = rng.choice(["a", "b", "c"], 60)
     z = rng.standard_normal((60, 4)) + (labels == "a")[:, None]
-    figures = neighbours.knn(z[:40], labels[:40], z[40:], labels[40:])
+    figures = neighbours.knn(z[:40], labels[:40], z_test=z[40:], labels_test=labels[40:])
     distances = np.linalg.norm(z[40:, None] - z[:40], axis=2)
     rows = zip(labels[40:], distances, strict=True)
     expected = [average_precision_score(labels[:40] == name, -d) for name, d in rows]

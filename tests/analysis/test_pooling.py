@@ -11,7 +11,7 @@ SR = 8000
 def test_energy_of_a_sparse_code_lies_where_its_atoms_lie():
     hops, n = [64, 4096], 8192
     z = np.array([[[2.0, 3.0], [10 * 64 + 32, n + 4096 + 1024]]])  # frame 10; second long frame
-    found = pooling.atom_energy(z, hops, n, SR)
+    found = pooling.atom_energy(z, hops, samples=n, sr=SR)
     assert found.shape == (1, pooling.BANDS, 8)
     assert found.sum() == pytest.approx(4 + 9)
     assert found[0].sum(axis=0).tolist() == pytest.approx([4, 0, 0, 0, 9 / 4, 9 / 4, 9 / 4, 9 / 4])

@@ -108,8 +108,10 @@ def test_the_distance_of_two_labels_on_a_line():
     points = np.array([[-1.0, 0], [1, 0], [1, 0], [4, 0], [99, 0]])
     labels = np.array(["classical", "classical", "jazz", "metal", ""])
     assert projection.label_distance(points, labels) == pytest.approx(1 / 3)  # of 1, 3 and 4
-    assert projection.label_distance(points, labels, "classical", "metal") == pytest.approx(4 / 3)
-    assert np.isnan(projection.label_distance(points, labels, "classical", "rock"))
+    assert projection.label_distance(points, labels, a="classical", b="metal") == pytest.approx(
+        4 / 3
+    )
+    assert np.isnan(projection.label_distance(points, labels, a="classical", b="rock"))
     assert np.isnan(projection.label_distance(points * 0, labels))
     with pytest.raises(ValueError, match="5 points but 4 labels"):
         projection.label_distance(points, labels[1:])

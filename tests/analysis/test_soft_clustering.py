@@ -20,7 +20,7 @@ def blobs(width: int, apart: float = 10.0) -> np.ndarray:
 
 def test_near_1_it_is_k_means_and_memberships_are_hard():
     z = blobs(5)
-    found = soft_clustering.fuzzy_c_means(z, 3, 1.02)
+    found = soft_clustering.fuzzy_c_means(z, 3, m=1.02)
     assert (found.labels == clustering.kmeans(z, 3)).all() and (found.labels == TRUTH).all()
     assert found.partition_coefficient > 0.999
     means = np.stack([z[found.labels == c].mean(axis=0) for c in range(3)])
@@ -29,19 +29,19 @@ def test_near_1_it_is_k_means_and_memberships_are_hard():
 
 def test_with_m_of_2_in_128_dimensions_memberships_collapse():
     z = np.random.default_rng(0).standard_normal((100, 128))
-    found = soft_clustering.fuzzy_c_means(z, 4, 2.0)
+    found = soft_clustering.fuzzy_c_means(z, 4, m=2.0)
     assert found.memberships == pytest.approx(np.full((100, 4), 0.25), abs=0.01)
     assert found.partition_coefficient == pytest.approx(0.25, abs=1e-3)
     assert found.normalised_coefficient == pytest.approx(0, abs=1e-3)
     m = soft_clustering.fuzzifier(z, 4)
     assert m <= 1.1
-    assert soft_clustering.fuzzy_c_means(z, 4, m).partition_coefficient > 0.25 + 0.05
+    assert soft_clustering.fuzzy_c_means(z, 4, m=m).partition_coefficient > 0.25 + 0.05
 
 
 @pytest.mark.parametrize("m", [1.001, 1.5, 2.0, 5.0, 1000.0])
 def test_rows_on_centres_and_any_m(m):
     z = np.repeat([[0.0, 0], [1, 0], [0, 3]], SIZES, axis=0)
-    found = soft_clustering.fuzzy_c_means(z, 3, m)
+    found = soft_clustering.fuzzy_c_means(z, 3, m=m)
     assert np.isfinite(found.memberships).all() and np.isfinite(found.centres).all()
     assert found.memberships.sum(axis=1) == pytest.approx(1)
     if m <= 2:
@@ -50,7 +50,7 @@ def test_rows_on_centres_and_any_m(m):
 
 
 def test_rows_that_are_all_the_same_belong_equally():
-    found = soft_clustering.fuzzy_c_means(np.ones((6, 4)), 3, 1.5)
+    found = soft_clustering.fuzzy_c_means(np.ones((6, 4)), 3, m=1.5)
     assert found.memberships == pytest.approx(np.full((6, 3), 1 / 3))
     with pytest.raises(ValueError, match="6 rows do not form 3 clusters"):
         soft_clustering.fuzzifier(np.ones((6, 4)), 3)
@@ -60,18 +60,18 @@ def test_rows_that_are_all_the_same_belong_equally():
 @given(st.integers(0, 1000), st.integers(1, 4), st.floats(1.05, 3))
 def test_memberships_are_shares(seed, k, m):
     z = np.random.default_rng(seed).standard_normal((20, 3))
-    found = soft_clustering.fuzzy_c_means(z, k, m, seed)
+    found = soft_clustering.fuzzy_c_means(z, k, m=m, seed=seed)
     u = found.memberships
     assert u.sum(axis=1) == pytest.approx(1) and (u >= 0).all()
     assert 1 / k - 1e-9 <= found.partition_coefficient <= 1 + 1e-9
     assert (np.diff(u.sum(axis=0)) <= 1e-9).all()
-    again = soft_clustering.fuzzy_c_means(1000 * z + 5, k, m, seed)  # units do not matter
+    again = soft_clustering.fuzzy_c_means(1000 * z + 5, k, m=m, seed=seed)  # units do not matter
     assert again.memberships == pytest.approx(u, abs=1e-3)
 
 
 def test_memberships_are_bezdeks():
     z = blobs(3, apart=4)
-    found = soft_clustering.fuzzy_c_means(z, 3, 1.7)
+    found = soft_clustering.fuzzy_c_means(z, 3, m=1.7)
     distances = np.linalg.norm(z[:, None] - found.centres, axis=2)
     ratios = (distances[:, :, None] / distances[:, None]) ** (2 / 0.7)
     assert found.memberships == pytest.approx(1 / ratios.sum(axis=2), abs=1e-4)
@@ -84,8 +84,8 @@ def test_the_fuzzifier_is_the_largest_that_says_something():
     z = blobs(10, apart=4)
     m = soft_clustering.fuzzifier(z, 3)
     assert m in soft_clustering.FUZZIFIERS and 1.05 < m < 2
-    assert soft_clustering.fuzzy_c_means(z, 3, m).normalised_coefficient >= 0.25
-    assert soft_clustering.fuzzy_c_means(z, 3, m + 0.05).normalised_coefficient < 0.25
+    assert soft_clustering.fuzzy_c_means(z, 3, m=m).normalised_coefficient >= 0.25
+    assert soft_clustering.fuzzy_c_means(z, 3, m=m + 0.05).normalised_coefficient < 0.25
     assert soft_clustering.fuzzifier(blobs(5), 3) == 2.0
 
 
@@ -93,7 +93,7 @@ def test_frozen_figures():
     rng = np.random.default_rng(5)
     z = rng.standard_normal((80, 6)) + 3 * np.eye(6)[rng.integers(0, 6, 80)]
     assert soft_clustering.fuzzifier(z, 4) == 1.7
-    assert soft_clustering.fuzzy_c_means(z, 4, 1.3).partition_coefficient == pytest.approx(
+    assert soft_clustering.fuzzy_c_means(z, 4, m=1.3).partition_coefficient == pytest.approx(
         0.8232, abs=1e-3
     )
 
@@ -176,9 +176,9 @@ def test_each_section_says_how_much_it_belongs():
 def test_what_cannot_be_clustered_is_refused():
     z = np.eye(5)
     with pytest.raises(ValueError, match="fuzzifier is 1; choose one above 1"):
-        soft_clustering.fuzzy_c_means(z, 2, 1)
+        soft_clustering.fuzzy_c_means(z, 2, m=1)
     with pytest.raises(ValueError, match="5 rows cannot form 6 clusters; choose k from 1 to 5"):
-        soft_clustering.fuzzy_c_means(z, 6, 1.2)
+        soft_clustering.fuzzy_c_means(z, 6, m=1.2)
     with pytest.raises(ValueError, match="two clusters or more"):
         soft_clustering.fuzzifier(z, 1)
     with pytest.raises(ValueError, match="NaN or infinity"):

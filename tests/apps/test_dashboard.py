@@ -60,7 +60,7 @@ def data(tmp_path_factory) -> dashboard_data.DashboardData:
     pictures = dict.fromkeys(["cluster 0", "cluster 1"], picture)
     z |= {"reasons": reasons}
     return dashboard_data.DashboardData(
-        "mel-crnn", **tables, z=z, pictures=pictures, folder=folder, sr=SR
+        name="mel-crnn", **tables, z=z, pictures=pictures, folder=folder, sr=SR
     )
 
 
@@ -177,14 +177,14 @@ def _embedded_by(name: str, space: Workspace, rows: int) -> None:
 @pytest.mark.parametrize("columns", [["start_s"], ["start_s", "embedding"], []])
 def test_without_a_named_network_the_usual_one_is_taken(tmp_path, monkeypatch, columns):
     monkeypatch.setattr(second_embeddings, "default_embedding", lambda: "mel-crnn")
-    space = Workspace("tiny", "edm", results=str(tmp_path))
+    space = Workspace(profile="tiny", study="edm", results=str(tmp_path))
     if columns:  # an older table names none, an empty one has no row that does
         pd.DataFrame(columns=columns).to_parquet(space.make("tables") / "parts.parquet")
     assert dashboard_data.chosen_network(space) == "mel-crnn"
 
 
 def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, monkeypatch):
-    made, space = [], Workspace("tiny", "edm", results=str(tmp_path))
+    made, space = [], Workspace(profile="tiny", study="edm", results=str(tmp_path))
 
     def make(study, space, k, name, folder):
         made.append((k, name))
@@ -212,7 +212,7 @@ def test_what_is_kept_is_made_again_where_a_table_or_k_changes(data, tmp_path, m
 
 
 def test_a_run_that_was_killed_is_begun_again(tmp_path, monkeypatch):
-    space = Workspace("tiny", "edm", results=str(tmp_path))
+    space = Workspace(profile="tiny", study="edm", results=str(tmp_path))
     _embedded_by("vggish", space, rows=1)
     (space.make("dashboard") / "kept.json").write_text('{"mark": "of older tables"}')
     monkeypatch.setattr(dashboard_data, "_make", lambda *_: 1 / 0)

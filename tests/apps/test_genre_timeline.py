@@ -82,7 +82,7 @@ def test_files_leave_tables_and_pictures(tmp_path):
     silent = _write(tmp_path / "none.wav", (0, 3.5))
     out = tmp_path / "deep" / "out"
     table, quarantine = genre_timeline.classify_files(
-        NETWORK, STUDY, [file, silent, str(file)], out
+        NETWORK, STUDY, files=[file, silent, str(file)], folder=out
     )
     assert quarantine.empty and len(table) == 2  # the same file twice counts once
     first, second = table.to_dict("records")
@@ -111,7 +111,9 @@ def test_a_broken_file_is_set_aside_and_the_run_goes_on(tmp_path, drawn):
     bad.write_bytes(good.read_bytes()[:20])
     missing = tmp_path / "missing.wav"
     out = tmp_path / "out"
-    table, quarantine = genre_timeline.classify_files(NETWORK, STUDY, [bad, missing, good], out)
+    table, quarantine = genre_timeline.classify_files(
+        NETWORK, STUDY, files=[bad, missing, good], folder=out
+    )
     assert table["genre"].tolist() == ["treble"]
     assert quarantine["path"].tolist() == [str(bad), str(missing)]
     assert all("; " in reason and "\n" not in reason for reason in quarantine["reason"])
@@ -125,17 +127,19 @@ def test_nothing_to_hear_is_one_sentence(tmp_path):
     bad.write_bytes(b"no sound at all")
     with pytest.raises(ValueError, match=r"none of the 2 files can be read; the first, .*bad\.wav"):
         genre_timeline.classify_files(
-            NETWORK, STUDY, [bad, tmp_path / "missing.wav"], tmp_path / "out"
+            NETWORK, STUDY, files=[bad, tmp_path / "missing.wav"], folder=tmp_path / "out"
         )
     with pytest.raises(ValueError, match="there are no files to classify; name one or more"):
-        genre_timeline.classify_files(NETWORK, STUDY, [], tmp_path / "out")
+        genre_timeline.classify_files(NETWORK, STUDY, files=[], folder=tmp_path / "out")
 
 
 def test_files_of_the_same_name_get_tables_of_their_own(tmp_path, drawn):
     low, high = (
         _write(tmp_path / folder / "song.wav", (hz, 3)) for folder, hz in (("a", 200), ("b", 3000))
     )
-    table, _ = genre_timeline.classify_files(NETWORK, STUDY, [low, high], tmp_path / "out")
+    table, _ = genre_timeline.classify_files(
+        NETWORK, STUDY, files=[low, high], folder=tmp_path / "out"
+    )
     assert table["name"].tolist() == ["song", "song-2"]
     for name, genre in zip(table["name"], ("bass", "treble"), strict=True):
         found = pd.read_csv(tmp_path / "out" / f"{name}.csv", index_col="start_s")
@@ -144,7 +148,7 @@ def test_files_of_the_same_name_get_tables_of_their_own(tmp_path, drawn):
 
 def test_files_named_as_the_tables_of_all_keep_theirs(tmp_path, drawn):
     files = [_write(tmp_path / f"{name}.wav", (200, 3)) for name in ("files", "quarantine")]
-    table, _ = genre_timeline.classify_files(NETWORK, STUDY, files, tmp_path / "out")
+    table, _ = genre_timeline.classify_files(NETWORK, STUDY, files=files, folder=tmp_path / "out")
     assert pd.read_csv(tmp_path / "out" / "files.csv")["path"].tolist() == [str(f) for f in files]
     for name in table["name"]:
         assert "bass" in pd.read_csv(tmp_path / "out" / f"{name}.csv")
@@ -153,5 +157,5 @@ def test_files_named_as_the_tables_of_all_keep_theirs(tmp_path, drawn):
 def test_a_long_file_is_drawn_without_its_waveform(tmp_path, drawn, monkeypatch):
     monkeypatch.setattr(genre_timeline, "SHOWN_S", 6.0)
     files = [_write(tmp_path / f"{s}.wav", (200, s)) for s in (6, 9)]
-    genre_timeline.classify_files(NETWORK, STUDY, files, tmp_path / "out")
+    genre_timeline.classify_files(NETWORK, STUDY, files=files, folder=tmp_path / "out")
     assert [waveform for _, waveform in drawn] == [True, False]

@@ -142,7 +142,7 @@ def corpus(tmp_path_factory):
 def path(corpus, tmp_path_factory):
     sections, key = corpus
     target = tmp_path_factory.mktemp("page") / "new" / "rate.html"
-    return listening_test.page(target, key, sections, SR, f"Study {EVIL}")
+    return listening_test.page(target, key, sections=sections, sr=SR, title=f"Study {EVIL}")
 
 
 def _held(path) -> tuple[dict, list[bytes]]:
@@ -195,7 +195,9 @@ def test_each_question_holds_its_own_sounds(corpus, path):
 def test_a_page_above_the_limit_is_refused(corpus, tmp_path):
     sections, key = corpus
     with pytest.raises(ValueError, match="the limit is 0.05: .* fit; take fewer"):
-        listening_test.page(tmp_path / "p.html", key, sections, SR, "t", limit_mb=0.05)
+        listening_test.page(
+            tmp_path / "p.html", key, sections=sections, sr=SR, title="t", limit_mb=0.05
+        )
     assert not list(tmp_path.iterdir())
 
 

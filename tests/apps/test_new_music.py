@@ -28,7 +28,9 @@ from musiclatent.training.run_folder import Run, read_run
 
 SR = 8000
 EXPERIMENT = waveform_experiment("WaveformAutoencoder", A1)
-STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=1.0, sr=SR)
+STUDY = Study(
+    name="waveform", title="", question="", source="", demo=(), real=(), window_s=1.0, sr=SR
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def music(tmp_path_factory) -> Path:
 
 def test_every_file_comes_back_beside_its_original(run, music, tmp_path):
     files = [music / "1.flac", music / "b/3.mp3", music / "broken.wav", music / "2.wav"]
-    table, quarantine = new_music.encode_own_files(run, STUDY, files, tmp_path / "out")
+    table, quarantine = new_music.encode_own_files(run, STUDY, files=files, folder=tmp_path / "out")
     assert table["name"].tolist() == ["1", "3", "2"]
     assert quarantine["path"].tolist() == [str(music / "broken.wav")]
     assert quarantine["reason"].str.len().gt(10).all()
@@ -83,7 +85,7 @@ def test_files_of_one_name_do_not_overwrite_each_other_nor_what_lies_there(run, 
     for hz, file in zip((200, 300, 400), files, strict=True):
         audio.write(file, tone(hz, 1.0), SR)
     before = [file.read_bytes() for file in files]
-    table, _ = new_music.encode_own_files(run, STUDY, [*files, files[0]], tmp_path)
+    table, _ = new_music.encode_own_files(run, STUDY, files=[*files, files[0]], folder=tmp_path)
     assert table["name"].tolist() == ["x-2", "x-3", "x_original"]
     assert [file.read_bytes() for file in files] == before
     assert len(list(tmp_path.glob("*_reconstruction.wav"))) == 3
@@ -102,12 +104,18 @@ def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
     model = models.MODELS["SparseAutoencoder"](**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "best.ckpt")
-    run = Run(row, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    run = Run(
+        experiment=row,
+        checkpoint=tmp_path / "best.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
     (tmp_path / "music").mkdir()
     for name, hz in {"asked": 300, "far": 2500, "near": 310, "between": 900}.items():
         audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
     asked, out = tmp_path / "music" / "asked.wav", tmp_path / "out"
-    tracks, _ = new_music.similar(run, STUDY, asked, tmp_path / "music", out)
+    tracks, _ = new_music.similar(run, STUDY, file=asked, music=tmp_path / "music", out=out)
     assert [Path(p).stem for p in tracks["path"]][-3] == "near"  # after itself, before two others
     vectors = [np.load(path) for path in (out / "vectors").rglob("*.npy")]
     assert len(vectors) == 4 and all(v.shape == (pooling.BANDS,) for v in vectors)
@@ -115,14 +123,19 @@ def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
 
 def test_neighbours_come_from_the_training_recordings(run, music, tmp_path):
     corpus, _ = encode_files(
-        run, STUDY, [music / name for name in ("b/0.wav", "2.wav", "4.wav", "5 <&>.wav")], tmp_path
+        run,
+        STUDY,
+        files=[music / name for name in ("b/0.wav", "2.wav", "4.wav", "5 <&>.wav")],
+        folder=tmp_path,
     )
     items = corpus.items.assign(silent=False)
     items["split"] = np.where(items["item_id"] == "4.wav", "test", "train")
     corpus = replace(corpus, items=items)
     copy = shutil.copy(music / "2.wav", tmp_path / "copy.wav")
     files = [Path(copy), music / "4.wav"]
-    table, _ = new_music.encode_own_files(run, STUDY, files, tmp_path / "out", corpus)
+    table, _ = new_music.encode_own_files(
+        run, STUDY, files=files, folder=tmp_path / "out", training=corpus
+    )
     assert table["nearest"][0].startswith("2.wav (0") and table["nearest_distance"][0] < 1e-4
     assert not re.search(r"4\.wav|nan", table["nearest"][1])  # known, but not from training
     assert table["nearest_distance"][1] > 0.1
@@ -133,9 +146,11 @@ def test_neighbours_come_from_the_training_recordings(run, music, tmp_path):
 
 def test_nothing_to_encode_is_said(run, music, tmp_path):
     with pytest.raises(ValueError, match="no file to encode"):
-        new_music.encode_own_files(run, STUDY, [], tmp_path)
+        new_music.encode_own_files(run, STUDY, files=[], folder=tmp_path)
     with pytest.raises(ValueError, match="none of the 1 files can be read"):
-        new_music.encode_own_files(run, STUDY, [music / "broken.wav"], tmp_path / "out")
+        new_music.encode_own_files(
+            run, STUDY, files=[music / "broken.wav"], folder=tmp_path / "out"
+        )
     with pytest.raises(CheckpointError, match=r"train it with: make reproduce STUDY=waveform EXP"):
         read_run(EXPERIMENT, tmp_path)
 
@@ -144,7 +159,9 @@ def test_nothing_to_encode_is_said(run, music, tmp_path):
 
 
 def test_a_folder_is_ranked_from_near_to_far(run, music, tmp_path):
-    tracks, quarantine = new_music.similar(run, STUDY, music / "2.wav", music, tmp_path)
+    tracks, quarantine = new_music.similar(
+        run, STUDY, file=music / "2.wav", music=music, out=tmp_path
+    )
     assert tracks["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     assert tracks["title"][0] == "2.wav" and tracks["distance"][0] == pytest.approx(0, abs=1e-5)
     assert tracks["distance"].is_monotonic_increasing
@@ -158,40 +175,40 @@ def test_a_folder_is_ranked_from_near_to_far(run, music, tmp_path):
 
 
 def test_a_second_call_decodes_nothing_and_writes_the_same(run, music, tmp_path, monkeypatch):
-    first, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    first, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
     pages = [(tmp_path / "similar.html").read_bytes()]
     monkeypatch.setattr(encode, "encode", lambda *_: pytest.fail("it was encoded before"))
-    again, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    again, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
     pages.append((tmp_path / "similar.html").read_bytes())
     pd.testing.assert_frame_equal(first, again)
     assert pages[0] == pages[1]
 
 
 def test_a_torn_vector_and_another_checkpoint_are_no_trouble(run, music, tmp_path):
-    first, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    first, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
     stored = list((tmp_path / "vectors").rglob("*.npy"))
     assert len(stored) == 6
     stored[0].write_bytes(stored[0].read_bytes()[:50])
-    again, _ = new_music.similar(run, STUDY, music / "1.flac", music, tmp_path)
+    again, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
     pd.testing.assert_frame_equal(first, again)
     other = run.checkpoint.with_name("other.ckpt")
     content = torch.load(run.checkpoint, weights_only=True)
     content["state_dict"]["analysis.weight"] *= 2
     torch.save(content, other)
     changed, _ = new_music.similar(
-        replace(run, checkpoint=other), STUDY, music / "1.flac", music, tmp_path
+        replace(run, checkpoint=other), STUDY, file=music / "1.flac", music=music, out=tmp_path
     )
     assert not np.allclose(changed["distance"][1:], first["distance"][1:])
 
 
 def test_what_cannot_be_ranked_is_said(run, music, tmp_path):
     with pytest.raises(AudioError, match="No such file"):
-        new_music.similar(run, STUDY, music / "missing.wav", music, tmp_path)
+        new_music.similar(run, STUDY, file=music / "missing.wav", music=music, out=tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
-        new_music.similar(run, STUDY, music / "1.flac", music / "missing", tmp_path)
+        new_music.similar(run, STUDY, file=music / "1.flac", music=music / "missing", out=tmp_path)
     shutil.copy(music / "broken.wav", tmp_path / "only.wav")
     with pytest.raises(ValueError, match="none of its 1 files can be read"):
-        new_music.similar(run, STUDY, music / "1.flac", tmp_path, tmp_path / "out")
+        new_music.similar(run, STUDY, file=music / "1.flac", music=tmp_path, out=tmp_path / "out")
 
 
 # ---------------------------------------------------------------------------- real files
@@ -206,7 +223,9 @@ def test_all_new_music_comes_back_as_sound(data_root, tmp_path):
     files = sorted(f for f in (data_root / "new_music").iterdir() if f.suffix in decoders.SUFFIXES)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        table, quarantine = new_music.encode_own_files(real, plan, files, tmp_path / "out")
+        table, quarantine = new_music.encode_own_files(
+            real, plan, files=files, folder=tmp_path / "out"
+        )
     assert len(table) == 5 and quarantine.empty  # new_music_files
     for row in table.itertuples():
         y, sr = audio.read(tmp_path / "out" / f"{row.name}_reconstruction.wav")
@@ -230,7 +249,13 @@ def mel_run(tmp_path) -> Run:
     model = MelAutoencoder(**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "best.ckpt")
-    return Run(experiment, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    return Run(
+        experiment=experiment,
+        checkpoint=tmp_path / "best.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
 
 
 def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
@@ -239,11 +264,15 @@ def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
     for name, hz in {"low": 200, "low2": 210, "high": 2500}.items():
         audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
     files = sorted((tmp_path / "music").glob("*.wav"))
-    table, quarantine = new_music.encode_own_files(mel_run, plan, files, tmp_path / "out")
+    table, quarantine = new_music.encode_own_files(
+        mel_run, plan, files=files, folder=tmp_path / "out"
+    )
     assert len(table) == 3 and quarantine.empty and np.isfinite(table["mrstft"]).all()
     for name in table["name"]:
         y, sr = audio.read(tmp_path / "out" / f"{name}_reconstruction.wav")
         assert sr == SR and len(y) == len(tone(1))
     query = tmp_path / "music" / "low.wav"
-    tracks, _ = new_music.similar(mel_run, plan, query, tmp_path / "music", tmp_path / "like")
+    tracks, _ = new_music.similar(
+        mel_run, plan, file=query, music=tmp_path / "music", out=tmp_path / "like"
+    )
     assert tracks["title"].tolist() == ["low.wav", "low2.wav", "high.wav"]

@@ -215,12 +215,17 @@ def test_a_failing_notebook_stops_its_study_only(tmp_path, monkeypatch):
     assert note == {"reason": "failed in cell 3"}
     monkeypatch.setattr(apps_notebooks, "execute", lambda *_: "")
     reproduce(profile="tiny", results=str(tmp_path))
-    assert not (Workspace("tiny", "mel", results=str(tmp_path)).path() / "failed.json").exists()
+    assert not (
+        Workspace(profile="tiny", study="mel", results=str(tmp_path)).path() / "failed.json"
+    ).exists()
 
 
 def test_ready_spectrograms_are_needed_and_watched_where_a_study_trains_on_them(tmp_path):
     plan = STUDIES["mel"]
-    assert notebooks._corpora(plan, Workspace("real", "mel")) == ["gtzan", "gtzan_excerpts"]
-    assert notebooks._corpora(plan, Workspace("paper", "mel")) == ["gtzan"]
-    watched = [path.name for path in notebooks._data(plan, Workspace("real", "mel"))]
+    assert notebooks._corpora(plan, Workspace(profile="real", study="mel")) == [
+        "gtzan",
+        "gtzan_excerpts",
+    ]
+    assert notebooks._corpora(plan, Workspace(profile="paper", study="mel")) == ["gtzan"]
+    watched = [path.name for path in notebooks._data(plan, Workspace(profile="real", study="mel"))]
     assert watched == ["gtzan", "gtzan_excerpts", "new_music"]

@@ -17,7 +17,7 @@ def book(tmp_path):
 
 @pytest.fixture
 def space(tmp_path):
-    space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path / "results"))
     space.make("notebooks")
     (space.make("figures") / "a.png").write_text("picture")
     return space
@@ -25,22 +25,22 @@ def space(tmp_path):
 
 def test_the_same_things_have_the_same_identity(book, tmp_path):
     music = [tmp_path / "music"]
-    first = up_to_date.identity(book, {"a": "1"}, music, "x")
-    assert first == up_to_date.identity(book, {"a": "1"}, music, "x")
-    assert first != up_to_date.identity(book, {"a": "2"}, music, "x")
-    assert first != up_to_date.identity(book, {"a": "1"}, music, "y")
-    assert first != up_to_date.identity(book, {"a": "1"}, [], "x")
+    first = up_to_date.identity(book, {"a": "1"}, data=music, before="x")
+    assert first == up_to_date.identity(book, {"a": "1"}, data=music, before="x")
+    assert first != up_to_date.identity(book, {"a": "2"}, data=music, before="x")
+    assert first != up_to_date.identity(book, {"a": "1"}, data=music, before="y")
+    assert first != up_to_date.identity(book, {"a": "1"}, data=[], before="x")
     book.write_text("{ }")
-    assert first != up_to_date.identity(book, {"a": "1"}, music, "x")
+    assert first != up_to_date.identity(book, {"a": "1"}, data=music, before="x")
 
 
 def test_data_that_changed_changes_it(book, tmp_path):
     music = tmp_path / "music"
-    first = up_to_date.identity(book, {}, [music])
+    first = up_to_date.identity(book, {}, data=[music])
     os.utime(music / "a.wav", ns=(0, 0))
-    second = up_to_date.identity(book, {}, [music])
+    second = up_to_date.identity(book, {}, data=[music])
     (music / "b.wav").write_text("more")
-    assert len({first, second, up_to_date.identity(book, {}, [music])}) == 3
+    assert len({first, second, up_to_date.identity(book, {}, data=[music])}) == 3
 
 
 def test_a_stamp_holds_until_something_is_missing_or_cut(space):

@@ -33,7 +33,12 @@ def music(tmp_path_factory):
 
 def _data(music, folder, **options) -> CorpusDataModule:
     return CorpusDataModule(
-        (str(music),), folder, folder, transform=Waveform(8000, 0.25), n_jobs=1, **options
+        names=(str(music),),
+        folder=folder,
+        root=folder,
+        transform=Waveform(8000, 0.25),
+        n_jobs=1,
+        **options,
     )
 
 
@@ -127,13 +132,15 @@ def test_real_data_modules(data_root, tmp_path):
 
 def test_a_study_names_its_corpora(tmp_path):
     demo = CorpusDataModule.of_study(
-        study("jazz"), Workspace("demo", "jazz", results=str(tmp_path))
+        study("jazz"), Workspace(profile="demo", study="jazz", results=str(tmp_path))
     )
     assert demo.names == ("demo-music",)
-    space = Workspace("real", "jazz", results=str(tmp_path))
+    space = Workspace(profile="real", study="jazz", results=str(tmp_path))
     real = CorpusDataModule.of_study(study("jazz"), space)
     assert real.names == ("gtzan", "music_speech/music") and real.keep["gtzan"] == ("jazz",)
-    space_of_folder = Workspace("real", "jazz", "/my/music", str(tmp_path))
+    space_of_folder = Workspace(
+        profile="real", study="jazz", corpus="/my/music", results=str(tmp_path)
+    )
     assert CorpusDataModule.of_study(study("jazz"), space_of_folder).names == ("/my/music",)
     assert not list(tmp_path.iterdir())  # to name windows makes no folder
 
@@ -143,32 +150,39 @@ def test_a_study_takes_the_module_of_its_corpus(tmp_path):
     kinds |= {"jazz": GTZANDataModule, "edm": EDMDataModule, "genre": GTZANDataModule}
     for name, kind in kinds.items():
         for profile in ("real", "paper"):
-            plan, space = study(name, profile), Workspace(profile, name, results=str(tmp_path))
+            plan, space = (
+                study(name, profile),
+                Workspace(profile=profile, study=name, results=str(tmp_path)),
+            )
             data = CorpusDataModule.of_study(plan, space)
             assert type(data) is kind and data.transform == datamodules.transform(plan)
-        demo = Workspace("demo", name, results=str(tmp_path))
+        demo = Workspace(profile="demo", study=name, results=str(tmp_path))
         assert type(CorpusDataModule.of_study(study(name), demo)) is CorpusDataModule
 
 
 def test_the_mel_study_takes_ready_spectrograms_and_hears_the_clips(tmp_path):
-    mel, space = study("mel"), Workspace("real", "mel", results=str(tmp_path))
+    mel, space = study("mel"), Workspace(profile="real", study="mel", results=str(tmp_path))
     ready = CorpusDataModule.of_study(mel, space)
     assert (ready.names, ready.split) == (("gtzan_excerpts",), "fold-0")
     assert ready.transform == LogMel() and ready.transform.shape == (128, 130)
     audible = CorpusDataModule.of_study(mel, space, sound=True)
     assert (audible.names, audible.split) == (("gtzan",), "excerpts-0")
     assert CorpusDataModule.of_study(mel, space, split="outer-2").split == "outer-2"
-    demo = CorpusDataModule.of_study(mel, Workspace("demo", "mel", results=str(tmp_path)))
+    demo = CorpusDataModule.of_study(
+        mel, Workspace(profile="demo", study="mel", results=str(tmp_path))
+    )
     assert (demo.names, demo.split) == (("demo-music",), "group")
-    paper = Workspace("paper", "mel", results=str(tmp_path))
+    paper = Workspace(profile="paper", study="mel", results=str(tmp_path))
     long = CorpusDataModule.of_study(study("mel", "paper"), paper)
     assert (long.names, long.split) == (("gtzan",), "filtered")
     assert long.transform.shape == (128, 1292)
 
 
 def test_spectrograms_are_scaled_to_0_and_1(music, tmp_path):
-    transform = LogMel(8000, 0.25, 256, 64, 16)
-    data = CorpusDataModule((str(music),), tmp_path, tmp_path, transform=transform, n_jobs=1)
+    transform = LogMel(sr=8000, window_s=0.25, n_fft=256, hop_length=64, n_mels=16)
+    data = CorpusDataModule(
+        names=(str(music),), folder=tmp_path, root=tmp_path, transform=transform, n_jobs=1
+    )
     data.setup()
     x, row, _ = next(iter(data.loader("train")))
     assert x.shape[1:] == (1, 16, 32) and str(x.dtype) == "torch.float32"
@@ -189,7 +203,7 @@ def _labelled(folder, labels="abc", recordings=20, windows=3, **options) -> Corp
     rows.append({"label": "", "group": "unknown", "split": "train"})
     items = pd.DataFrame(rows).assign(silent=False)
     items = items.assign(row=range(len(items)), key=items["group"], start_s=0.0)
-    data = CorpusDataModule(("none",), folder, folder, **options)
+    data = CorpusDataModule(names=("none",), folder=folder, root=folder, **options)
     data.cached = cache.Cached(np.zeros((len(items), 4), np.float32), items, pd.DataFrame())
     return data
 

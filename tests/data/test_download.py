@@ -76,8 +76,14 @@ def server(monkeypatch):
 @pytest.fixture
 def digits(server):
     server.pages["/d.zip"] = zipped({**WAVS, "README.md": b"-", "utils/x.py": b"-"})
-    remote = Remote(server.url("/d.zip"), "recordings", inside="*/recordings")
-    return Source("digits", ("recordings/*.wav",), "put them there", (remote,), count=3)
+    remote = Remote(url=server.url("/d.zip"), to="recordings", inside="*/recordings")
+    return Source(
+        folder="digits",
+        present=("recordings/*.wav",),
+        by_hand="put them there",
+        remotes=(remote,),
+        count=3,
+    )
 
 
 @pytest.fixture
@@ -91,12 +97,14 @@ def songs(server):
     server.pages["/tree"] = json.dumps(listing).encode()
     server.pages |= {f"/files/{p}": d for p, d in shards.items()}
     server.pages["/list.txt"] = b"blues/blues.00000.wav\n"
-    remote = Remote(server.url("/list.txt"), "splits/a.txt", sha256(server.pages["/list.txt"]))
+    remote = Remote(
+        url=server.url("/list.txt"), to="splits/a.txt", sha256=sha256(server.pages["/list.txt"])
+    )
     return Source(
-        "songs",
-        ("parquet/*.parquet", "genres/*/*"),
-        "put them there",
-        (remote,),
+        folder="songs",
+        present=("parquet/*.parquet", "genres/*/*"),
+        by_hand="put them there",
+        remotes=(remote,),
         shards=(server.url("/tree"), server.url("/files")),
     )
 
@@ -170,8 +178,8 @@ def test_a_strange_listing_is_refused(server, songs, tmp_path, listing):
 
 def test_the_start_of_a_hash_is_enough_to_tell_a_file(server, tmp_path):
     server.pages["/w.pth"] = b"weights"
-    remote = Remote(server.url("/w.pth"), "w.pth", sha256(b"weights")[:8])
-    source = Source("net", ("*.pth",), "put it there", (remote,))
+    remote = Remote(url=server.url("/w.pth"), to="w.pth", sha256=sha256(b"weights")[:8])
+    source = Source(folder="net", present=("*.pth",), by_hand="put it there", remotes=(remote,))
     other = replace(source, remotes=(replace(remote, sha256="0" * 8),))
     refuses(other, tmp_path, "does not have the sha256 00000000 and was deleted: try again")
     assert list(tmp_path.rglob("*.pth")) == []

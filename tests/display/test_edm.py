@@ -53,7 +53,7 @@ def _mix(route: pd.DataFrame) -> pd.DataFrame:
 def test_a_choice_has_a_bar_and_a_point_a_section_in_the_colour_of_its_role():
     table = structure.central_sections(_track([-10, -10.5, -17, -30], [1000, 1000, 1100, 900]))
     assert table["role"].tolist() == ["central", "central", "border", "quiet"]
-    figure = edm.section_choice(table, [15.0, 65.0], ODD)
+    figure = edm.section_choice(table, [15.0, 65.0], title=ODD)
     left, right = figure.axes
     tops = [bar.get_y() + bar.get_height() for bar in left.patches]
     assert np.allclose(tops, table["level_db"])
@@ -71,7 +71,7 @@ def test_a_choice_has_a_bar_and_a_point_a_section_in_the_colour_of_its_role():
 def test_the_ellipse_is_where_central_sections_end(rng):
     track = _track(rng.normal(-12, 2, 60), 1500 * 2 ** rng.normal(0, 0.6, 60))
     table = structure.central_sections(track, spread=1.2)
-    right = edm.section_choice(table, (), "", spread=1.2).axes[1]
+    right = edm.section_choice(table, (), title="", spread=1.2).axes[1]
     ellipse = right.lines[0].get_path()
     inside = ellipse.contains_points(table[["spectral_centroid_mean", "level_db"]].to_numpy())
     assert (inside == table["chosen"])[table["role"] != "quiet"].all() and 0 < inside.sum() < 60
@@ -81,28 +81,30 @@ def test_the_ellipse_is_where_central_sections_end(rng):
 
 def test_a_choice_of_silence_shows_what_is_kept(tmp_path):
     table = structure.central_sections(_track([-200, -110, -200], [0, 0, 0], silent=True))
-    figure = edm.section_choice(table, [], "silence")
+    figure = edm.section_choice(table, [], title="silence")
     assert _texts(figure.legends[0].texts)[:3] == ["central: 1", "border: 0", "quiet: 2"]
     style.save_figure(figure, tmp_path / "a.png")
 
 
 def test_an_hour_is_numbered_here_and_there():
     table = structure.central_sections(_track([-10.0] * 240, [1000.0] * 240))
-    left, right = edm.section_choice(table, np.arange(30, 3600, 30.0), "").axes
+    left, right = edm.section_choice(table, np.arange(30, 3600, 30.0), title="").axes
     assert len(right.texts) == 30 and len(left.patches) == 240 and len(left.texts) == 60
 
 
 def test_a_choice_is_of_one_track():
     table = structure.central_sections(_track([-10, -11], [1000, 1000])).assign(item_id=["a", "b"])
     with pytest.raises(ValueError, match="rows of 2 tracks"):
-        edm.section_choice(table, (), "")
+        edm.section_choice(table, (), title="")
     with pytest.raises(ValueError, match="rows of 0 tracks"):
-        edm.section_choice(table[:0], (), "")
+        edm.section_choice(table[:0], (), title="")
 
 
 def test_clusters_have_colours_counts_and_centres(rng, tmp_path):
     points, labels = rng.normal(size=(60, 2)), np.repeat([-1, 0, 1], [10, 20, 30])
-    figure = edm.clusters(points, labels, points[:2], [0.5, 0.25], f"\udc80{ODD}")
+    figure = edm.clusters(
+        points, labels, centres=points[:2], explained=[0.5, 0.25], title=f"\udc80{ODD}"
+    )
     axis = figure.axes[0]
     shown = ["none: 10", "cluster 0: 20", "cluster 1: 30", "centre"]
     assert _texts(figure.legends[0].texts) == shown
@@ -114,12 +116,14 @@ def test_clusters_have_colours_counts_and_centres(rng, tmp_path):
     assert len(axis.get_title("left")) == 100
     style.save_figure(figure, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"points \(60, 2\) but 3 labels"):
-        edm.clusters(points, labels[:3], None, None, "")
+        edm.clusters(points, labels[:3], centres=None, explained=None, title="")
 
 
 def test_many_clusters_can_be_told_apart(rng):
     labels = np.arange(40) - 1
-    axis = edm.clusters(rng.normal(size=(40, 2)), labels, None, None, "").axes[0]
+    axis = edm.clusters(
+        rng.normal(size=(40, 2)), labels, centres=None, explained=None, title=""
+    ).axes[0]
     looks = {
         (*part.get_facecolor()[0], part.get_paths()[0].vertices.tobytes())
         for part in axis.collections
@@ -211,7 +215,7 @@ def test_a_part_is_marked_on_its_spectrogram_and_its_map(rng):
     x, cam = rng.normal(size=(64, 100)), rng.random((64, 100))
     bands_hz = np.geomspace(125, 7500, 64)
     panels = [("one $_$", x, cam, (0, 1)), ("two", x, cam, (0.25, 0.5))]
-    figure = edm.saliency(panels, 16_000, 160, bands_hz)
+    figure = edm.saliency(panels, 16_000, hop_length=160, bands_hz=bands_hz)
     for axis in figure.axes[1], figure.axes[3]:
         assert axis.patches[0].get_x() == 0.25 and axis.patches[0].get_width() == 0.25
         assert axis.get_xlim() == (0, 1)
@@ -219,15 +223,15 @@ def test_a_part_is_marked_on_its_spectrogram_and_its_map(rng):
     assert np.allclose(
         np.interp(ticks, np.arange(64) + 0.5, bands_hz), 2.0 ** np.arange(8, 13), 0.01
     )
-    assert _texts(edm.saliency(panels, SR, HOP).axes[0].get_yticklabels())[-1] == "8192"
+    assert _texts(edm.saliency(panels, SR, hop_length=HOP).axes[0].get_yticklabels())[-1] == "8192"
     with pytest.raises(ValueError, match="64 bands have 3 centres"):
-        edm.saliency(panels, SR, HOP, bands_hz[:3])
+        edm.saliency(panels, SR, hop_length=HOP, bands_hz=bands_hz[:3])
 
 
 def test_a_path_leads_from_exit_to_entry(rng, tmp_path):
     tracks = ["a", ODD, "c"]
     points, sections, route = rng.normal(size=(9, 2)), _sections(tracks), _route(tracks)
-    figure = edm.route(points, sections, route, np.arange(9) % 2)
+    figure = edm.route(points, sections, route=route, labels=np.arange(9) % 2)
     axis, side = figure.axes
     ways = [line.get_xydata() for line in axis.lines]
     assert np.allclose(ways, points[[[0, 1], [3, 4], [6, 8]]])
@@ -242,12 +246,12 @@ def test_a_path_leads_from_exit_to_entry(rng, tmp_path):
 
 def test_a_path_ends_where_its_tracks_end_in_any_order_of_rows(rng):
     points, sections = rng.normal(size=(3, 2)), _sections(["a"]).iloc[::-1]
-    figure = edm.route(points, sections, _route(["a"]), None)
+    figure = edm.route(points, sections, route=_route(["a"]), labels=None)
     assert np.allclose(figure.axes[0].lines[0].get_xydata(), points[[2, 0]])
     with pytest.raises(ValueError, match="lacks 'b'; give the sections that were ordered"):
-        edm.route(points, sections, _route(["b"]), None)
+        edm.route(points, sections, route=_route(["b"]), labels=None)
     with pytest.raises(ValueError, match="lacks 'a'"):
-        edm.route(points[:2], sections, _route(["a"]), None)
+        edm.route(points[:2], sections, route=_route(["a"]), labels=None)
 
 
 def test_a_mix_slopes_where_it_fades(tmp_path):

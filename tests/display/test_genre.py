@@ -150,7 +150,7 @@ def _probabilities(count: int = 4) -> pd.DataFrame:
 def test_a_timeline_marks_the_best_genre_of_each_section():
     found = _probabilities()
     found.iloc[1] = np.nan  # silence
-    wave, low, _ = genre.timeline(found, "x.wav", np.zeros(12 * SR), SR).axes
+    wave, low, _ = genre.timeline(found, "x.wav", y=np.zeros(12 * SR), sr=SR).axes
     best = found.dropna().to_numpy().argmax(axis=1)
     assert low.lines[0].get_ydata().tolist() == best.tolist()
     assert low.lines[0].get_xdata().tolist() == [1.5, 7.5, 10.5]
@@ -159,17 +159,17 @@ def test_a_timeline_marks_the_best_genre_of_each_section():
 
 
 def test_a_timeline_needs_no_sound_and_no_second_section(tmp_path):
-    figure = genre.timeline(_probabilities(1), "of one $a_$ " + 200 * "x", None, SR)
+    figure = genre.timeline(_probabilities(1), "of one $a_$ " + 200 * "x", y=None, sr=SR)
     assert figure.axes[0].get_xlabel() == "one section"
     style.save_figure(figure, tmp_path / "a.png")
-    silent = genre.timeline(_probabilities(2) * np.nan, "silent", np.zeros(1000), SR)
+    silent = genre.timeline(_probabilities(2) * np.nan, "silent", y=np.zeros(1000), sr=SR)
     assert len(silent.axes[1].lines[0].get_xdata()) == 0
 
 
 def test_an_hour_is_drawn_by_its_extremes():
     y = np.zeros(3600 * 100)
     y[123456], y[200000] = 0.9, -0.8
-    axis = genre.timeline(_probabilities(), "", y, 100).axes[0]
+    axis = genre.timeline(_probabilities(), "", y=y, sr=100).axes[0]
     points = axis.collections[0].get_paths()[0].vertices
     assert len(points) < 3 * genre.POINTS
     assert points[:, 1].max() == 0.9 and points[:, 1].min() == -0.8

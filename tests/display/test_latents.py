@@ -27,7 +27,7 @@ def test_the_elbow_is_ringed_and_maps_are_coloured_by_label():
 
 def test_a_confusion_is_in_percent_of_the_true_label():
     true, predicted = list("aaaabbc"), list("aaabbbb")
-    figure = latents.confusion(true, predicted, ["b", "a", "none"], "")
+    figure = latents.confusion(true, predicted, names=["b", "a", "none"], title="")
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["100", "", "", "25", "75", "", "", "", ""]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["b", "a", "none"]

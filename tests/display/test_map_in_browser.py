@@ -109,9 +109,9 @@ def opened(driver, path):
 
 def _mounted(target, sounds, table: dict, mount: str):
     """Write a page that mounts something else than the map with its sound inside."""
-    parts = map_html.joined(sounds, len(sounds), 1e9, 1e3)
+    parts = map_html.joined(sounds, len(sounds), room=1e9, limit_mb=1e3)
     script = map_page.SCRIPT.read_text("utf-8")
-    target.write_text(map_html.html(script, table, parts, mount), encoding="ascii")
+    target.write_text(map_html.html(script, table, parts=parts, mount=mount), encoding="ascii")
     return target
 
 
@@ -342,9 +342,9 @@ def test_fifty_thousand_points_are_selected_and_played(driver, sounds, tmp_path,
     mount = map_html.static_text("map_mount.js")
     mount = mount.replace("sound, picture", "sound: () => sound(4), picture")
     parts = {"points": map_html.as_base64(points.astype("<f4")), "near": ""}
-    parts |= map_html.joined(sounds, N, 1e9, 1e3)
+    parts |= map_html.joined(sounds, N, room=1e9, limit_mb=1e3)
     shown = map_page.describe_table(table.assign(label=rng.integers(0, 9, n)), "Many")
-    html = map_html.html(map_page.SCRIPT.read_text("utf-8"), shown, parts, mount)
+    html = map_html.html(map_page.SCRIPT.read_text("utf-8"), shown, parts=parts, mount=mount)
     (tmp_path / "map.html").write_text(html, encoding="ascii")
     page = Map(driver)
     page.open(tmp_path / "map.html")
@@ -489,7 +489,7 @@ def _widget(page: Map, folder, sounds, *, within: bool, **traits):
     plain = {"kind": "map", "height": 500, "clicked": {}, "selected": [], "trail": []}
     plain |= {"playlists": True}
     shown = map_page.describe_table(table, "Widget")
-    html = map_html.html(map_page.SCRIPT.read_text("utf-8"), shown, parts, _FAKE)
+    html = map_html.html(map_page.SCRIPT.read_text("utf-8"), shown, parts=parts, mount=_FAKE)
     held = f'<script type="application/json" id="traits">{json.dumps(plain | traits)}</script>'
     target = folder / "widget.html"
     target.write_text(html.replace('<script type="module">', held + '<script type="module">'))

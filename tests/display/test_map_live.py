@@ -28,7 +28,16 @@ SMALL = Experiment(
     options={"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
     about="a small one for tests",
 )
-STUDY = Study("waveform", "Waves", "", "", demo=(), real=(), window_s=WINDOW_S, sr=SR)
+STUDY = Study(
+    name="waveform",
+    title="Waves",
+    question="",
+    source="",
+    demo=(),
+    real=(),
+    window_s=WINDOW_S,
+    sr=SR,
+)
 
 
 def tone(hz: float, seconds: float = 1.25) -> np.ndarray:
@@ -46,14 +55,22 @@ def made(tmp_path_factory):
     model = WaveformAutoencoder(**SMALL.options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, folder / "best.ckpt")
-    run = Run(SMALL, folder / "best.ckpt", {}, pd.DataFrame(), "trained")
+    run = Run(
+        experiment=SMALL,
+        checkpoint=folder / "best.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
     music = folder / "music"
     for i in range(10):
         (music / f"style{i % 2}").mkdir(parents=True, exist_ok=True)
         audio.write(music / f"style{i % 2}" / f"{i}.wav", tone(100 * (i + 1)), SR)
     audio.write(music / "silence.wav", np.zeros(4000), SR)
     what = Waveform(SR, WINDOW_S)
-    data = CorpusDataModule((str(music),), folder / "cache", music, transform=what, n_jobs=1)
+    data = CorpusDataModule(
+        names=(str(music),), folder=folder / "cache", root=music, transform=what, n_jobs=1
+    )
     yield run, encode_corpus(run, data, folder / "latents"), folder
     torch.set_num_threads(threads)
 

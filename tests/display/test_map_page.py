@@ -154,7 +154,7 @@ def test_segments_are_cut_where_the_items_say(tmp_path):
     assert len(silence) / sr == pytest.approx(0.6, abs=0.06)
     points = np.arange(8.0).reshape(4, 2)
     html = map_page.write_page_of_items(
-        tmp_path / "map.html", points, items, SR, "Mine"
+        tmp_path / "map.html", points, items=items, sr=SR, title="Mine"
     ).read_text()
     assert '"about":"4 segments"' in html
     assert '{"name":"label","labels":["1","2","10"],"codes":[0,1,2,-1]}' in html
@@ -166,7 +166,7 @@ def test_sound_that_does_not_fit_in_stands_beside_the_page(tmp_path):
     items = items.assign(path=str(tmp_path / "a.wav"), end_s=items["start_s"] + 0.1)
     points, target = np.arange(60.0).reshape(30, 2), tmp_path / "my map.html"
     small = map_page.write_page_of_items(
-        target, points, items, SR, "Mine", limit_mb=0.07
+        target, points, items=items, sr=SR, title="Mine", limit_mb=0.07
     ).read_text()
     folder = tmp_path / "my map_sound"
     files = json.loads(re.search(r'"files":(\[[^]]*\])', small)[1])
@@ -182,12 +182,14 @@ def test_sound_that_does_not_fit_in_stands_beside_the_page(tmp_path):
     (folder / "my song.mp3").touch()
     sorted(made)[0].unlink()
     sorted(made)[-1].unlink()
-    map_page.write_page_of_items(target, points, items, SR, "Mine", limit_mb=0.07)
+    map_page.write_page_of_items(target, points, items=items, sr=SR, title="Mine", limit_mb=0.07)
     again = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert sum(again[path] == time_ns for path, time_ns in made.items()) == 56
     assert again.keys() - made.keys() == {folder / "my song.mp3"}
     (folder / "my song.mp3").unlink()
-    whole = map_page.write_page_of_items(target, points, items, SR, "Mine").read_text()
+    whole = map_page.write_page_of_items(
+        target, points, items=items, sr=SR, title="Mine"
+    ).read_text()
     assert "folder" not in re.search(r'id="table">([^<]*)<', whole)[1]
 
 
@@ -398,7 +400,7 @@ def test_a_map_of_few_points_plays(driver, corpus, tmp_path, points):
 def test_sound_beside_the_page_plays_from_disk_with_its_picture(driver, tmp_path):
     points, items = browser.sine_files(tmp_path)
     target = tmp_path / "my map.html"
-    map_page.write_page_of_items(target, points, items, SR, "Beside", limit_mb=0.15)
+    map_page.write_page_of_items(target, points, items=items, sr=SR, title="Beside", limit_mb=0.15)
     page = browser.Page(driver)
     page.open(target)
     for i in (6, 0):

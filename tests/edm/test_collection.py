@@ -45,7 +45,7 @@ def here():
 def space(here, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUSICLATENT_HOME", str(tmp_path_factory.mktemp("home")))
-        yield Workspace("tiny", "edm")
+        yield Workspace(profile="tiny", study="edm")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def tracks(space) -> collection.Collection:
 @pytest.fixture(scope="module")
 def mixed(tracks, space):
     path = space.base / "mix.flac"
-    return *collection.mix(tracks, "classical", path), path
+    return *collection.mix(tracks, "classical", path=path), path
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def own_tracks(here, space):
     for name, y in sounds.items():
         audio.write(folder / f"{name}.flac", y, SR)
     (folder / "broken.flac").write_bytes(b"no sound")
-    return collection.collect(STUDY, Workspace("tiny", "edm", str(folder)))
+    return collection.collect(STUDY, Workspace(profile="tiny", study="edm", corpus=str(folder)))
 
 
 def _stamps(space: Workspace) -> dict[Path, int]:
@@ -111,7 +111,7 @@ def test_a_folder_of_silence_is_refused(space):
     folder.mkdir(parents=True)
     audio.write(folder / "still.flac", np.zeros(2 * SR), SR)
     with pytest.raises(ValueError, match="all tracks are silent; name a folder with sound"):
-        collection.collect(STUDY, Workspace("tiny", "edm", str(folder)))
+        collection.collect(STUDY, Workspace(profile="tiny", study="edm", corpus=str(folder)))
 
 
 def test_quiet_sections_are_not_loud(tracks):
@@ -225,7 +225,7 @@ def _places(path: Path) -> list[tuple[str, float]]:
 def test_every_kind_of_playlist_reads_back(tracks, tmp_path, kind, suffix):
     path = tmp_path / f"list{suffix}"
     choice = {"k": 3, "cluster": 1, "track": TRACKS[0], "at_s": 16.0}
-    rows = collection.playlist(tracks, "classical", path, kind, n=4, **choice)
+    rows = collection.playlist(tracks, "classical", path=path, kind=kind, n=4, **choice)
     assert 0 < len(rows) <= 4 and rows["why"].astype(bool).all()
     assert _places(path) == list(zip(rows["item_id"], rows["start_s"], strict=True))
 
@@ -234,14 +234,16 @@ def test_a_playlist_of_a_cluster_holds_that_cluster(tracks, tmp_path):
     labels = tracks.labels("classical", 3)
     for kind in ("central", "cluster"):
         rows = collection.playlist(
-            tracks, "classical", tmp_path / "x.xspf", kind, 18, k=3, cluster=2
+            tracks, "classical", path=tmp_path / "x.xspf", kind=kind, n=18, k=3, cluster=2
         )
         assert sorted(rows.index) == np.flatnonzero(labels == 2).tolist()
 
 
 def test_neighbours_leave_out_the_section_itself(tracks, tmp_path):
     choice = {"track": TRACKS[2], "at_s": 15.0}
-    rows = collection.playlist(tracks, "classical", tmp_path / "x.xspf", "neighbours", 99, **choice)
+    rows = collection.playlist(
+        tracks, "classical", path=tmp_path / "x.xspf", kind="neighbours", n=99, **choice
+    )
     assert len(rows) == 17 and sorted(set(range(18)) - set(rows.index)) == [7]
     assert rows["item_id"].tolist()[-2:] == [TRACKS[2]] * 2
 
@@ -259,7 +261,7 @@ def test_neighbours_leave_out_the_section_itself(tracks, tmp_path):
 )
 def test_playlists_of_what_does_not_exist_are_refused(tracks, tmp_path, kind, choice, words):
     with pytest.raises(ValueError, match=re.escape(words)):
-        collection.playlist(tracks, "classical", tmp_path / "x.xspf", kind, **choice)
+        collection.playlist(tracks, "classical", path=tmp_path / "x.xspf", kind=kind, **choice)
     assert not any(tmp_path.iterdir())
 
 
@@ -287,7 +289,7 @@ def test_annotated_beats_lie_on_each_other_in_matched_fades(tracks, mixed):
 
 def test_a_mix_with_other_beats_is_refused(tracks, tmp_path):
     with pytest.raises(ValueError, match="a fade of 5 beats"):
-        collection.mix(tracks, "classical", tmp_path / "mix.flac", beats=5)
+        collection.mix(tracks, "classical", path=tmp_path / "mix.flac", beats=5)
     assert not any(tmp_path.iterdir())
 
 

@@ -18,7 +18,9 @@ SR = 22_050
 
 
 def _rhythm(tempo, seconds, first_s=0.0, steady=1.0) -> Rhythm:
-    return Rhythm(tempo, np.arange(first_s, seconds, 60 / tempo), 0, steady)
+    return Rhythm(
+        tempo=tempo, beats_s=np.arange(first_s, seconds, 60 / tempo), downbeat=0, stability=steady
+    )
 
 
 def _route(*rows) -> Route:
@@ -64,7 +66,7 @@ def clicks(tmp_path_factory):
         path = _clicks(folder / f"{name}.wav", rhythm.beats_s, 60, int(name == "b"))
         rhythms[str(path)] = rhythm
         tracks.append((path, 5.0, 38.0))
-    mix = mixdown.render(_route(*tracks), rhythms, folder / "mix.flac", SR)
+    mix = mixdown.render(_route(*tracks), rhythms, path=folder / "mix.flac", sr=SR)
     return mix, rhythms, folder
 
 
@@ -149,7 +151,7 @@ def test_tones_are_mixed_as_the_formula_says(tmp_path, monkeypatch):
     paths = [_tone(tmp_path / "a.wav", 220, 50), _tone(tmp_path / "b.wav", 1000, 50, 44_100)]
     rhythms = {str(paths[0]): _rhythm(125, 50), str(paths[1]): _rhythm(121, 50, 0.2)}
     route = _route((paths[0], 0, 32), (paths[1], 4, 50))
-    mix = mixdown.render(route, rhythms, tmp_path / "mix.wav", SR, beats=16)
+    mix = mixdown.render(route, rhythms, path=tmp_path / "mix.wav", sr=SR, beats=16)
     y, _ = audio.read(mix.path, mono=False)
     assert (y[0] == y[1]).all() and y.shape[1] == round(SR * mix.seconds)
     t, expected = np.arange(y.shape[1]) / SR, 0
@@ -160,13 +162,13 @@ def test_tones_are_mixed_as_the_formula_says(tmp_path, monkeypatch):
         expected = expected + 0.3 * 10 ** (row["gain_db"] / 20) * weight * tone
     np.testing.assert_allclose(y[0, : -SR // 10], expected[: -SR // 10], atol=5e-4)
     monkeypatch.setattr(mixdown, "_BLOCK", 7_001)
-    again = mixdown.render(route, rhythms, tmp_path / "again.wav", SR, beats=16)
+    again = mixdown.render(route, rhythms, path=tmp_path / "again.wav", sr=SR, beats=16)
     np.testing.assert_allclose(audio.read(again.path, mono=False)[0], y, atol=2 / 32768)
 
 
 def test_one_track_alone_stays_as_it_is(tmp_path):
     path = _clicks(tmp_path / "a.wav", [0.5, 1.5], 2, 0)
-    mix = mixdown.render(_route((path, 0, 2)), {}, tmp_path / "mix.flac", SR)
+    mix = mixdown.render(_route((path, 0, 2)), {}, path=tmp_path / "mix.flac", sr=SR)
     np.testing.assert_array_equal(
         audio.read(mix.path, mono=False)[0], audio.read(path, mono=False)[0]
     )
@@ -182,7 +184,7 @@ def test_loud_tracks_do_not_clip_and_all_are_equally_loud(tmp_path, levels, peak
     rhythms = {str(path): _rhythm(120, 30) for path in paths}
     route = _route((paths[0], 0, 12), (paths[1], 0, 30))
     route.tracks["loudness_db"] = 20 * np.log10(levels)
-    mix = mixdown.render(route, rhythms, tmp_path / "mix.wav", SR)
+    mix = mixdown.render(route, rhythms, path=tmp_path / "mix.wav", sr=SR)
     y, _ = audio.read(mix.path)
     assert np.abs(y).max() == pytest.approx(peak, abs=2e-3)  # equal tones in phase add up to 1.41
     first, last = np.abs(y[: 5 * SR]).max(), np.abs(y[-5 * SR :]).max()
@@ -195,10 +197,19 @@ def test_loud_tracks_do_not_clip_and_all_are_equally_loud(tmp_path, levels, peak
         (_rhythm(120, 30), _rhythm(140, 30), "tempi of 120.0 and 140.0 are more than 6% apart"),
         (_rhythm(120, 30), _rhythm(120, 30, steady=0.1), "1 has no steady beat"),
         (None, _rhythm(120, 30), "0 has no steady beat"),
-        (Rhythm(np.nan, np.zeros(0), 0, 1.0), _rhythm(120, 30), "0 has no steady beat"),
+        (
+            Rhythm(tempo=np.nan, beats_s=np.zeros(0), downbeat=0, stability=1.0),
+            _rhythm(120, 30),
+            "0 has no steady beat",
+        ),
         (_rhythm(120, 30), _rhythm(120, 1), "no room for a bar of both"),
         (
-            Rhythm(120, np.arange(60) / 2 + 0.1 * (np.arange(60) % 2), 0, 1.0),
+            Rhythm(
+                tempo=120,
+                beats_s=np.arange(60) / 2 + 0.1 * (np.arange(60) % 2),
+                downbeat=0,
+                stability=1.0,
+            ),
             _rhythm(120, 30),
             "the beats of 0 wander by 50 ms",
         ),
@@ -208,7 +219,7 @@ def test_where_beats_cannot_be_matched_a_plain_fade_says_why(tmp_path, a, b, not
     paths = [_tone(tmp_path / f"{i}.wav", 100, 30) for i in range(2)]
     rhythms = {str(path): rhythm for path, rhythm in zip(paths, (a, b), strict=True) if rhythm}
     route = _route((paths[0], 0, 20), (paths[1], 5, 30))
-    mix = mixdown.render(route, rhythms, tmp_path / "mix.wav", SR)
+    mix = mixdown.render(route, rhythms, path=tmp_path / "mix.wav", sr=SR)
     row = mix.tracks.iloc[1]
     assert row["note"] == f"plain crossfade: {note}" and not row["matched"]
     assert (row["start_s"], row["from_s"], row["fade_s"], row["rate"]) == (20, 5, 4, 1)
@@ -224,7 +235,7 @@ def test_half_and_double_time_are_matched(tmp_path, tempi, beats):
     paths = [_tone(tmp_path / f"{i}.wav", 100, 50) for i in range(2)]
     rhythms = {str(path): _rhythm(tempo, 50, 0.3) for path, tempo in zip(paths, tempi, strict=True)}
     route = _route((paths[0], 0, 30), (paths[1], 5, 50))
-    mix = mixdown.render(route, rhythms, tmp_path / "mix.wav", SR, beats=beats)
+    mix = mixdown.render(route, rhythms, path=tmp_path / "mix.wav", sr=SR, beats=beats)
     row = mix.tracks.iloc[1]
     assert row["matched"] and row["rate"] == pytest.approx(2 * min(tempi) / max(tempi), rel=0.03)
     table = mixdown.beat_alignment(mix, {path: rhythm.beats_s for path, rhythm in rhythms.items()})
@@ -237,7 +248,7 @@ def test_tracks_shorter_than_a_fade_are_all_heard_in_order(tmp_path, seconds, st
     paths = [_tone(tmp_path / f"{i}.wav", 100, seconds) for i in range(3)]
     rhythms = {str(path): _rhythm(120, seconds, steady=steady) for path in paths}
     route = _route(*((path, 0, seconds / 2) for path in paths))
-    mix = mixdown.render(route, rhythms, tmp_path / "mix.wav", SR)
+    mix = mixdown.render(route, rhythms, path=tmp_path / "mix.wav", sr=SR)
     assert (mix.tracks["start_s"].diff().iloc[1:] > 0).all()
     assert (mix.tracks["end_s"].diff().iloc[1:] > 0).all()
     fade_end = mix.tracks["start_s"] + mix.tracks["fade_s"]
@@ -250,11 +261,13 @@ def test_beats_that_were_found_with_errors_are_matched_by_their_line(tmp_path, r
     paths = [_tone(tmp_path / f"{i}.wav", 100, 50) for i in range(2)]
     exact = {str(path): _rhythm(t, 50).beats_s for path, t in zip(paths, (120, 123), strict=True)}
     rhythms = {
-        path: Rhythm(120.0, beats + rng.normal(0, 0.01, len(beats)), 0, 1.0)
+        path: Rhythm(
+            tempo=120.0, beats_s=beats + rng.normal(0, 0.01, len(beats)), downbeat=0, stability=1.0
+        )
         for path, beats in exact.items()
     }
     route = _route((paths[0], 0, 30), (paths[1], 5, 50))
-    mix = mixdown.render(route, rhythms, tmp_path / "mix.wav", SR)
+    mix = mixdown.render(route, rhythms, path=tmp_path / "mix.wav", sr=SR)
     assert mixdown.beat_alignment(mix, exact)["worst_ms"].max() < 12
 
 
@@ -265,12 +278,12 @@ def test_broken_files_leave_the_route_and_are_named(tmp_path):
     cut = _tone(tmp_path / "cut.wav", 100, 20)
     cut.write_bytes(cut.read_bytes()[:100_000])
     route = _route((broken, 0, 10), (good[0], 0, 10), (cut, 0, 10), (good[1], 0, 10))
-    mix = mixdown.render(route, {}, tmp_path / "mix.wav", SR)
+    mix = mixdown.render(route, {}, path=tmp_path / "mix.wav", sr=SR)
     assert mix.tracks["track"].tolist() == ["0", "1"] and mix.seconds == 30
     assert mix.quarantine["path"].tolist() == [str(broken), str(cut)]
     assert "cut short" in mix.quarantine["reason"][1]
     with pytest.raises(ValueError, match="none of 1 tracks can be read"):
-        mixdown.render(_route((broken, 0, 10)), {}, tmp_path / "none.wav", SR)
+        mixdown.render(_route((broken, 0, 10)), {}, path=tmp_path / "none.wav", sr=SR)
     assert not (tmp_path / "none.wav").exists()
 
 
@@ -288,13 +301,13 @@ def test_what_cannot_be_rendered_is_refused(tmp_path, options, message):
     tracks = [(a, 0, 1)] * (2 if options.pop("twice", False) else 1)
     path = tmp_path / options.pop("path", "mix.wav")
     with pytest.raises(ValueError, match=message):
-        mixdown.render(_route(*tracks), {}, path, SR, **options)
+        mixdown.render(_route(*tracks), {}, path=path, sr=SR, **options)
 
 
 def test_a_mix_that_cannot_be_written_leaves_nothing(tmp_path):
     a = _tone(tmp_path / "a.wav", 100, 1)
     with pytest.raises(OSError, match="could not write"):
-        mixdown.render(_route((a, 0, 1)), {}, tmp_path / "missing" / "mix.wav", SR)
+        mixdown.render(_route((a, 0, 1)), {}, path=tmp_path / "missing" / "mix.wav", sr=SR)
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
@@ -331,7 +344,7 @@ def test_beats_that_rhythm_finds_align_within_25_ms(clicks, tmp_path):
     paths = [folder / "a.wav", folder / "b.wav"]
     found = {str(path): rhythm.analyse_track(path).rhythm for path in paths}
     route = _route(*((path, 5.0, 38.0) for path in paths))
-    mix = mixdown.render(route, found, tmp_path / "mix.wav", SR, beats=16)
+    mix = mixdown.render(route, found, path=tmp_path / "mix.wav", sr=SR, beats=16)
     table = mixdown.beat_alignment(mix, {path: rhythms[path].beats_s for path in found})
     assert mix.tracks["matched"].tolist() == [False, True]
     assert table["worst_ms"].max() < 25

@@ -58,7 +58,7 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "own").mkdir()
     for i, seconds in enumerate((12.3, 9.0)):
         noise(tmp_path / "own" / f"{i}.wav", seconds, i)
-    return Workspace("tiny", "edm", str(tmp_path / "own"))
+    return Workspace(profile="tiny", study="edm", corpus=str(tmp_path / "own"))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def space(tmp_path_factory):
         patch.setitem(config.PROFILES, "tiny", replace(tiny, demo=size))
         # no processes of their own for a few short files
         patch.setitem(CorpusDataModule.__init__.__kwdefaults__, "n_jobs", 1)
-        yield Workspace("tiny", "edm")
+        yield Workspace(profile="tiny", study="edm")
 
 
 @pytest.fixture(scope="module")

@@ -49,32 +49,34 @@ def test_a_cluster_comes_whole_and_in_order(two):
 
 def test_central_sections_come_nearest_first(two):
     z, sections, labels = two
-    found = selections.central(z, sections, labels, 0, 2)  # mean 1.225
+    found = selections.central(z, sections, labels=labels, k=0, n=2)  # mean 1.225
     assert list(found.index) == [1, 0]
     assert found["why"].iloc[0] == "0.225 from the centre of cluster 0, half lie within 1.73"
-    assert len(selections.central(z, sections, labels, 0, 99)) == 4
+    assert len(selections.central(z, sections, labels=labels, k=0, n=99)) == 4
 
 
 def test_border_sections_lie_between_two_clusters(two):
     z, sections, labels = two
-    found = selections.border(z, sections, labels, 3)
+    found = selections.border(z, sections, labels=labels, n=3)
     assert found.index[0] == 3
     assert found["why"].iloc[0] == (
         "between clusters 0 and 1: 3.68 from one centre, 4.8 from the other"
     )
-    assert len(selections.border(z, sections, labels, 99)) == 7  # not the one of no cluster
+    assert (
+        len(selections.border(z, sections, labels=labels, n=99)) == 7
+    )  # not the one of no cluster
     with pytest.raises(ValueError, match="1 clusters have no border"):
-        selections.border(z, sections, np.zeros(8, int), 3)
+        selections.border(z, sections, labels=np.zeros(8, int), n=3)
 
 
 def test_neighbours_are_of_other_tracks_first(two):
     z, sections, _ = two
-    found = selections.neighbours(z, sections, 0, 99)  # rows 0 and 1 are one track
+    found = selections.neighbours(z, sections, i=0, n=99)  # rows 0 and 1 are one track
     assert list(found.index) == [2, 3, 6, 4, 5, 7, 1]
     assert found["why"].iloc[0] == "1 away"
     assert found["why"].iloc[-1] == "1 away, of the same track"
     with pytest.raises(ValueError, match="there is no section 8; choose one of 0 to 7"):
-        selections.neighbours(z, sections, 8, 1)
+        selections.neighbours(z, sections, i=8, n=1)
 
 
 def _attributes(rng, n: int = 60) -> tuple[np.ndarray, pd.DataFrame]:
@@ -126,10 +128,10 @@ def test_what_cannot_be_judged_is_refused(two):
         selections.anomalies(z[:2], sections[:2], 1)
     for bad, words in ((z[:3], "do not fit 8 sections"), (z * np.nan, "hold NaN or infinity")):
         for ask in (
-            lambda z: selections.central(z, sections, labels, 0, 1),
-            lambda z: selections.border(z, sections, labels, 1),
+            lambda z: selections.central(z, sections, labels=labels, k=0, n=1),
+            lambda z: selections.border(z, sections, labels=labels, n=1),
             lambda z: selections.anomalies(z, sections, 1),
-            lambda z: selections.neighbours(z, sections, 0, 1),
+            lambda z: selections.neighbours(z, sections, i=0, n=1),
         ):
             with pytest.raises(ValueError, match=words):
                 ask(bad)
@@ -141,15 +143,15 @@ def test_choices_are_rows_without_repetition_and_the_same_again(seed, n, k):
     rng = np.random.default_rng(seed)
     z, sections, labels = rng.integers(0, 3, (n, 2)), _sections(n), np.arange(n) % k
     for ask in (
-        lambda: selections.central(z, sections, labels, 1, 5),
-        lambda: selections.border(z, sections, labels, 5),
+        lambda: selections.central(z, sections, labels=labels, k=1, n=5),
+        lambda: selections.border(z, sections, labels=labels, n=5),
         lambda: selections.anomalies(z, sections, 5),
-        lambda: selections.neighbours(z, sections, n - 1, 5),
+        lambda: selections.neighbours(z, sections, i=n - 1, n=5),
     ):
         found = ask()
         pd.testing.assert_frame_equal(found, ask())
         assert found.index.is_unique
         pd.testing.assert_frame_equal(found.drop(columns="why"), sections.loc[found.index])
     away = np.linalg.norm(z - z[n - 1], axis=1)
-    order = [away[i] for i in selections.neighbours(z, sections, n - 1, n).index if i < n - 2]
+    order = [away[i] for i in selections.neighbours(z, sections, i=n - 1, n=n).index if i < n - 2]
     assert all(a <= b for a, b in pairwise(order))

@@ -120,16 +120,16 @@ def test_too_many_sections_and_costs_of_another_table_are_refused(rng, monkeypat
 def test_what_follows_a_section_comes_from_other_tracks_the_cheapest_first(rng):
     table = _table([4, 3, 5], rng)
     costs = _costs(table, rng)
-    candidates = sequencing.candidates_after(costs, table, 5, 4)
+    candidates = sequencing.candidates_after(costs, table, i=5, k=4)
     assert len(candidates) == 4 and "t1" not in set(candidates["item_id"])
     assert candidates["cost"].is_monotonic_increasing
     others = np.flatnonzero(table["item_id"] != "t1")
     assert candidates["cost"].iloc[0] == costs.total[5, others].min()
     parts = candidates[[f"{part}_cost" for part in sequencing.PARTS]].sum(axis=1)
     np.testing.assert_allclose(parts, candidates["cost"], rtol=1e-5)
-    assert len(sequencing.candidates_after(costs, table, 0, 100)) == 8
+    assert len(sequencing.candidates_after(costs, table, i=0, k=100)) == 8
     with pytest.raises(ValueError, match="row 12"):
-        sequencing.candidates_after(costs, table, 12, 1)
+        sequencing.candidates_after(costs, table, i=12, k=1)
 
 
 def _brute_force(table, total) -> float:

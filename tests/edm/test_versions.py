@@ -219,8 +219,13 @@ def test_timbre_takes_deviations_rather_than_variances(rng):
 def test_shares_of_0_leave_harmony_alone_in_units_of_its_median(rng):
     rows = table(rng)
     away = planted(rows, rng)
-    np.testing.assert_allclose(versions.version_distance(rows, away, 0, 0), away / np.median(away))
-    full, half = (versions.version_distance(rows, away, share, 0) for share in (0.4, 0.2))
+    np.testing.assert_allclose(
+        versions.version_distance(rows, away, timbre_share=0, track_share=0), away / np.median(away)
+    )
+    full, half = (
+        versions.version_distance(rows, away, timbre_share=share, track_share=0)
+        for share in (0.4, 0.2)
+    )
     np.testing.assert_allclose(full - half, half - away / np.median(away), rtol=1e-5, atol=1e-6)
 
 
@@ -232,12 +237,12 @@ def test_tracks_that_agree_on_the_whole_help_sections_that_do_not(rng):
     noise = rng.uniform(0.4, 0.6, away.shape)
     away[lost] = noise[lost]
     away = np.minimum(away, away.T)
-    apart = versions.version_retrieval(rows, versions.version_distance(rows, away, 0, 0))[
-        "right"
-    ].mean()
-    joined = versions.version_retrieval(rows, versions.version_distance(rows, away, 0, 2))[
-        "right"
-    ].mean()
+    apart = versions.version_retrieval(
+        rows, versions.version_distance(rows, away, timbre_share=0, track_share=0)
+    )["right"].mean()
+    joined = versions.version_retrieval(
+        rows, versions.version_distance(rows, away, timbre_share=0, track_share=2)
+    )["right"].mean()
     assert apart < 0.95 and joined == 1
 
 
@@ -278,7 +283,16 @@ def test_copies_are_named_after_the_first_and_versions_are_not(rng):
 @given(st.integers(0, 99), st.integers(3, 12), st.integers(1, 4))
 @settings(max_examples=20, deadline=None)
 def test_no_tune_of_the_demo_dance_stands_on_both_sides_of_a_split(seed, tunes, played):
-    size = DemoSize(0, 0, 0, 0, 0, tunes, played, 40.0)
+    size = DemoSize(
+        clips_per_style=0,
+        clip_s=0,
+        repeats=0,
+        speakers=0,
+        takes=0,
+        tunes=tunes,
+        versions=played,
+        track_s=40.0,
+    )
     items = pd.DataFrame([track.row() for track in dance.plan(size, seed)])
     assert items["group"].nunique() == tunes and len(items) == tunes * played
     with warnings.catch_warnings():

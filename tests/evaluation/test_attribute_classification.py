@@ -74,7 +74,13 @@ def test_what_stands_apart_is_right_and_what_is_drawn_is_not(rng):
 
 def test_a_verdict_of_several_seeds():
     said = np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.4], [0.7, 0.3]]])
-    found = Predictions("x", np.array([3, 5]), np.array(["a", "c"]), np.array(["a", "c"]), said)
+    found = Predictions(
+        name="x",
+        rows=np.array([3, 5]),
+        classes=np.array(["a", "c"]),
+        labels=np.array(["a", "c"]),
+        probabilities=said,
+    )
     assert found.predicted.tolist() == [["a", "c"], ["a", "a"]]
     assert found.codes.tolist() == [0, 1]
     summary = found.summary()
@@ -84,7 +90,13 @@ def test_a_verdict_of_several_seeds():
 
 def test_labels_that_training_never_saw_have_no_code():
     labels = np.array(["a", "b", "c", "z", "A"])
-    found = Predictions("x", np.arange(5), np.array(["a", "c"]), labels, np.full((1, 5, 2), 0.5))
+    found = Predictions(
+        name="x",
+        rows=np.arange(5),
+        classes=np.array(["a", "c"]),
+        labels=labels,
+        probabilities=np.full((1, 5, 2), 0.5),
+    )
     assert found.codes.tolist() == [0, -1, 1, -1, -1]
 
 
@@ -153,9 +165,9 @@ def test_validation_never_looks_at_the_test_part(rows):
     blind = np.where((rows.split == "validation")[:, None] | (rows.split == "train")[:, None],
                      rows.x, np.nan)  # fmt: skip
     names = ("logistic", "lda", "gp")
-    first = compare_on_validation(rows.x, rows.y, rows.split, names, seeds=1)
+    first = compare_on_validation(rows.x, rows.y, split=rows.split, names=names, seeds=1)
     pd.testing.assert_frame_equal(
-        compare_on_validation(blind, rows.y, rows.split, names, seeds=1), first
+        compare_on_validation(blind, rows.y, split=rows.split, names=names, seeds=1), first
     )
     assert set(first["method"]) == set(names) and (first["n_test"] == 24).all()
     assert first["accuracy"].is_monotonic_decreasing
@@ -163,45 +175,49 @@ def test_validation_never_looks_at_the_test_part(rows):
 
 def test_the_test_is_judged_by_what_the_other_parts_teach(rows):
     only = np.where((rows.split == "validation") & (rows.y == "jazz"), "swing", rows.y)
-    found = attribute_classification.evaluate_on_test("lda", rows.x, only, rows.split)
+    found = attribute_classification.evaluate_on_test("lda", rows.x, labels=only, split=rows.split)
     assert found.classes.tolist() == ["blues", "jazz", "rock", "swing"]
     assert found.rows.tolist() == np.flatnonzero(rows.split == "test").tolist()
     left_out = np.where((rows.split == "")[:, None], np.nan, rows.x)  # rows in no part
-    again = attribute_classification.evaluate_on_test("lda", left_out, only, rows.split)
+    again = attribute_classification.evaluate_on_test(
+        "lda", left_out, labels=only, split=rows.split
+    )
     np.testing.assert_array_equal(again.probabilities, found.probabilities)
 
 
 def test_in_rotation_each_row_is_judged_once_by_others(rows):
-    found = rotate_parts("lda", rows.x, rows.y, rows.split)
+    found = rotate_parts("lda", rows.x, labels=rows.y, split=rows.split)
     assert sorted(found.rows) == np.flatnonzero(rows.split != "").tolist()
     np.testing.assert_array_equal(found.labels, rows.y[found.rows])
     part = rows.split[found.rows]
     for held in ("train", "validation", "test"):
         mixed = np.where(rows.split == held, np.roll(rows.y, 1), rows.y)
-        other = rotate_parts("lda", rows.x, mixed, rows.split).probabilities
+        other = rotate_parts("lda", rows.x, labels=mixed, split=rows.split).probabilities
         same = (other == found.probabilities).all(axis=(0, 2))
         assert same[part == held].all() and not same[part != held].any()
-    direct = attribute_classification.evaluate_on_test("lda", rows.x, rows.y, rows.split)
+    direct = attribute_classification.evaluate_on_test(
+        "lda", rows.x, labels=rows.y, split=rows.split
+    )
     np.testing.assert_array_equal(direct.probabilities, found.probabilities[:, part == "test"])
 
 
 def test_a_label_of_one_part_cannot_be_rotated(rows):
     rows.y[np.flatnonzero(rows.split == "test")[:2]] = "swing"
     with pytest.raises(ValueError, match="a label is missing in some training parts"):
-        rotate_parts("lda", rows.x, rows.y, rows.split)
+        rotate_parts("lda", rows.x, labels=rows.y, split=rows.split)
 
 
 def test_the_temperature_is_of_validation_rows_alone(rows):
-    first, curves = calibrate_on_validation("lda", rows.x, rows.y, rows.split)
+    first, curves = calibrate_on_validation("lda", rows.x, labels=rows.y, split=rows.split)
     assert list(first) == ["temperature", "calibration_error_raw", "calibration_error"]
     assert [curve["n"].sum() for curve in curves.values()] == [24, 24]
     test, validation = rows.split == "test", rows.split == "validation"
     x, y = np.where(test[:, None], rows.x[::-1], rows.x), np.where(test, "rock", rows.y)
-    second, _ = calibrate_on_validation("lda", x, y, rows.split)
+    second, _ = calibrate_on_validation("lda", x, labels=y, split=rows.split)
     assert second["temperature"] == first["temperature"]
     assert second["calibration_error"] != first["calibration_error"]
     third, _ = calibrate_on_validation(
-        "lda", rows.x, np.where(validation, "rock", rows.y), rows.split
+        "lda", rows.x, labels=np.where(validation, "rock", rows.y), split=rows.split
     )
     assert third["temperature"] != first["temperature"]  # and the classifier is the same:
     assert third["calibration_error_raw"] == first["calibration_error_raw"]
@@ -213,8 +229,8 @@ def test_validation_rows_of_an_unseen_label_do_not_move_the_temperature(rows):
     extra = np.flatnonzero(rows.split == "validation")[:4]
     without, named = rows.split.copy(), rows.y.copy()
     without[extra], named[extra] = "", "swing"
-    found, _ = calibrate_on_validation("lda", rows.x, named, rows.split)
-    assert found == calibrate_on_validation("lda", rows.x, rows.y, without)[0]
+    found, _ = calibrate_on_validation("lda", rows.x, labels=named, split=rows.split)
+    assert found == calibrate_on_validation("lda", rows.x, labels=rows.y, split=without)[0]
 
 
 @pytest.fixture
@@ -244,7 +260,9 @@ def computed(monkeypatch, rng) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_a_table_from_sound(computed, tmp_path):
     clips, found = computed
-    items, numbers = load_table(STUDY, Workspace("tiny", "genre", results=str(tmp_path)))
+    items, numbers = load_table(
+        STUDY, Workspace(profile="tiny", study="genre", results=str(tmp_path))
+    )
     kept = [i for i in range(80) if i not in (0, 1, 5)]  # without a label; silent
     assert list(items) == ["item_id", "label", "filtered", "random"]
     pd.testing.assert_frame_equal(
@@ -258,26 +276,30 @@ def test_a_table_from_sound(computed, tmp_path):
 
 def test_a_random_split_parts_copies_but_no_recording(computed, tmp_path):
     clips, _ = computed
-    items, _ = load_table(STUDY, Workspace("tiny", "genre", results=str(tmp_path)))
+    items, _ = load_table(STUDY, Workspace(profile="tiny", study="genre", results=str(tmp_path)))
     parts = items.groupby("item_id")["random"]
     assert (parts.nunique() == 1).all()
     assert set(items["random"]) == {"train", "validation", "test"}
     assert 7 <= parts.first().eq("test").sum() <= 8
     groups = items["item_id"].map(clips.set_index("item_id")["group"])
     assert (items.groupby(groups)["random"].nunique() > 1).all()
-    again, _ = load_table(STUDY, Workspace("tiny", "genre", results=str(tmp_path)))
+    again, _ = load_table(STUDY, Workspace(profile="tiny", study="genre", results=str(tmp_path)))
     pd.testing.assert_frame_equal(again, items)
 
 
 def test_a_folder_of_ones_own_is_computed_in_any_profile(computed, tmp_path):
-    items, _ = load_table(STUDY, Workspace("real", "genre", "/music", results=str(tmp_path)))
+    items, _ = load_table(
+        STUDY, Workspace(profile="real", study="genre", corpus="/music", results=str(tmp_path))
+    )
     assert len(items) == 77
 
 
 @pytest.mark.real
 def test_the_published_table_and_its_lists(data_root, tmp_path, monkeypatch):
     monkeypatch.setenv("MUSICLATENT_DATA", str(data_root))
-    items, numbers = load_table(STUDY, Workspace("real", "genre", results=str(tmp_path)))
+    items, numbers = load_table(
+        STUDY, Workspace(profile="real", study="genre", results=str(tmp_path))
+    )
     assert len(items) == len(numbers) == 1000
     assert items["item_id"].is_unique  # so that no clip is in two parts
     assert items["label"].value_counts().eq(100).all() and items["label"].nunique() == 10

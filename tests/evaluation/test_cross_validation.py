@@ -64,7 +64,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory) -> Workspace:
-    return Workspace("real", "mel", results=str(tmp_path_factory.mktemp("results")))
+    return Workspace(profile="real", study="mel", results=str(tmp_path_factory.mktemp("results")))
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +158,7 @@ def test_a_part_without_labels_cannot_be_judged(part):
 def trained(root, space, monkeypatch_module):
     monkeypatch_module.setenv("MUSICLATENT_DATA", str(root))
     return {
-        split: cross_validation.train_on_split(ONE, STUDY, space, split)
+        split: cross_validation.train_on_split(ONE, STUDY, space=space, split=split)
         for split in ("outer-0", "outer-1")
     }
 
@@ -205,7 +205,9 @@ def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeyp
         "train_experiment",
         lambda *a, **k: again.append(fit(*a, **k)) or again[-1],
     )
-    table, said = cross_validation.evaluate_splits([ONE, TWO], STUDY, space, ["outer-0", "outer-1"])
+    table, said = cross_validation.evaluate_splits(
+        [ONE, TWO], STUDY, space=space, splits=["outer-0", "outer-1"]
+    )
     assert [run.status for run in again] == ["reused", "reused", "trained", "trained"]
     about = table[["experiment", "split"]].agg(" ".join, axis=1).tolist()
     assert about == [f"mel-tiny-{i} outer-{k}" for i in (1, 2) for k in (0, 1)]
@@ -220,7 +222,9 @@ def test_a_table_has_a_row_for_each_experiment_and_split(trained, space, monkeyp
 
 
 def test_fewer_labels_hide_recordings_from_encoder_and_neighbours(trained, space):
-    run, encoded = cross_validation.train_on_split(ONE, STUDY, space, "outer-0", labelled=0.25)
+    run, encoded = cross_validation.train_on_split(
+        ONE, STUDY, space=space, split="outer-0", labelled=0.25
+    )
     assert "outer-0-25%" in str(run.checkpoint)
     items = encoded.items
     train = items["split"].eq("train")
@@ -254,12 +258,12 @@ def test_a_summary_takes_means_over_splits_and_all_windows_together():
 
 
 def test_shares_of_labels_are_averaged_over_splits(monkeypatch, space):
-    def table(experiments, study, space, splits, share):
+    def table(experiments, study, space, splits, labelled):
         rows = [{"experiment": e.name, "split": s} for e in experiments for s in splits]
-        return pd.DataFrame(rows).assign(accuracy=[share, share / 2]), {}
+        return pd.DataFrame(rows).assign(accuracy=[labelled, labelled / 2]), {}
 
     monkeypatch.setattr(cross_validation, "evaluate_splits", table)
-    found = cross_validation.fewer_labels(ONE, STUDY, space, ["outer-0", "outer-1"])
+    found = cross_validation.fewer_labels(ONE, STUDY, space=space, splits=["outer-0", "outer-1"])
     assert found.to_dict() == pytest.approx({0.1: 0.075, 0.5: 0.375, 1.0: 0.75})
 
 
@@ -274,7 +278,9 @@ def test_a_leak_shows_as_the_gap_between_two_protocols(monkeypatch, space):
         return None, encoded
 
     monkeypatch.setattr(cross_validation, "train_on_split", train)
-    table = cross_validation.group_leakage([ONE], STUDY, space, [0, 1]).set_index("protocol")
+    table = cross_validation.group_leakage([ONE], STUDY, space=space, folds=[0, 1]).set_index(
+        "protocol"
+    )
     assert asked == ["outer-0", "outer-1", "shuffled-0", "shuffled-1"]
     group, random = table.loc[f"{ONE.name} by_group"], table.loc[f"{ONE.name} random"]
     accuracy = (24 / 36 + 1) / 2  # a third of those moved lands where it belongs
@@ -299,7 +305,9 @@ def test_maps_are_fitted_without_the_held_out_part(trained, space, monkeypatch):
         return projection.pca(z, fit_on=fit_on)
 
     monkeypatch.setattr(projection, "umap", umap)
-    panels, labels, found = cross_validation.held_out_maps([ONE, TWO], STUDY, space, "outer-0")
+    panels, labels, found = cross_validation.held_out_maps(
+        [ONE, TWO], STUDY, space=space, split="outer-0"
+    )
     items = trained["outer-0"][1].items
     held = items["split"].eq("test")
     assert all((rows == ~held).all() for rows in fitted) and len(fitted) == 2
@@ -316,9 +324,9 @@ def test_maps_are_fitted_without_the_held_out_part(trained, space, monkeypatch):
 
 def test_a_map_without_classical_and_jazz_has_no_distance(monkeypatch, space):
     encoded = _encoded(24, label="blues")
-    monkeypatch.setattr(cross_validation, "train_on_split", lambda *_: (None, encoded))
+    monkeypatch.setattr(cross_validation, "train_on_split", lambda *_, **options: (None, encoded))
     monkeypatch.setattr(projection, "umap", lambda z, fit_on: projection.pca(z, fit_on=fit_on))
-    assert list(cross_validation.held_out_maps([ONE], STUDY, space, "outer-0")[2]) == [
+    assert list(cross_validation.held_out_maps([ONE], STUDY, space=space, split="outer-0")[2]) == [
         "trustworthiness_tiny_1"
     ]
 
@@ -339,7 +347,9 @@ def test_known_factors_are_probed_in_the_latents_of_the_fold(trained, space, mon
         return corpus
 
     monkeypatch.setattr(CorpusDataModule, "index", index)
-    table = cross_validation.probe_factors([ONE, TWO], STUDY, space, "outer-0", known)
+    table = cross_validation.probe_factors(
+        [ONE, TWO], STUDY, space=space, split="outer-0", demo=known
+    )
     assert list(table) == ["mel-tiny-1", "mel-tiny-2", "chance"]
     assert table.index.tolist() == list(linear_probes.FACTORS)
     for name in ("mel-tiny-1", "mel-tiny-2"):

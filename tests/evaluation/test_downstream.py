@@ -120,11 +120,11 @@ def test_copies_of_real_sounds_are_planted_and_found(a1, rng):
     items = pd.DataFrame({"item_id": np.repeat(list("abcdefgh"), 16), "label": ""})
     items = items.assign(group="all one", start_s=np.tile(np.arange(16) * N / SR, 8))
     found = downstream.duplicate_scores(
-        a1, downstream.encode_waveforms(a1, x, items, WAVEFORM), x, WAVEFORM
+        a1, downstream.encode_waveforms(a1, x, items, WAVEFORM), x=x, transform=WAVEFORM
     )
     assert found == {"recall": 1.0, "precision": 1.0}
     mixed_up = downstream.encode_waveforms(a1, rng.permutation(x), items, WAVEFORM)
-    assert downstream.duplicate_scores(a1, mixed_up, x, WAVEFORM)["recall"] < 0.9
+    assert downstream.duplicate_scores(a1, mixed_up, x=x, transform=WAVEFORM)["recall"] < 0.9
 
 
 def test_levels_know_no_phase(rng):
@@ -144,13 +144,15 @@ def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
         y = 0.3 * np.sin(2 * np.pi * (150 + 90 * i) * t * (1 + 0.1 * t)) * (1 + np.sin(i * t)) / 2
         audio.write(folder / f"{i}.wav", y, SR)
     transform, music = WAVEFORM, tmp_path / "music"
-    data = CorpusDataModule((str(music),), tmp_path / "cache", music, transform=transform, n_jobs=1)
+    data = CorpusDataModule(
+        names=(str(music),), folder=tmp_path / "cache", root=music, transform=transform, n_jobs=1
+    )
     rows = downstream.sample_rows(data, 99, 9)
     known = {"tempo": "number", "style": "class"}
     data.corpus.items["tempo"] = np.arange(9.0)
     data.corpus.items["style"] = np.array(["calm", "wild"])[np.arange(9) % 2]
     coders = {"a1": a1, "sparse": sparse}
-    found = downstream.downstream_table(coders, (data, rows), (data, rows), known)
+    found = downstream.downstream_table(coders, (data, rows), rendered=(data, rows), kinds=known)
     assert list(found.columns) == ["a1", "sparse"]
     assert found.loc[["knn_whole", "knn_levels"]].isna().all(axis=None)  # without labels
     assert found.loc["copies_recall"].notna().all()

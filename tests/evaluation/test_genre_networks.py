@@ -58,7 +58,11 @@ def _excerpts(n: int = 48, seed: int = 0) -> Excerpts:
     items = items.assign(group=items["item_id"], start_s=0.0)
     x = _sounds(labels, seed)
     return Excerpts(
-        x, mel_descriptors.extract(x), pooling.mean_and_deviation(x), items, {"split": "outer-0"}
+        x=x,
+        descriptors=mel_descriptors.extract(x),
+        bands=pooling.mean_and_deviation(x),
+        items=items,
+        summary={"split": "outer-0"},
     )
 
 
@@ -70,7 +74,7 @@ def data() -> Excerpts:
 @pytest.fixture(scope="module", params=[CNN, JOINT], ids=["cnn", "joint"])
 def network(request, data, tmp_path_factory) -> Classifier:
     folder = tmp_path_factory.mktemp(request.param.key) / "run"
-    return train_network(request.param, data, folder, epochs=12)
+    return train_network(request.param, data, folder=folder, epochs=12)
 
 
 def _corpus(monkeypatch, items: pd.DataFrame, x: np.ndarray) -> list[dict]:
@@ -98,7 +102,7 @@ def test_excerpts_leave_out_silence_and_what_has_no_label(monkeypatch):
     x = np.random.default_rng(0).random((6, BANDS, FRAMES), np.float32) * 100
     asked = _corpus(monkeypatch, items, x)
     found = genre_networks.load_excerpts(
-        studies.study("genre"), Workspace("demo", "genre"), "outer-1"
+        studies.study("genre"), Workspace(profile="demo", study="genre"), "outer-1"
     )
     assert asked == [{"split": "outer-1"}] and found.summary == {"corpora": "a, b"}
     assert list(found.items) == ["item_id", "label", "group", "split", "start_s"]
@@ -120,7 +124,9 @@ def test_genre_needs_two_labels(monkeypatch, labels):
     items["silent"] = [False, False, True]  # what is silent has no say
     _corpus(monkeypatch, items, np.zeros((3, BANDS, FRAMES), np.float32))
     with pytest.raises(ValueError, match="a, b: no two labels are known; genre needs labels"):
-        genre_networks.load_excerpts(studies.study("genre"), Workspace("demo", "genre"))
+        genre_networks.load_excerpts(
+            studies.study("genre"), Workspace(profile="demo", study="genre")
+        )
 
 
 def test_a_network_tells_genres_apart(network, data):
@@ -156,7 +162,7 @@ def test_judging_trains_on_the_training_part_alone(data, tmp_path, monkeypatch):
         return fit(experiment, inputs, codes, folder, **options)
 
     monkeypatch.setattr(supervised, "fit_classifier", spy)
-    verdict = evaluate_network(CNN, data, tmp_path / "run", epochs=12)
+    verdict = evaluate_network(CNN, data, folder=tmp_path / "run", epochs=12)
     ((x, codes),) = seen
     assert np.array_equal(x, data.x[data.part("train")])
     assert np.array_equal(np.array(GENRES)[codes], data.labels[data.part("train")])
@@ -168,7 +174,13 @@ def test_judging_trains_on_the_training_part_alone(data, tmp_path, monkeypatch):
 
 def _verdict(rows, labels, probabilities, name="one", classes=GENRES) -> Predictions:
     said = np.array(probabilities, float)[None]
-    return Predictions(name, np.array(rows), np.array(classes), np.array(labels), said)
+    return Predictions(
+        name=name,
+        rows=np.array(rows),
+        classes=np.array(classes),
+        labels=np.array(labels),
+        probabilities=said,
+    )
 
 
 A = _verdict([0, 2], ["blues", "disco"], [[0.8, 0.1, 0.1], [0.4, 0.35, 0.25]])
@@ -217,9 +229,9 @@ def test_over_folds_judges_each_network_and_the_plain_ones_on_each_split(monkeyp
         return _verdict(rows, data.labels[rows], np.eye(3)[rows % 3], row.key)
 
     monkeypatch.setattr(genre_networks, "evaluate_network", spy)
-    space = Workspace("demo", "genre", results=str(tmp_path))
+    space = Workspace(profile="demo", study="genre", results=str(tmp_path))
     found = genre_networks.evaluate_over_folds(
-        [CNN], studies.study("genre"), space, list(made), epochs=7
+        [CNN], studies.study("genre"), space=space, splits=list(made), epochs=7
     )
     assert seeds == [("genre-cnn-outer-0", 7, 0), ("genre-cnn-outer-1", 7, 1)]
     assert {name: len(said) for name, said in found.items()} == dict.fromkeys(
@@ -245,7 +257,9 @@ def test_the_accuracy_of_types_adds_up_their_genres(monkeypatch):
     said = [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]]
     verdict = _verdict(range(4), ["blues", "blues", "disco", "disco"], said)
     find = genre_networks.genre_group_accuracy
-    found = find([verdict], studies.study("genre"), Workspace("demo", "genre"), ["outer-0"])
+    found = find(
+        [verdict], studies.study("genre"), Workspace(profile="demo", study="genre"), ["outer-0"]
+    )
     assert found["accuracy"] == 0.75 and found["n_test"] == 4  # disco is no metal, but as loud
     assert found["low"] < 0.75 < found["high"]
     train_rows = data.part("train")
@@ -253,14 +267,19 @@ def test_the_accuracy_of_types_adds_up_their_genres(monkeypatch):
     numbers = data.descriptors[train_rows].tolist()
     assert asked == [(numbers, columns, data.labels[train_rows].tolist())]
     with pytest.raises(ValueError, match="shorter|argument"):
-        find([verdict], studies.study("genre"), Workspace("demo", "genre"), ["outer-0", "outer-1"])
+        find(
+            [verdict],
+            studies.study("genre"),
+            Workspace(profile="demo", study="genre"),
+            ["outer-0", "outer-1"],
+        )
 
 
 def test_types_of_real_attributes_can_be_told(data, monkeypatch):
     monkeypatch.setattr(genre_networks, "load_excerpts", lambda *_: data)
     rows = np.flatnonzero(data.part("test"))
     perfect = _verdict(rows, data.labels[rows], np.eye(3)[rows % 3])
-    space = Workspace("demo", "genre")
+    space = Workspace(profile="demo", study="genre")
     found = genre_networks.genre_group_accuracy(
         [perfect], studies.study("genre"), space, ["outer-0"]
     )
@@ -277,7 +296,7 @@ def test_a_temperature_is_fitted_on_the_validation_part(data, monkeypatch):
             rows = [int(np.flatnonzero((data.x == one).all((1, 2)))[0]) for one in x]
             return classifiers.apply_temperature(told[rows], self.temperature)
 
-    sure = Sure(None, CNN, GENRES, 2.0)
+    sure = Sure(checkpoint=None, experiment=CNN, classes=GENRES, temperature=2.0)
     heated, curves, errors = calibrate(sure, data)
     plain = calibrate(replace(sure, temperature=1.0), data)[0]
     assert heated.temperature > 2 and heated.temperature == pytest.approx(plain.temperature, 0.01)
@@ -337,7 +356,7 @@ def test_what_was_not_trained_is_one_sentence(network, tmp_path, content):
 def test_no_recording_stands_on_both_sides(data_root, tmp_path, monkeypatch):
     monkeypatch.setenv("MUSICLATENT_DATA", str(data_root))
     monkeypatch.setattr(mel_descriptors, "extract", lambda x: np.zeros((len(x), 1), np.float32))
-    space = Workspace("real", "genre", results=str(tmp_path))
+    space = Workspace(profile="real", study="genre", results=str(tmp_path))
     tested = []
     for split in ("outer-0", "outer-1"):
         found = genre_networks.load_excerpts(studies.study("genre", "real"), space, split)

@@ -39,7 +39,7 @@ def test_band_stats_of_halves_and_of_a_constant():
 
 def test_baselines_on_separable_genres(genres):
     x, labels = genres
-    table = leakage.baselines(x, labels, np.arange(60) % 3, [0, 2])
+    table = leakage.baselines(x, labels, folds=np.arange(60) % 3, chosen=[0, 2])
     columns = ["method", "fold", "accuracy", "low", "high", "n_test", *leakage.METRICS]
     assert list(table.columns) == columns
     near = table["method"].str.startswith("knn")
@@ -54,7 +54,7 @@ def test_baselines_on_separable_genres(genres):
 def test_groups_far_apart_are_judged_perfect():
     z, labels = np.repeat(np.eye(3) * 9, 30, axis=0), np.repeat(["a", "b", "c"], 30)
     z = z + 1e-3 * np.random.default_rng(0).standard_normal(z.shape)
-    found = leakage.score_vectors(z[::2], labels[::2], z[1::2], labels[1::2])
+    found = leakage.score_vectors(z[::2], labels[::2], z_test=z[1::2], labels_test=labels[1::2])
     assert found["accuracy"] == found["recall_at_1"] == found["v_measure"] == 1
     assert found["mean_average_precision"] == pytest.approx(1) and found["silhouette"] > 0.99
 
@@ -70,9 +70,9 @@ def test_components_are_fitted_on_training_rows_only(rng):
 def test_folds_that_cannot_be_judged_are_refused(genres):
     x, labels = genres
     with pytest.raises(ValueError, match="fold 7 holds 0 of 60 rows; choose another"):
-        leakage.baselines(x, labels, np.arange(60) % 3, [7])
+        leakage.baselines(x, labels, folds=np.arange(60) % 3, chosen=[7])
     with pytest.raises(ValueError, match="60 rows, 60 labels and 59 folds or groups"):
-        leakage.baselines(x, labels, np.arange(59), [0])
+        leakage.baselines(x, labels, folds=np.arange(59), chosen=[0])
 
 
 def test_pairs_straddle_or_never_do_and_nothing_else_changes():
@@ -102,7 +102,7 @@ def test_copies_leak_where_labels_cannot_be_told(rng):
     leak = leakage.descriptor_leakage(table, split, split, pairs, seeds=8)
     accuracy = leak.set_index("protocol")["accuracy"]
     assert accuracy["pairs_split"] > accuracy["pairs_together"] + 0.1
-    leak = leakage.spectrogram_leakage(z, labels, source, seeds=8)
+    leak = leakage.spectrogram_leakage(z, labels, groups=source, seeds=8)
     assert list(leak.columns) == LEAK and (leak["seeds"] == 8).all()
     assert list(leak["protocol"]) == ["random", "by_group", "pairs_split", "pairs_together"]
 
@@ -132,7 +132,7 @@ def test_tables_that_do_not_fit_are_refused(clips):
     with pytest.raises(ValueError, match="label 'ska' has 1 clips to divide"):
         leakage.descriptor_leakage(table, filtered, random, seeds=1)
     with pytest.raises(ValueError, match="5 rows, 4 labels and 5 folds or groups"):
-        leakage.spectrogram_leakage(np.eye(5), list("abcd"), range(5))
+        leakage.spectrogram_leakage(np.eye(5), list("abcd"), groups=range(5))
 
 
 @pytest.mark.real
@@ -143,14 +143,16 @@ def test_baselines_and_leak_of_the_excerpts(data_root):
     folds = np.zeros(1000, int)
     for k, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
         folds[rows] = k
-    table = leakage.baselines(mel, labels, folds, [0, 1]).pivot(
+    table = leakage.baselines(mel, labels, folds=folds, chosen=[0, 1]).pivot(
         index="method", columns="fold", values="accuracy"
     )
     assert table.loc["knn_band_stats"].tolist() == pytest.approx([0.47, 0.425], abs=0.006)
     assert table.loc["svm_band_stats"].tolist() == pytest.approx([0.615, 0.625], abs=0.006)
     assert table.loc["knn_pca"].tolist() == pytest.approx([0.315, 0.34], abs=0.02)
     assert table.loc["svm_pca"].tolist() == pytest.approx([0.48, 0.51], abs=0.02)
-    leak = leakage.spectrogram_leakage(pooling.mean_and_deviation(mel), labels, groups, seeds=5)
+    leak = leakage.spectrogram_leakage(
+        pooling.mean_and_deviation(mel), labels, groups=groups, seeds=5
+    )
     leak = leak.set_index("protocol")["accuracy"]
     assert leak["random"] > leak["by_group"] and leak["pairs_split"] > leak["pairs_together"]
 

@@ -59,7 +59,7 @@ def test_the_table_has_a_row_for_each_coder_and_its_picture_is_drawn(trained, x)
     coders = {name: rate_distortion.ModelCodec(run, N) for name, run in trained.items()}
     coders |= {"mdct_600": codecs.MDCT(300, N, 64), "mdct_200": codecs.MDCT(100, N, 64)}
     coders["resampled"] = codecs.Resampled(N, SR, 2000)
-    found = rate_distortion.rate_distortion_table(coders, x, x, SR)
+    found = rate_distortion.rate_distortion_table(coders, x, training=x, sr=SR)
     assert list(found.index) == list(coders)
     assert found.loc["a1", "numbers_s"] == 16 * 256 * SR / N
     assert found.loc["mdct_600", "numbers_s"] == 600 * SR / N
@@ -77,7 +77,9 @@ def test_eight_bits_move_no_band_of_a_deep_latent(tmp_path, rng):
     options = {"width": 8, "depth": 1, "tile": 4, "crop": 1}
     run = untrained(tmp_path, waveform_experiment("DeepAutoencoder", options))
     x = (0.1 * rng.normal(size=(4, 12_288))).astype(np.float32)  # all bands nearly as loud
-    found = rate_distortion.measure_codec(rate_distortion.ModelCodec(run, 12_288), x, x, SR)
+    found = rate_distortion.measure_codec(
+        rate_distortion.ModelCodec(run, 12_288), x, training=x, sr=SR
+    )
     assert found["mse_8_bits"] < 1.02 * found["mse"]
 
 
@@ -86,7 +88,7 @@ def test_opus_has_a_row_without_numbers(x):
         codecs.require_opus()
     except MissingToolError as error:
         pytest.skip(str(error))
-    found = rate_distortion.measure_codec(codecs.Opus(N, SR, 12), x[:1], x, SR)
+    found = rate_distortion.measure_codec(codecs.Opus(N, SR, 12), x[:1], training=x, sr=SR)
     assert np.isnan(found["numbers_s"]) and found["mse"] == found["mse_8_bits"]
     assert 4000 < found["bits_s"] < 20_000
 
@@ -103,7 +105,7 @@ def test_speech_goes_through_models_and_is_judged(trained, x, tmp_path):
     audio.write(tmp_path / "voice.wav", np.concatenate(x), SR)
     target = tmp_path / "out" / "11_voice"
     found, sounds = rate_distortion.speech_intelligibility(
-        trained, tmp_path / "voice.wav", Waveform(SR, 1.024), target, 2.5
+        trained, tmp_path / "voice.wav", transform=Waveform(SR, 1.024), target=target, most_s=2.5
     )
     assert list(found.index) == list(trained) and sounds[0][0] == "original"
     assert all(len(y) == 20_000 for _, y in sounds)

@@ -116,14 +116,16 @@ def test_what_is_seen_does_not_depend_on_gain():
 
 
 def test_a_transform_of_the_judges_own_rate_is_seen_whole():
-    transform = LogSTFT(8000, WINDOW_S, 256, 80)
+    transform = LogSTFT(sr=8000, window_s=WINDOW_S, n_fft=256, hop_length=80)
     x = transform.model_input(transform(_tone(3800, 8000, WINDOW_S).astype(np.float32)))[None]
     assert log_mel_of_spectrograms(x, transform)[0, :, 10].argmax() >= BANDS - 3
 
 
 def _train(tones, folder, *, n: int = 16, epochs: int = 20, **options) -> recognisers.Recogniser:
     x, labels = tones
-    return train_recogniser("ear", x[:n], labels[:n], TINY, folder, epochs=epochs, **options)
+    return train_recogniser(
+        "ear", x[:n], labels=labels[:n], transform=TINY, folder=folder, epochs=epochs, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +184,7 @@ def test_a_second_call_trains_nothing(tones, tmp_path, monkeypatch):
 def test_anything_else_is_trained_anew(tones, tmp_path, monkeypatch, change):
     (x, labels), folder, begun = tones, tmp_path / "ear", []
     x, labels = x[:4].copy(), labels[:4].copy()
-    train_recogniser("ear", x, labels, TINY, folder, epochs=1)
+    train_recogniser("ear", x, labels=labels, transform=TINY, folder=folder, epochs=1)
     monkeypatch.setattr(
         supervised.run_folder, "prepare_folder", lambda *_: begun.append(1) or pytest.skip("anew")
     )
@@ -193,7 +195,14 @@ def test_anything_else_is_trained_anew(tones, tmp_path, monkeypatch, change):
     if change == "labels":
         labels[0] = "high"
     with pytest.raises(pytest.skip.Exception):
-        train_recogniser("eye" if change == "name" else "ear", x, labels, TINY, folder, **options)
+        train_recogniser(
+            "eye" if change == "name" else "ear",
+            x,
+            labels=labels,
+            transform=TINY,
+            folder=folder,
+            **options,
+        )
     assert begun
 
 
@@ -239,5 +248,7 @@ def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
 def test_a_judge_needs_two_labels(tmp_path, labels):
     x = np.zeros((len(labels), BANDS, 21), np.float32)
     with pytest.raises(ValueError, match="a recogniser needs two or more"):
-        train_recogniser("ear", x, np.array(labels), TINY, tmp_path / "ear", epochs=1)
+        train_recogniser(
+            "ear", x, labels=np.array(labels), transform=TINY, folder=tmp_path / "ear", epochs=1
+        )
     assert not (tmp_path / "ear").exists()

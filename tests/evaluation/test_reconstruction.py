@@ -25,7 +25,7 @@ from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.run_folder import Run
 
 SR = 8000
-WAY = LogSTFT(SR, 0.0625, 32, 16)  # 500 samples: 16 x 32
+WAY = LogSTFT(sr=SR, window_s=0.0625, n_fft=32, hop_length=16)  # 500 samples: 16 x 32
 SMALL = Experiment(
     name="digits-small",
     study="digits",
@@ -70,7 +70,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def data(folder, tmp_path):
-    return Named((str(folder),), tmp_path / "cache", folder, transform=WAY, n_jobs=1)
+    return Named(
+        names=(str(folder),), folder=tmp_path / "cache", root=folder, transform=WAY, n_jobs=1
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -138,17 +140,23 @@ def _untrained(folder) -> Run:
     model = VAE(**SMALL.options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, folder / "some.ckpt")
-    return Run(SMALL, folder / "some.ckpt", {}, pd.DataFrame(), "trained")
+    return Run(
+        experiment=SMALL,
+        checkpoint=folder / "some.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
 
 
 def test_blocks_share_one_map(rng):
     rows = rng.uniform(0, 0.5, (120, 2)) @ rng.uniform(0, 1, (2, 12))  # two numbers make a block
     x = rows.reshape(30, 4, 6, 2).transpose(0, 2, 1, 3).reshape(30, 6, 8).astype(np.float32)
     np.testing.assert_allclose(
-        reconstruction.reconstruct_by_pca(x, x[:5], 8, blocks=4), x[:5], atol=1e-4
+        reconstruction.reconstruct_by_pca(x, x[:5], n=8, blocks=4), x[:5], atol=1e-4
     )
     assert (
-        np.abs(reconstruction.reconstruct_by_pca(x, x[:5], 4, blocks=4) - x[:5]).max() > 0.01
+        np.abs(reconstruction.reconstruct_by_pca(x, x[:5], n=4, blocks=4) - x[:5]).max() > 0.01
     )  # one is too few
 
 
@@ -173,7 +181,7 @@ def test_as_many_components_as_the_rank_give_the_input_back(rank, n, seed):
         return (share @ maps).reshape(count, 6, 7).astype(np.float32)
 
     train, x = some(20), some(4)
-    found = reconstruction.reconstruct_by_pca(train, x, n)
+    found = reconstruction.reconstruct_by_pca(train, x, n=n)
     assert found.shape == x.shape and found.dtype == np.float32
     assert found.min() >= 0 and found.max() <= 1
     if n >= rank:
@@ -183,14 +191,14 @@ def test_as_many_components_as_the_rank_give_the_input_back(rank, n, seed):
 def test_more_components_come_closer_and_no_more_than_the_windows_are_kept(rng):
     train = rng.uniform(0, 1, (12, 6, 7)).astype(np.float32)
     errors = [
-        np.square(reconstruction.reconstruct_by_pca(train, train, n) - train).mean()
+        np.square(reconstruction.reconstruct_by_pca(train, train, n=n) - train).mean()
         for n in (1, 4, 8)
     ]
     assert errors[0] > errors[1] > errors[2] > 0
     np.testing.assert_allclose(
-        reconstruction.reconstruct_by_pca(train, train, 64), train, atol=1e-4
+        reconstruction.reconstruct_by_pca(train, train, n=64), train, atol=1e-4
     )
-    a, b = (reconstruction.reconstruct_by_pca(train, train, 4) for _ in range(2))
+    a, b = (reconstruction.reconstruct_by_pca(train, train, n=4) for _ in range(2))
     assert np.array_equal(a, b)
 
 
@@ -229,13 +237,15 @@ def _sounds(n: int = 3) -> np.ndarray:
 
 def test_files_hold_the_sounds(tmp_path):
     y = _sounds()
-    paths = reconstruction.write_sounds(y, SR, ["0_theo_1", "b", "c"], tmp_path / "new" / "folder")
+    paths = reconstruction.write_sounds(
+        y, SR, names=["0_theo_1", "b", "c"], folder=tmp_path / "new" / "folder"
+    )
     assert [path.name for path in paths] == ["0_theo_1.wav", "b.wav", "c.wav"]
     back = np.stack([audio.read(path)[0] for path in paths])
     np.testing.assert_allclose(back, y, atol=1e-4)
     assert reconstruction.audio_errors(y, back)["sisdr"] > 60
     with pytest.raises(ValueError):
-        reconstruction.write_sounds(y, SR, ["a", "b"], tmp_path)
+        reconstruction.write_sounds(y, SR, names=["a", "b"], folder=tmp_path)
 
 
 def test_perfect_sounds_are_heard_as_such_and_noise_is_not(rng):
@@ -319,11 +329,11 @@ def test_figures_of_a_perfect_and_of_a_silent_copy(tmp_path):
     rng = np.random.default_rng(0)
     y = 0.3 * rng.standard_normal(int(2.7 * SR_of_resynthesis)).astype(np.float32)
     a = audio.write(tmp_path / "a.wav", y, SR_of_resynthesis)
-    perfect = measure(a, a, SR_of_resynthesis, 1.0)
+    perfect = measure(a, a, SR_of_resynthesis, window_s=1.0)
     assert perfect["mse"] == 0 and perfect["mrstft"] == 0 and perfect["sisdr"] > 60
     silent = audio.write(tmp_path / "b.wav", np.zeros_like(y), SR_of_resynthesis)
     read, _ = audio.read(a)
-    assert measure(a, silent, SR_of_resynthesis, 1.0)["mse"] == pytest.approx(
+    assert measure(a, silent, SR_of_resynthesis, window_s=1.0)["mse"] == pytest.approx(
         np.mean(read**2), rel=1e-4
     )
     short = audio.write(
@@ -331,10 +341,10 @@ def test_figures_of_a_perfect_and_of_a_silent_copy(tmp_path):
     )  # padded to a window, which must not help
     empty = audio.write(tmp_path / "d.wav", np.zeros(1000), SR_of_resynthesis)
     read, _ = audio.read(short)
-    assert measure(short, empty, SR_of_resynthesis, 1.0)["mse"] == pytest.approx(
+    assert measure(short, empty, SR_of_resynthesis, window_s=1.0)["mse"] == pytest.approx(
         np.mean(read**2), rel=1e-4
     )
-    nothing = measure(empty, empty, SR_of_resynthesis, 1.0)
+    nothing = measure(empty, empty, SR_of_resynthesis, window_s=1.0)
     assert nothing["mse"] == 0 and np.isnan([nothing["sisdr"], nothing["mrstft"]]).all()
 
 
@@ -343,12 +353,12 @@ def test_noise_costs_what_it_should(tmp_path):
     y, noise = 0.2 * rng.standard_normal((2, 2 * SR_of_resynthesis)).astype(np.float32)
     a = audio.write(tmp_path / "a.wav", y, SR_of_resynthesis, subtype="FLOAT")
     b = audio.write(tmp_path / "b.wav", y + 0.1 * noise, SR_of_resynthesis, subtype="FLOAT")
-    found = measure(a, b, SR_of_resynthesis, 1.0)
+    found = measure(a, b, SR_of_resynthesis, window_s=1.0)
     assert found["sisdr"] == pytest.approx(20, abs=0.3)
     assert found["mse"] == pytest.approx(0.0004, rel=0.05)
 
 
-TRANSFORM = LogMel(8000, 0.25, n_fft=256, hop_length=64, n_mels=16)
+TRANSFORM = LogMel(sr=8000, window_s=0.25, n_fft=256, hop_length=64, n_mels=16)
 OPTIONS = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4], "n_mels": 16}
 SMALL_of_runs = Experiment(
     name="mel-small-3",
@@ -367,7 +377,13 @@ def stored(tmp_path):
     model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "best.ckpt")
-    return Run(SMALL_of_runs, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    return Run(
+        experiment=SMALL_of_runs,
+        checkpoint=tmp_path / "best.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
 
 
 def test_spectrograms_are_heard_at_their_own_level(stored, rng):

@@ -47,8 +47,8 @@ def _trained(folder, kind: str, epochs: int) -> Classifier:
     items = genre_networks.pd.DataFrame({"label": labels, "split": "train"})
     numbers = mel_descriptors.extract(x)
     experiment = replace(CNN, options=OPTIONS | KINDS[kind])
-    data = genre_networks.Excerpts(x, numbers, numbers, items, {})
-    return genre_networks.train_network(experiment, data, folder / "run", epochs=epochs)
+    data = genre_networks.Excerpts(x=x, descriptors=numbers, bands=numbers, items=items, summary={})
+    return genre_networks.train_network(experiment, data, folder=folder / "run", epochs=epochs)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -61,7 +61,7 @@ def network(request, tmp_path_factory) -> Classifier:
 
 
 def _maps(network: Classifier, x: np.ndarray, label: str) -> np.ndarray:
-    return grad_cam(network, x, mel_descriptors.extract(x), label)
+    return grad_cam(network, x, descriptors=mel_descriptors.extract(x), label=label)
 
 
 def test_maps_have_the_shape_of_the_spectrogram_and_lie_in_0_to_1(network):
@@ -132,14 +132,14 @@ def test_parts_are_mapped_toward_the_middle_of_their_cluster(rng, kind):
     x = rng.random((4, BANDS, 130), np.float32)
     seconds, codes = np.array([0, 1, 2, 0]), np.array([0, 1, 1, 2])
     centres = rng.standard_normal((3, 6))
-    cam = toward_clusters(model, x, seconds, centres, codes)
+    cam = toward_clusters(model, x, seconds=seconds, centres=centres, codes=codes)
     assert cam.shape == x.shape and cam.dtype == np.float32
     assert cam.min() >= 0 and cam.max() == pytest.approx(1, abs=1e-5)
     tops = cam.max((1, 2))
     assert np.logical_or(np.isclose(tops, 1, atol=1e-5), tops == 0).all()
-    one = toward_clusters(model, x[1:2], seconds[1:2], centres, codes[1:2])
+    one = toward_clusters(model, x[1:2], seconds=seconds[1:2], centres=centres, codes=codes[1:2])
     np.testing.assert_allclose(one, cam[1:2], atol=1e-3)
-    other = toward_clusters(model, x, seconds, centres, (codes + 1) % 3)
+    other = toward_clusters(model, x, seconds=seconds, centres=centres, codes=(codes + 1) % 3)
     assert not np.allclose(other, cam)
 
 
@@ -147,7 +147,9 @@ def test_a_map_is_what_a_slow_reference_gives(rng):
     model = _autoencoder("MelAutoencoder")
     x = np.repeat(rng.random((1, BANDS, 120), np.float32), 3, axis=0)
     centre = torch.arange(6.0)
-    cams = toward_clusters(model, x, np.arange(3), centre.numpy()[None], np.zeros(3, int))
+    cams = toward_clusters(
+        model, x, seconds=np.arange(3), centres=centre.numpy()[None], codes=np.zeros(3, int)
+    )
     last = max(i for i, part in enumerate(model.down) if isinstance(part, torch.nn.Conv2d))
     for second in range(3):
         maps = model.down[: last + 1](torch.from_numpy(x[:1, None])).detach().requires_grad_()
@@ -163,7 +165,7 @@ def test_a_map_is_what_a_slow_reference_gives(rng):
 def test_vggish_is_mapped_without_weights_that_learn(vggish, rng):
     x = rng.standard_normal((3, 64, 96)).astype(np.float32)
     codes, zero = np.array([0, 1, 1]), np.zeros(3, int)
-    cam = toward_clusters(vggish, x, zero, rng.standard_normal((2, 5)), codes)
+    cam = toward_clusters(vggish, x, seconds=zero, centres=rng.standard_normal((2, 5)), codes=codes)
     assert cam.shape == x.shape and cam.dtype == np.float32
     assert cam.min() >= 0 and cam.max() == pytest.approx(1, abs=1e-5)
     assert not any(p.requires_grad for p in vggish.parameters())
@@ -174,4 +176,6 @@ def test_no_cluster_but_those_with_a_middle(rng, codes):
     model = _autoencoder("MelAutoencoder")
     x = rng.random((2, BANDS, 120), np.float32)
     with pytest.raises(ValueError, match="are asked about; there are 2"):
-        toward_clusters(model, x, np.zeros(2, int), rng.random((2, 6)), np.array(codes))
+        toward_clusters(
+            model, x, seconds=np.zeros(2, int), centres=rng.random((2, 6)), codes=np.array(codes)
+        )

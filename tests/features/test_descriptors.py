@@ -242,7 +242,7 @@ def corpus(tmp_path, **sounds: np.ndarray | bytes) -> pd.DataFrame:
 
 def test_the_cache_keeps_attributes_of_windows(tmp_path):
     items = corpus(tmp_path, a=music(5), b=music(2.9, seed=1), c=b"RIFF, and then nothing")
-    cached = cache.build(items, Descriptors(SR, 2.0), tmp_path / "cache")
+    cached = cache.build(items, Descriptors(SR, 2.0), folder=tmp_path / "cache")
     assert cached.quarantine["path"].tolist() == [str(tmp_path / "c.wav")]
     assert cached.items["item_id"].tolist() == ["a", "a", "a", "b"]  # 0.9 s of b is dropped
     assert cached.x.shape == (4, len(COLUMNS)) and cached.x.dtype == np.float32

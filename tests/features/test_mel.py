@@ -237,7 +237,7 @@ def test_logmel_is_plain_values():
     }
     assert pickle.loads(pickle.dumps(LogMel())) == LogMel()  # noqa: S301 - as workers get it
     assert LogMel(window_s=30.0).shape == (128, 1292)
-    assert LogMel(8000, 0.5, 512, 128, 40).shape == (40, 32)
+    assert LogMel(sr=8000, window_s=0.5, n_fft=512, hop_length=128, n_mels=40).shape == (40, 32)
 
 
 def test_logmel_can_be_heard():

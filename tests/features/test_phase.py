@@ -102,7 +102,7 @@ def test_more_iterations_are_never_much_worse(name, start):
 def test_phases_of_a_sinusoid(hz, start_at):
     # At its loudest bin it advances by 2 pi hz hop / sr a frame, and by -pi to the bin above.
     y = np.sin(2 * np.pi * hz * np.arange(SR) / SR + start_at)
-    phases = phase_gradient(magnitudes(y), 512, 256)
+    phases = phase_gradient(magnitudes(y), 512, hop_length=256)
     k, inner = round(hz * 512 / SR), slice(4, -4)
     advance = np.exp(1j * np.diff(phases[k, inner]))
     error = np.angle(advance * np.exp(-2j * np.pi * hz * 256 / SR))
@@ -115,7 +115,7 @@ def test_phases_of_a_click():
     # With a click d samples after the middle of a frame, phases step by -2 pi d / n_fft - pi a bin.
     y = np.zeros(SR)
     y[128 * 40 + 30] = 1
-    phases = phase_gradient(magnitudes(y, 512, 128), 512, 128)
+    phases = phase_gradient(magnitudes(y, 512, 128), 512, hop_length=128)
     step = np.angle(np.exp(1j * (np.diff(phases[20:200, 40]) + np.pi)))
     assert step == pytest.approx(np.full(179, -2 * np.pi * 30 / 512), abs=0.1)
 
@@ -123,12 +123,17 @@ def test_phases_of_a_click():
 def test_quiet_bins_get_random_phases():
     S = magnitudes(noise())
     S[200:] = 0
-    one, two = phase_gradient(S, 512, 256, seed=1), phase_gradient(S, 512, 256, seed=2)
+    one, two = (
+        phase_gradient(S, 512, hop_length=256, seed=1),
+        phase_gradient(S, 512, hop_length=256, seed=2),
+    )
     random = 2 * np.pi * np.random.default_rng(1).random(S.shape)
     assert np.allclose(one[200:], random[200:])
     change = np.exp(1j * (one - two))[:200]
     assert np.abs(change - change[0, 0]).max() < 1e-6  # one region: a rotation as a whole
-    assert np.allclose(phase_gradient(S, 512, 256, seed=1, tolerance=0)[200:], random[200:])
+    assert np.allclose(
+        phase_gradient(S, 512, hop_length=256, seed=1, tolerance=0)[200:], random[200:]
+    )
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -231,7 +236,7 @@ def test_malformed_input_is_refused(changes, words):
 @pytest.mark.parametrize("tolerance", [-1e-6, 1, np.nan])
 def test_a_wrong_tolerance_is_refused(tolerance):
     with pytest.raises(ValueError, match="tolerance is .* from 0 to below 1"):
-        phase_gradient(GOOD, 512, 256, tolerance=tolerance)
+        phase_gradient(GOOD, 512, hop_length=256, tolerance=tolerance)
 
 
 @pytest.mark.parametrize(

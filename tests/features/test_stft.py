@@ -25,7 +25,7 @@ from musiclatent.features.stft import (
 )
 
 SR = 8000
-WAY = LogSTFT(SR, 0.0625, 32, 16)  # 500 samples: 16 x 32
+WAY = LogSTFT(sr=SR, window_s=0.0625, n_fft=32, hop_length=16)  # 500 samples: 16 x 32
 
 
 def _originals(x: np.ndarray, low=-60.0, high=20.0) -> SpectrogramBatch:
@@ -62,7 +62,7 @@ def test_all_inside_leaves_nothing_outside():
 
 
 SR_of_stfts = 22_050
-DIGIT, JAZZ = LogSTFT(), LogSTFT(SR_of_stfts, 5.94, 1024, 512)
+DIGIT, JAZZ = LogSTFT(), LogSTFT(sr=SR_of_stfts, window_s=5.94, n_fft=1024, hop_length=512)
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa, short sounds
 
 
@@ -92,7 +92,7 @@ def test_log_stft_is_librosas(n, half, parts, top_db):
     y = np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
     y *= np.linspace(0, 1, n, dtype=np.float32) ** 4  # quiet to loud
     n_fft, hop_length = 2 * half, half // parts
-    x = log_stft(y, n_fft, hop_length, top_db)
+    x = log_stft(y, n_fft, hop_length=hop_length, top_db=top_db)
     spectra = librosa.stft(y, n_fft=n_fft, hop_length=hop_length)[:-1]
     wanted = librosa.amplitude_to_db(np.abs(spectra), ref=1.0, top_db=top_db)
     assert x.dtype == np.float32 and x.shape == (half, 1 + n // hop_length)
@@ -165,7 +165,7 @@ def test_magnitudes_undo_the_decibels(rng):
 
 def test_inside_by_hand():
     # 8 bins of 100 Hz from 0, 7 frames of 0.005 s, each reaching 0.005 s to the left.
-    transform = LogSTFT(1600, 0.03, 16, 8)
+    transform = LogSTFT(sr=1600, window_s=0.03, n_fft=16, hop_length=8)
     assert transform.shape == (8, 7)
     found = transform.inside(np.array([0.01, 0.012, 9.0]), 250)
     frames = [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0], [1] * 7]  # from -5, 0, 5, 10 ... ms
@@ -274,14 +274,14 @@ def test_scaling_takes_each_window_by_itself(rng):
 
 @pytest.mark.parametrize(("first_only", "rows"), [(True, [1, 1]), (False, [3, 2])])
 def test_what_is_longer_than_a_window_is_cut_or_gives_several(tmp_path, first_only, rows):
-    transform = LogSTFT(8000, 0.25, 64, 32, first_only=first_only)
+    transform = LogSTFT(sr=8000, window_s=0.25, n_fft=64, hop_length=32, first_only=first_only)
     sounds = [0.1 * np.random.default_rng(n).standard_normal(n) for n in (6000, 3500)]
     items = []
     for i, y in enumerate(sounds):
         path = audio.write(tmp_path / f"{i}.wav", y, 8000)
         common = {"label": "", "group": str(i), "split": "train", "seconds": len(y) / 8000}
         items.append({"item_id": str(i), "path": str(path)} | common)
-    found = cache.build(pd.DataFrame(items), transform, tmp_path / "cache")
+    found = cache.build(pd.DataFrame(items), transform, folder=tmp_path / "cache")
     assert found.x.shape == (sum(rows), 32, 63)
     assert found.items["item_id"].value_counts().sort_index().tolist() == rows
     first = found.items.drop_duplicates("item_id")

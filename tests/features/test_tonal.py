@@ -95,7 +95,7 @@ def test_the_cache_keeps_it(tmp_path):
     path = audio.write(tmp_path / "a.wav", tones(57, seconds=2.0), SR)
     row = {"item_id": "a", "path": str(path), "label": "", "group": "a", "split": "train"}
     items = cache.pd.DataFrame([row | {"seconds": 2.0}])
-    found = cache.build(items, Harmony(window_s=1.0), tmp_path / "cache")
+    found = cache.build(items, Harmony(window_s=1.0), folder=tmp_path / "cache")
     assert found.x.shape == (2, 12, 2) and found.quarantine.empty
     assert (np.asarray(found.x).mean(axis=2).argmax(axis=1) == 9).all()
 

@@ -35,4 +35,6 @@ def untrained(folder: Path, experiment: Experiment = SMALL, seed: int = 0) -> Ru
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     path = folder / f"{experiment.name}-{seed}.ckpt"
     torch.save(content, path)
-    return Run(experiment, path, {}, pd.DataFrame(), "trained")
+    return Run(
+        experiment=experiment, checkpoint=path, metrics={}, curves=pd.DataFrame(), status="trained"
+    )

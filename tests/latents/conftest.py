@@ -22,7 +22,9 @@ def music(tmp_path_factory) -> Path:
 @pytest.fixture
 def data(music, tmp_path) -> CorpusDataModule:
     transform = Waveform(SR, WINDOW_S)
-    return CorpusDataModule((str(music),), tmp_path / "cache", music, transform=transform, n_jobs=1)
+    return CorpusDataModule(
+        names=(str(music),), folder=tmp_path / "cache", root=music, transform=transform, n_jobs=1
+    )
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from musiclatent.latents.store import select
 from musiclatent.training.fit import train_experiment
 
 SR = 8000
-WAY = LogSTFT(SR, 0.0625, 32, 16)  # 500 samples: 16 x 32
+WAY = LogSTFT(sr=SR, window_s=0.0625, n_fft=32, hop_length=16)  # 500 samples: 16 x 32
 SMALL = Experiment(
     name="digits-small",
     study="digits",
@@ -67,13 +67,13 @@ def data(tmp_path_factory) -> CorpusDataModule:
     audio.write(folder / "9t0.wav", 0.01 * rng.standard_normal(500), SR)  # once, by one
     audio.write(folder / "7t1-silent.wav", np.zeros(500), SR)
     cache = tmp_path_factory.mktemp("cache")
-    return Spoken((str(folder),), cache, folder, transform=WAY, n_jobs=1)
+    return Spoken(names=(str(folder),), folder=cache, root=folder, transform=WAY, n_jobs=1)
 
 
 @pytest.fixture(scope="module")
 def voice(data, tmp_path_factory) -> ClassSampler:
     folder = tmp_path_factory.mktemp("run")
-    run = train_experiment(SMALL, data, folder / "run", epochs=2, precision="32-true")
+    run = train_experiment(SMALL, data, folder=folder / "run", epochs=2, precision="32-true")
     return class_sampler.class_sampler(run, data, folder / "latents")
 
 
@@ -88,7 +88,9 @@ def test_a_voice_knows_the_audible_training_recordings_and_no_others(voice, data
 
 
 def test_other_models_have_no_voice(voice, data, tmp_path):
-    other = CorpusDataModule(data.names, tmp_path, data.root, transform=Waveform(SR, 0.0625))
+    other = CorpusDataModule(
+        names=data.names, folder=tmp_path, root=data.root, transform=Waveform(SR, 0.0625)
+    )
     with pytest.raises(ValueError, match="digits-small samples no spectrograms; take one"):
         class_sampler.class_sampler(voice.run, other, tmp_path)
 
@@ -133,7 +135,7 @@ def test_latents_are_drawn_from_those_of_the_class(voice):
         z = voice.sample(4000, label, spread=1.0)[0].reshape(4000, -1)
         np.testing.assert_allclose(z.mean(0), known.mean(0), atol=0.1 * known.std(0).max())
         np.testing.assert_allclose(z.std(0), known.std(0), rtol=0.1, atol=0.01)
-        wanted = generation.random(voice.train.shaped()[mine], 3, "gaussian", 5)
+        wanted = generation.random(voice.train.shaped()[mine], 3, kind="gaussian", seed=5)
         assert np.array_equal(voice.sample(3, label, kind="gaussian", seed=5)[0], wanted)
 
 
@@ -172,7 +174,10 @@ def test_what_was_said_once_cannot_be_varied(voice):
     ],
 )
 def test_what_nobody_said_cannot_be_drawn(voice, label, speaker, words):
-    for ask in (lambda: voice.sample(2, label, speaker), lambda: player.say(voice, label, speaker)):
+    for ask in (
+        lambda: voice.sample(2, label, speaker),
+        lambda: player.say(voice, label, speaker=speaker),
+    ):
         with pytest.raises(ValueError, match=words):
             ask()
 
@@ -232,7 +237,7 @@ def _rows(real, rows: np.ndarray):
 
 
 def test_saying_is_a_player(voice):
-    said = player.say(voice, "7", "theo")
+    said = player.say(voice, "7", speaker="theo")
     assert isinstance(said, HTML)
     assert "<audio" in said.data and "7 as theo" in said.data
     assert "data:audio/mpeg;base64," in said.data
@@ -264,16 +269,22 @@ def test_entropy_lies_between_0_and_1(labels):
 
 def test_diversity_by_hand(rng):
     real, labels = rng.normal(0, 1, (60, 4, 5)), np.repeat(["a", "b", "c"], 20)
-    assert class_sampler.diversity(real, labels, real, labels) == pytest.approx(1)
-    assert class_sampler.diversity(real / 4, labels, real, labels) == pytest.approx(0.25)
+    assert class_sampler.diversity(real, labels, real=real, labels=labels) == pytest.approx(1)
+    assert class_sampler.diversity(real / 4, labels, real=real, labels=labels) == pytest.approx(
+        0.25
+    )
     means = np.stack([real[labels == label].mean(0) for label in labels])
-    assert class_sampler.diversity(means, labels, real, labels) == pytest.approx(0, abs=1e-12)
+    assert class_sampler.diversity(means, labels, real=real, labels=labels) == pytest.approx(
+        0, abs=1e-12
+    )
     other = rng.normal(0, 1, (30, 4, 5))
-    assert class_sampler.diversity(other, labels[::2], real, labels) == pytest.approx(1, abs=0.1)
+    assert class_sampler.diversity(other, labels[::2], real=real, labels=labels) == pytest.approx(
+        1, abs=0.1
+    )
     half = np.where(
         (labels == "a")[:, None, None], means, real
     )  # one class of three says one thing
-    assert class_sampler.diversity(half, labels, real, labels) == pytest.approx(2 / 3)
+    assert class_sampler.diversity(half, labels, real=real, labels=labels) == pytest.approx(2 / 3)
 
 
 def test_diversity_is_within_classes(rng):
@@ -281,7 +292,7 @@ def test_diversity_is_within_classes(rng):
     labels = np.repeat(["a", "b"], 10)
     real = rng.normal(0, 1, (20, 6))
     stored = np.where((labels == "a")[:, None], -100.0, 100.0) * np.ones((20, 6))
-    assert class_sampler.diversity(stored, labels, real, labels) == 0
+    assert class_sampler.diversity(stored, labels, real=real, labels=labels) == 0
 
 
 def test_planted_copies_are_counted(rng):

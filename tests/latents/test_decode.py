@@ -79,11 +79,11 @@ def test_models_without_a_way_have_none(tmp_path):
         content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
         torch.save(content, tmp_path / f"{kind}.ckpt")
         run = Run(
-            Experiment(name="e", study="e", key="e", model=kind, options=more, about=""),
-            tmp_path / f"{kind}.ckpt",
-            {},
-            None,
-            "",
+            experiment=Experiment(name="e", study="e", key="e", model=kind, options=more, about=""),
+            checkpoint=tmp_path / f"{kind}.ckpt",
+            metrics={},
+            curves=None,
+            status="",
         )
         z = model.encode(torch.randn(2, 1, 4096)).detach().numpy()
         way = interpolate(run, *z, [0.0, 0.5, 1.0])
@@ -120,7 +120,9 @@ def joined(
     sr: int = SR_of_resynthesis,
     window_s: float = WINDOW_S_of_resynthesis,
 ) -> np.ndarray:
-    return np.concatenate([np.zeros(0, np.float32), *rebuild(net, [y], Waveform(sr, window_s))])
+    return np.concatenate(
+        [np.zeros(0, np.float32), *rebuild(net, [y], transform=Waveform(sr, window_s))]
+    )
 
 
 def whole(net: Autoencoder, y: np.ndarray) -> np.ndarray:
@@ -170,19 +172,20 @@ def test_any_length_comes_back_with_its_length(n, cuts):
     net = model(**SMALL_of_resynthesis)
     y = np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
     blocks = np.split(y, sorted({c for c in cuts if c < n}))
-    parts = list(rebuild(net, blocks, Waveform(1000, 0.5), 0.15))
+    parts = list(rebuild(net, blocks, transform=Waveform(1000, 0.5), overlap_s=0.15))
     assert all(len(part) for part in parts)
     y_hat = np.concatenate(parts)
     assert y_hat.shape == (n,) and y_hat.dtype == np.float32 and np.abs(y_hat).max() <= 1
     # To the bit: however the sound is cut, the model gets the same windows.
     np.testing.assert_array_equal(
-        y_hat, np.concatenate(list(rebuild(net, [y], Waveform(1000, 0.5), 0.15)))
+        y_hat,
+        np.concatenate(list(rebuild(net, [y], transform=Waveform(1000, 0.5), overlap_s=0.15))),
     )
     np.testing.assert_allclose(y_hat[:-128], whole(net, y)[:-128], atol=1e-5)
 
 
 def test_nothing_gives_nothing():
-    assert list(rebuild(model(**SMALL_of_resynthesis), [], Waveform(1000, 1.0))) == []
+    assert list(rebuild(model(**SMALL_of_resynthesis), [], transform=Waveform(1000, 1.0))) == []
 
 
 @pytest.mark.parametrize(("sr", "channels"), [(8000, 1), (48_000, 2)])
@@ -190,7 +193,9 @@ def test_a_file_of_any_rate_comes_back_at_the_models_rate(tmp_path, sr, channels
     y = 0.3 * np.random.default_rng(0).uniform(-1, 1, (channels, 3 * sr + 77))
     path = audio.write(tmp_path / "a.wav", y, sr)
     want = audio.read(path, 1000)[0]
-    got = np.concatenate(list(rebuild(model(**SMALL_of_resynthesis), path, Waveform(1000, 1.0))))
+    got = np.concatenate(
+        list(rebuild(model(**SMALL_of_resynthesis), path, transform=Waveform(1000, 1.0)))
+    )
     assert len(got) == len(want)
     # The file is resampled in blocks, and `joined` is another path to the same samples.
     np.testing.assert_allclose(
@@ -202,7 +207,7 @@ def test_hours_take_little_memory():
     net = model(**SMALL_of_resynthesis)
     blocks = (np.full(60_000, 0.1, np.float32) for _ in range(120))  # two hours at 1,000 Hz
     tracemalloc.start()
-    n = sum(len(part) for part in rebuild(net, blocks, Waveform(1000, 30.0)))
+    n = sum(len(part) for part in rebuild(net, blocks, transform=Waveform(1000, 30.0)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n == 7_200_000 and peak < 8e6  # the sound alone is 29 MB
@@ -211,12 +216,17 @@ def test_hours_take_little_memory():
 @pytest.mark.parametrize(("window_s", "overlap_s"), [(0.5, 0.3), (0.5, -0.1), (0.03, 0.0)])
 def test_an_overlap_that_does_not_fit_is_refused_at_once(window_s, overlap_s):
     with pytest.raises(ValueError, match="frames of 32 samples at 1000 Hz cannot share"):
-        rebuild(model(**SMALL_of_resynthesis), [], Waveform(1000, window_s), overlap_s)
+        rebuild(
+            model(**SMALL_of_resynthesis),
+            [],
+            transform=Waveform(1000, window_s),
+            overlap_s=overlap_s,
+        )
 
 
 def test_windows_without_a_sample_are_refused_at_once():
     with pytest.raises(ValueError, match="a window of 0 s at 1000 Hz holds no sample"):
-        rebuild(model(**SMALL_of_resynthesis), [], Waveform(1000, 0), 0)
+        rebuild(model(**SMALL_of_resynthesis), [], transform=Waveform(1000, 0), overlap_s=0)
 
 
 @pytest.mark.real
@@ -225,7 +235,7 @@ def test_a_real_file_comes_back_with_its_length(data_root, tmp_path):
     net = model(**A1)
     path = audio.write_blocks(
         tmp_path / "a.wav",
-        rebuild(net, source, Waveform(SR_of_resynthesis, WINDOW_S_of_resynthesis)),
+        rebuild(net, source, transform=Waveform(SR_of_resynthesis, WINDOW_S_of_resynthesis)),
         SR_of_resynthesis,
     )
     y_hat, y = audio.read(path)[0], audio.read(source, SR_of_resynthesis)[0]
@@ -242,9 +252,9 @@ class Copy(MelAutoencoder):
 
 def test_spectrograms_come_back_as_sound_of_the_same_length_and_colour():
     net = Copy(latent=2, channels=[2], band_strides=[4], time_strides=[2]).eval()
-    way, rng = LogMel(SR_of_resynthesis, 1.0), np.random.default_rng(0)
+    way, rng = LogMel(sr=SR_of_resynthesis, window_s=1.0), np.random.default_rng(0)
     y = np.convolve(rng.standard_normal(4 * SR_of_resynthesis + 123), np.ones(8) / 8, "same") * 0.2
-    y_hat = np.concatenate(list(rebuild(net, [y.astype(np.float32)], way)))
+    y_hat = np.concatenate(list(rebuild(net, [y.astype(np.float32)], transform=way)))
     assert y_hat.shape == y.shape and np.abs(y_hat).max() <= 1
     inner = slice(2, -4)  # the last window is padded with silence
     error = np.abs(
@@ -258,7 +268,9 @@ def test_silence_stays_silence_through_a_spectrogram_model():
     y_hat = np.concatenate(
         list(
             rebuild(
-                net, [np.zeros(3 * SR_of_resynthesis, np.float32)], LogMel(SR_of_resynthesis, 1.0)
+                net,
+                [np.zeros(3 * SR_of_resynthesis, np.float32)],
+                transform=LogMel(sr=SR_of_resynthesis, window_s=1.0),
             )
         )
     )

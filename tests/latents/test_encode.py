@@ -19,7 +19,9 @@ from musiclatent.latents.store import NAMES, read_latents, select
 from musiclatent.training.checkpoints import load_checkpoint
 
 SR, WINDOW_S = 8000, 0.5
-STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=WINDOW_S, sr=SR)
+STUDY = Study(
+    name="waveform", title="", question="", source="", demo=(), real=(), window_s=WINDOW_S, sr=SR
+)
 
 
 def test_every_cached_window_is_encoded_in_order(run, data, tmp_path):
@@ -74,7 +76,7 @@ def test_moved_files_and_new_labels_are_taken_up_without_encoding(run, data, tmp
 def test_files_and_the_corpus_of_them_have_the_same_latents(run, data, music, tmp_path):
     corpus = encode_corpus(run, data, tmp_path / "corpus")
     files = list(dict.fromkeys(corpus.items["path"]))
-    loose, quarantine = encode_files(run, STUDY, files, tmp_path / "files")
+    loose, quarantine = encode_files(run, STUDY, files=files, folder=tmp_path / "files")
     assert not quarantine
     np.testing.assert_allclose(loose.z, corpus.z, atol=1e-6)
     assert loose.items["start_s"].tolist() == corpus.items["start_s"].tolist()
@@ -87,7 +89,7 @@ def test_files_of_one_name_are_told_apart_and_bad_ones_set_aside(run, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     odd = tmp_path / "odd\udce4.wav"
     files = [tmp_path / "a" / "song.wav", tmp_path / "b" / "song.wav", tmp_path / "bad.wav", odd]
-    found, quarantine = encode_files(run, STUDY, files, tmp_path / "latents")
+    found, quarantine = encode_files(run, STUDY, files=files, folder=tmp_path / "latents")
     assert found.items["item_id"].nunique() == 2 and len(found.z) == 4
     assert list(quarantine) == [str(files[2]), str(odd)]
     assert "no valid UTF-8; rename it" in quarantine[str(odd)]
@@ -95,10 +97,10 @@ def test_files_of_one_name_are_told_apart_and_bad_ones_set_aside(run, tmp_path):
 
 def test_no_files_and_no_good_files_are_said(run, tmp_path):
     with pytest.raises(ValueError, match="name at least one audio file"):
-        encode_files(run, STUDY, [], tmp_path)
+        encode_files(run, STUDY, files=[], folder=tmp_path)
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(ValueError, match="none of the 1 files can be read"):
-        encode_files(run, STUDY, [tmp_path / "bad.wav"], tmp_path / "latents")
+        encode_files(run, STUDY, files=[tmp_path / "bad.wav"], folder=tmp_path / "latents")
     with pytest.raises(LatentsError, match="holds no latents .*: musiclatent encode"):
         read_latents(tmp_path / "latents")
 
@@ -149,9 +151,15 @@ def status(key):
     return int(line.split()[1]) / 1024
 plan, folder = study("waveform"), Path(sys.argv[1])
 path = folder / "waveform-64-0.ckpt"
-run = Run(plan.experiment("waveform-64"), path, {}, pd.DataFrame(), "trained")
+run = Run(
+    experiment=plan.experiment("waveform-64"),
+    checkpoint=path,
+    metrics={},
+    curves=pd.DataFrame(),
+    status="trained",
+)
 before = status("VmRSS")
-found, _ = encode_files(run, plan, [folder / "long.wav"], folder / "latents")
+found, _ = encode_files(run, plan, files=[folder / "long.wav"], folder=folder / "latents")
 print(len(found.z), round(status("VmHWM") - before))
 """
 

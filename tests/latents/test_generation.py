@@ -32,16 +32,16 @@ def pair(k: int = 4, t: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_have_shape_and_follow_their_seed(kind):
     z = corpus()
-    drawn = generation.random(z, 5, kind, seed=3)
+    drawn = generation.random(z, 5, kind=kind, seed=3)
     assert drawn.shape == (5, 3, 50) and drawn.dtype == np.float32 and np.isfinite(drawn).all()
-    assert np.array_equal(drawn, generation.random(z, 5, kind, seed=3))
-    assert not np.array_equal(drawn, generation.random(z, 5, kind, seed=4))
+    assert np.array_equal(drawn, generation.random(z, 5, kind=kind, seed=3))
+    assert not np.array_equal(drawn, generation.random(z, 5, kind=kind, seed=4))
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "mixture"])
 def test_fitted_draws_have_the_corpus_mean_and_covariance(kind):
     z = corpus()
-    drawn = generation.random(z, 400, kind)
+    drawn = generation.random(z, 400, kind=kind)
     rows, want = (a.transpose(0, 2, 1).reshape(-1, 3) for a in (drawn, z))
     spread = want.std(axis=0)
     assert (np.abs(rows.mean(axis=0) - want.mean(axis=0)) < 0.1 * spread).all()
@@ -52,7 +52,7 @@ def test_fitted_draws_have_the_corpus_mean_and_covariance(kind):
 def test_gaussian_draws_keep_the_memory_of_the_frames():
     z = corpus()
     for kind, want in (("gaussian", 0.8), ("mixture", 0.0)):
-        x = generation.random(z, 200, kind)[:, 0]
+        x = generation.random(z, 200, kind=kind)[:, 0]
         assert np.corrcoef(x[:, 1:].ravel(), x[:, :-1].ravel())[0, 1] == pytest.approx(
             want, abs=0.05
         )
@@ -62,14 +62,14 @@ def test_a_mixture_finds_what_one_gaussian_cannot():
     z = np.full((4, 2, 60), -3, np.float32)
     z[:, :, 30:] = 3
     z += np.random.default_rng(0).normal(0, 0.1, z.shape).astype(np.float32)
-    assert np.abs(generation.random(z, 20, "mixture")).min() > 2
-    assert np.abs(generation.random(z, 20, "gaussian")).min() < 1
+    assert np.abs(generation.random(z, 20, kind="mixture")).min() > 2
+    assert np.abs(generation.random(z, 20, kind="gaussian")).min() < 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_silent_and_tiny_corpora_are_no_trouble(kind):
     for z in (np.zeros((3, 2, 4), np.float32), np.ones((2, 1, 1), np.float32), corpus(2, 2, 1)):
-        assert np.isfinite(generation.random(z, 2, kind)).all()
+        assert np.isfinite(generation.random(z, 2, kind=kind)).all()
 
 
 # ---------------------------------------------------------------------------- noise and edits
@@ -95,14 +95,17 @@ def test_noise_is_as_large_as_each_component(one):
 
 def test_edits_touch_the_chosen_component_only():
     z = corpus()
-    shifted, scaled = generation.edit(z, 1, 2.0), generation.edit(z, [0, 2], 0.0, "scale")
+    shifted, scaled = (
+        generation.edit(z, 1, amount=2.0),
+        generation.edit(z, [0, 2], amount=0.0, kind="scale"),
+    )
     np.testing.assert_allclose(shifted[:, 1], z[:, 1] + 2 * z[:, 1].std(), rtol=1e-4, atol=1e-4)
     assert np.array_equal(shifted[:, [0, 2]], z[:, [0, 2]])
     assert not scaled[:, [0, 2]].any() and np.array_equal(scaled[:, 1], z[:, 1])
-    assert np.array_equal(generation.edit(z, 0, 0.0), z) and np.array_equal(
-        generation.edit(z, 0, 1.0, "scale"), z
+    assert np.array_equal(generation.edit(z, 0, amount=0.0), z) and np.array_equal(
+        generation.edit(z, 0, amount=1.0, kind="scale"), z
     )
-    assert generation.edit(z[0], 2, -1).shape == (3, 50)
+    assert generation.edit(z[0], 2, amount=-1).shape == (3, 50)
 
 
 def test_a_latent_of_one_frame_takes_its_size_from_the_corpus():
@@ -110,8 +113,8 @@ def test_a_latent_of_one_frame_takes_its_size_from_the_corpus():
     size = generation.spread(z)
     np.testing.assert_allclose(size[:, 0], z.std(axis=(0, 2)), rtol=1e-5)
     one = z[0]
-    assert np.array_equal(generation.edit(one, 1, 2.0), one)  # by itself it has no size
-    moved = generation.edit(one, 1, 2.0, size=size)
+    assert np.array_equal(generation.edit(one, 1, amount=2.0), one)  # by itself it has no size
+    moved = generation.edit(one, 1, amount=2.0, size=size)
     np.testing.assert_allclose(moved - one, [[0], [2 * size[1, 0]], [0]], atol=1e-5)
     many = np.stack([generation.noise(one, 0.5, seed=i, size=size) - one for i in range(400)])
     np.testing.assert_allclose(many.std(0), 0.5 * size, rtol=0.2)
@@ -138,12 +141,12 @@ def test_ends_are_exact_and_the_way_is_finite(k, t, steps, seed, kind):
 def test_linear_is_the_straight_line_and_spherical_keeps_norms():
     a, b = pair()
     np.testing.assert_allclose(
-        generation.blend(a, b, 0.25), 0.75 * a + 0.25 * b, rtol=1e-6, atol=1e-6
+        generation.blend(a, b, position=0.25), 0.75 * a + 0.25 * b, rtol=1e-6, atol=1e-6
     )
     a, b = (z / np.linalg.norm(z, axis=0) * 3 for z in (a, b))
     way = generation.interpolate(a, b, 9, "spherical")
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), 3, rtol=1e-5)
-    assert np.linalg.norm(generation.blend(a, b, 0.5), axis=0).max() < 3
+    assert np.linalg.norm(generation.blend(a, b, position=0.5), axis=0).max() < 3
     step = np.einsum("nkt,nkt->nt", way[1:], way[:-1])
     np.testing.assert_allclose(step, step[:1].repeat(8, axis=0), rtol=1e-4)  # equal angles
 
@@ -151,7 +154,9 @@ def test_linear_is_the_straight_line_and_spherical_keeps_norms():
 def test_spherical_goes_straight_where_there_is_no_arc():
     a, _ = pair()
     for b in (-a, 2 * a, np.zeros_like(a)):
-        np.testing.assert_allclose(generation.blend(a, b, 0.5, "spherical"), (a + b) / 2, atol=1e-5)
+        np.testing.assert_allclose(
+            generation.blend(a, b, position=0.5, kind="spherical"), (a + b) / 2, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("kind", ["linear", "spherical"])
@@ -175,22 +180,22 @@ def test_a_crossover_begins_as_a_and_ends_as_b(kind, windows):
     [
         (lambda z: generation.random(z[0], 1), r"float32 \(3, 50\); give floats \(B, K, T\)"),
         (lambda z: generation.random(z, 0), "draw at least 1"),
-        (lambda z: generation.random(z, 1, "flow"), "choose one of: normal, gaussian, mixture"),
-        (lambda z: generation.random(z[:1, :, :1], 1, "mixture"), "single frame"),
+        (lambda z: generation.random(z, 1, kind="flow"), "choose one of: normal, gaussian"),
+        (lambda z: generation.random(z[:1, :, :1], 1, kind="mixture"), "single frame"),
         (lambda z: generation.noise(z[0, 0], 1), r"give floats \(K, T\) or \(B, K, T\)"),
         (lambda z: generation.noise(z[:0], 1), "not empty"),
         (lambda z: generation.noise(z.astype(int), 1), "latents are int64"),
         (lambda z: generation.noise(z / 0, 1), "NaN or infinity"),
         (lambda z: generation.noise(z, -1), "0 or more"),
         (lambda z: generation.noise(z, np.nan), "0 or more"),
-        (lambda z: generation.edit(z, 3, 1), "choose from 0 to 2"),
-        (lambda z: generation.edit(z, -1, 1), "choose from 0 to 2"),
-        (lambda z: generation.edit(z, 0.5, 1), "choose from 0 to 2"),
-        (lambda z: generation.edit(z, 0, np.inf), "finite"),
-        (lambda z: generation.edit(z, 0, 1, "turn"), "choose one of: shift, scale"),
-        (lambda z: generation.blend(z, z[:1], 0.5), "same length"),
-        (lambda z: generation.blend(z, z, 1.5), "from 0, which is A, to 1"),
-        (lambda z: generation.blend(z, z, 0.5, "cubic"), "choose one of: linear, spherical"),
+        (lambda z: generation.edit(z, 3, amount=1), "choose from 0 to 2"),
+        (lambda z: generation.edit(z, -1, amount=1), "choose from 0 to 2"),
+        (lambda z: generation.edit(z, 0.5, amount=1), "choose from 0 to 2"),
+        (lambda z: generation.edit(z, 0, amount=np.inf), "finite"),
+        (lambda z: generation.edit(z, 0, amount=1, kind="turn"), "choose one of: shift, scale"),
+        (lambda z: generation.blend(z, z[:1], position=0.5), "same length"),
+        (lambda z: generation.blend(z, z, position=1.5), "from 0, which is A, to 1"),
+        (lambda z: generation.blend(z, z, position=0.5, kind="cubic"), "choose one of: linear"),
         (lambda z: generation.interpolate(z, z, 1), "take at least 2"),
         (lambda z: generation.crossover(z[0], z), "same length"),
     ],

@@ -17,7 +17,9 @@ from musiclatent.latents.encode import encode_corpus, encode_files
 from musiclatent.latents.store import export_projector, join, read_latents, select
 
 SR, WINDOW_S = 8000, 0.5
-STUDY = Study("waveform", "", "", "", demo=(), real=(), window_s=WINDOW_S, sr=SR)
+STUDY = Study(
+    name="waveform", title="", question="", source="", demo=(), real=(), window_s=WINDOW_S, sr=SR
+)
 
 
 def test_the_message_names_both_checkpoints_and_the_command(run, data, tmp_path):
@@ -33,7 +35,7 @@ def test_the_message_names_both_checkpoints_and_the_command(run, data, tmp_path)
 
 def test_latents_of_loose_files_are_no_corpus(run, music, tmp_path):
     files = sorted(music.rglob("*.wav"))
-    encode_files(run, STUDY, files, tmp_path / "latents")
+    encode_files(run, STUDY, files=files, folder=tmp_path / "latents")
     assert len(read_latents(tmp_path / "latents", run=run).z)
     with pytest.raises(LatentsError, match="latents of loose files, not of the data abc"):
         read_latents(tmp_path / "latents", run=run, data_hash="abc")
@@ -82,7 +84,9 @@ def read(path) -> list[list[str]]:
 
 def test_what_is_written_is_read_back(rng, tmp_path):
     z = rng.standard_normal((3, 5)).astype(np.float32)
-    folder = export_projector(tmp_path / "deep" / "projector", z, ITEMS, "VGGish of edm")
+    folder = export_projector(
+        tmp_path / "deep" / "projector", z, items=ITEMS, title="VGGish of edm"
+    )
     assert folder == tmp_path / "deep" / "projector"
     np.testing.assert_allclose(np.loadtxt(folder / "vectors.tsv", delimiter="\t"), z, rtol=1e-5)
     assert read(folder / "metadata.tsv") == [
@@ -104,7 +108,7 @@ def test_the_configuration_is_one_that_tensorboard_reads(tmp_path):
     from google.protobuf import text_format
     from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-    export_projector(tmp_path, np.eye(3), ITEMS, 'a "quoted" title')
+    export_projector(tmp_path, np.eye(3), items=ITEMS, title='a "quoted" title')
     text = (tmp_path / "projector_config.pbtxt").read_text()
     found = text_format.Parse(text, ProjectorConfig()).embeddings[0]
     assert found.tensor_name == "aquotedtitle"
@@ -112,7 +116,7 @@ def test_the_configuration_is_one_that_tensorboard_reads(tmp_path):
 
 
 def test_a_single_column_has_no_name(tmp_path):
-    export_projector(tmp_path, np.eye(3), ITEMS[["start_s"]], "one")
+    export_projector(tmp_path, np.eye(3), items=ITEMS[["start_s"]], title="one")
     assert read(tmp_path / "metadata.tsv") == [["0"], ["15.5"], ["1e-07"]]
 
 
@@ -121,7 +125,7 @@ def test_a_single_column_has_no_name(tmp_path):
 def test_any_name_keeps_to_its_cell(tmp_path_factory, names):
     folder = tmp_path_factory.getbasetemp() / "names"
     items = pd.DataFrame({"name": names, "row": range(len(names))})
-    export_projector(folder, np.zeros((len(names), 2)), items, "names")
+    export_projector(folder, np.zeros((len(names), 2)), items=items, title="names")
     lines = (folder / "metadata.tsv").read_bytes().decode().split("\n")
     assert lines.pop() == "" and lines.pop(0) == "name\trow"
     assert [line.split("\t") for line in lines] == [
@@ -134,7 +138,7 @@ def test_any_name_keeps_to_its_cell(tmp_path_factory, names):
 )
 def test_vectors_and_rows_that_do_not_match_are_refused(tmp_path, rows, items):
     with pytest.raises(ValueError, match=f"{rows} vectors and {len(items)} rows; give as many"):
-        export_projector(tmp_path / "new", np.zeros((rows, 2)), items, "x")
+        export_projector(tmp_path / "new", np.zeros((rows, 2)), items=items, title="x")
     assert not (tmp_path / "new").exists()
 
 

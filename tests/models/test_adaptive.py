@@ -241,19 +241,21 @@ def data(tmp_path):
     for i in range(9):
         audio.write(folder / f"{i}.wav", _music(1, 1, 8_000 + i)[0, 0].roll(i).numpy(), 8_000)
     transform = Waveform(8_000, 0.6)
-    return CorpusDataModule((str(folder),), tmp_path / "c", folder, transform=transform, n_jobs=1)
+    return CorpusDataModule(
+        names=(str(folder),), folder=tmp_path / "c", root=folder, transform=transform, n_jobs=1
+    )
 
 
 def test_two_epochs_are_one_and_one_to_the_bit(data, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    whole = train_experiment(ROW, data, tmp_path / "whole", epochs=2)
-    assert train_experiment(ROW, data, tmp_path / "halves", epochs=2, stop_after=1) is None
-    halves = train_experiment(ROW, data, tmp_path / "halves", epochs=2)
+    whole = train_experiment(ROW, data, folder=tmp_path / "whole", epochs=2)
+    assert train_experiment(ROW, data, folder=tmp_path / "halves", epochs=2, stop_after=1) is None
+    halves = train_experiment(ROW, data, folder=tmp_path / "halves", epochs=2)
     torch.set_num_threads(threads)
     assert halves.status == "resumed" and halves.curves.equals(whole.curves)
     a, b = (load_checkpoint(run.checkpoint, ROW).state_dict() for run in (whole, halves))
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert torch.load(whole.checkpoint, weights_only=True)["hyper_parameters"]["width"] == 8
-    again = train_experiment(ROW, data, tmp_path / "whole", epochs=2)
+    again = train_experiment(ROW, data, folder=tmp_path / "whole", epochs=2)
     assert again.status == "reused" and again.metrics == whole.metrics

@@ -283,4 +283,6 @@ def test_one_batch_can_be_learned_by_heart(kind):
     out = model(x)
     assert mse_loss(out.x_hat, x) < 0.2 * x.var() and model.triplet_loss(out.z, label) < 0.05
     z, names = pooling.embedding(out.z.detach().numpy()), label.numpy().astype(str)
-    assert neighbours.knn(z[:4], names[:4], z[4:], names[4:], k=1)["accuracy"] == 1
+    assert (
+        neighbours.knn(z[:4], names[:4], z_test=z[4:], labels_test=names[4:], k=1)["accuracy"] == 1
+    )

@@ -30,7 +30,13 @@ def test_waveforms_come_back_as_the_model_gives_them(tmp_path):
     model = models.MODELS[row.model](**options)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "w.ckpt")
-    run = Run(row, tmp_path / "w.ckpt", {}, pd.DataFrame(), "trained")
+    run = Run(
+        experiment=row,
+        checkpoint=tmp_path / "w.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
     x = np.random.default_rng(0).uniform(-0.1, 0.1, (3, 100)).astype(np.float32)
     with torch.no_grad():
         expected = model.eval()(torch.from_numpy(x)[:, None]).x_hat[:, 0].numpy()

@@ -430,9 +430,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def data(folder, tmp_path):
-    transform = LogSTFT(8000, 0.0625, 32, 16)  # 500 samples: 16 x 32
+    transform = LogSTFT(sr=8000, window_s=0.0625, n_fft=32, hop_length=16)  # 500 samples: 16 x 32
     return CorpusDataModule(
-        (str(folder),), tmp_path / "cache", folder, transform=transform, n_jobs=1
+        names=(str(folder),), folder=tmp_path / "cache", root=folder, transform=transform, n_jobs=1
     )
 
 
@@ -443,7 +443,7 @@ def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path, kind, precision)
 
     def fit(name, **more):
         options = {"epochs": 4, "precision": precision} | more
-        return train_experiment(plan, data, tmp_path / name, **options)
+        return train_experiment(plan, data, folder=tmp_path / name, **options)
 
     whole = fit("whole")
     assert fit("halves", stop_after=2) is None
@@ -464,7 +464,7 @@ def test_training_begins_with_the_principal_components_of_the_training_windows(d
     still = replace(
         _experiment(VAE), training=Training(learning_rate=1e-12, batch_size=4, select="last")
     )
-    run = train_experiment(still, data, tmp_path / "run", epochs=1, precision="32-true")
+    run = train_experiment(still, data, folder=tmp_path / "run", epochs=1, precision="32-true")
     model = load_checkpoint(run.checkpoint, still)
     model.components.gates.data.zero_()
     x = data.transform.model_input(np.array(data.cached.x[data.rows("train")]))
@@ -480,6 +480,6 @@ def test_training_begins_with_the_principal_components_of_the_training_windows(d
 
 def test_without_components_training_needs_none(data, tmp_path):
     plan = _experiment(VAE, components=0)
-    run = train_experiment(plan, data, tmp_path / "run", epochs=2, precision="32-true")
+    run = train_experiment(plan, data, folder=tmp_path / "run", epochs=2, precision="32-true")
     model = load_checkpoint(run.checkpoint, plan)
     assert model.components is None and np.isfinite(run.metrics["test_mse"])

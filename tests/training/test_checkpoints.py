@@ -28,7 +28,13 @@ def stored(tmp_path):
     model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "best.ckpt")
-    return Run(SMALL, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    return Run(
+        experiment=SMALL,
+        checkpoint=tmp_path / "best.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
 
 
 def test_a_stored_model_is_the_same_whatever_its_training_was(stored):

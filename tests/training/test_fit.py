@@ -63,12 +63,12 @@ def folder(tmp_path_factory):
 def data(folder, tmp_path):
     transform = Waveform(8000, 0.25)
     return CorpusDataModule(
-        (str(folder),), tmp_path / "cache", folder, transform=transform, n_jobs=1
+        names=(str(folder),), folder=tmp_path / "cache", root=folder, transform=transform, n_jobs=1
     )
 
 
 def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
-    run = train_experiment(SMALL, data, tmp_path / "run", epochs=3)
+    run = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=3)
     assert run.status == "trained" and len(run.curves) == 3
     assert {"train_mse", "validation_mse", "train_sisdr", "validation_mrstft"} <= set(run.curves)
     for split in ("train", "validation", "test"):
@@ -83,46 +83,48 @@ def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
 
 
 def test_ensure_trains_at_the_place_of_the_study_and_then_reuses(data, tmp_path):
-    space = Workspace("tiny", "waveform", results=str(tmp_path / "results"))
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path / "results"))
     first = ensure(SMALL, data, space)
     assert first.checkpoint == space.path("checkpoints", "waveform-small") / "best.ckpt"
     assert len(first.curves) == 2 and ensure(SMALL, data, space).status == "reused"
 
 
 def test_training_learns(data, tmp_path):
-    run = train_experiment(SMALL, data, tmp_path / "run", epochs=15)
+    run = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=15)
     power = float(np.square(data.cached.x[data.rows("test")]).mean())
     assert run.metrics["test_mse"] < 0.5 * power
 
 
 def test_a_second_call_reuses_and_another_seed_trains_anew(data, tmp_path):
-    first = train_experiment(SMALL, data, tmp_path / "run", epochs=2)
-    again = train_experiment(SMALL, data, tmp_path / "run", epochs=2)
+    first = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2)
+    again = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2)
     assert again.status == "reused" and again.metrics == first.metrics
-    other = train_experiment(SMALL, data, tmp_path / "run", epochs=2, seed=1)
+    other = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2, seed=1)
     assert other.status == "trained" and other.metrics != first.metrics
     words = replace(SMALL, about="other words", paper={"test_mse": 1.0})
-    assert train_experiment(words, data, tmp_path / "run", epochs=2, seed=1).status == "reused"
+    assert (
+        train_experiment(words, data, folder=tmp_path / "run", epochs=2, seed=1).status == "reused"
+    )
 
 
 def test_weights_that_were_deleted_are_trained_anew(data, tmp_path):
-    first = train_experiment(SMALL, data, tmp_path / "run", epochs=2)
+    first = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2)
     first.checkpoint.unlink()
-    again = train_experiment(SMALL, data, tmp_path / "run", epochs=2)
+    again = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2)
     assert again.status == "trained" and again.metrics == first.metrics
     assert again.checkpoint.exists()
 
 
 def test_the_same_seed_gives_the_same_figures(data, tmp_path):
-    first = train_experiment(SMALL, data, tmp_path / "a", epochs=2)
-    again = train_experiment(SMALL, data, tmp_path / "b", epochs=2)
+    first = train_experiment(SMALL, data, folder=tmp_path / "a", epochs=2)
+    again = train_experiment(SMALL, data, folder=tmp_path / "b", epochs=2)
     assert first.metrics == again.metrics
 
 
 def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path):
-    whole = train_experiment(SMALL, data, tmp_path / "whole", epochs=4)
-    assert train_experiment(SMALL, data, tmp_path / "halves", epochs=4, stop_after=2) is None
-    halves = train_experiment(SMALL, data, tmp_path / "halves", epochs=4)
+    whole = train_experiment(SMALL, data, folder=tmp_path / "whole", epochs=4)
+    assert train_experiment(SMALL, data, folder=tmp_path / "halves", epochs=4, stop_after=2) is None
+    halves = train_experiment(SMALL, data, folder=tmp_path / "halves", epochs=4)
     assert halves.status == "resumed"
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "halves"))
     assert all(torch.equal(a[key], b[key]) for key in a)
@@ -130,32 +132,32 @@ def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path):
 
 
 def test_a_last_checkpoint_that_is_cut_short_is_said_not_thrown(data, tmp_path):
-    train_experiment(SMALL, data, tmp_path / "run", epochs=3, stop_after=1)
+    train_experiment(SMALL, data, folder=tmp_path / "run", epochs=3, stop_after=1)
     last = tmp_path / "run" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"last\.ckpt.*cut short.*delete"):
-        train_experiment(SMALL, data, tmp_path / "run", epochs=3)
+        train_experiment(SMALL, data, folder=tmp_path / "run", epochs=3)
 
 
 def test_early_stopping(data, tmp_path):
     still = replace(SMALL, training=Training(learning_rate=1e-12, batch_size=4, patience=2))
-    run = train_experiment(still, data, tmp_path / "run", epochs=30)
+    run = train_experiment(still, data, folder=tmp_path / "run", epochs=30)
     assert len(run.curves) < 30
 
 
 def test_the_linear_reference_needs_one_pass(data, tmp_path):
-    run = train_experiment(LINEAR, data, tmp_path / "linear", epochs=1)
+    run = train_experiment(LINEAR, data, folder=tmp_path / "linear", epochs=1)
     x = data.cached.x[data.rows("train")].reshape(-1, 2000)
     blocks = np.pad(x, ((0, 0), (0, 16))).reshape(-1, 32).astype(float)
     _, _, basis = np.linalg.svd(blocks, full_matrices=False)
     kept = (blocks @ basis[:8].T @ basis[:8]).reshape(-1, 2016)[:, :2000]
     error = np.square(kept - x).mean()
     assert run.metrics["train_mse"] == pytest.approx(error, rel=1e-3)
-    assert train_experiment(LINEAR, data, tmp_path / "linear", epochs=1).status == "reused"
+    assert train_experiment(LINEAR, data, folder=tmp_path / "linear", epochs=1).status == "reused"
 
 
 def test_reconstruct_table_and_flatten(data, tmp_path):
-    run = train_experiment(SMALL, data, tmp_path / "run", epochs=1)
+    run = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=1)
     x = np.array(data.cached.x[:3])
     assert reconstruction.reconstruct(run, x, data.transform).shape == x.shape
     row = metrics.metrics_table([run]).iloc[0]
@@ -171,15 +173,15 @@ def test_a_corpus_too_small_to_split_is_refused_at_the_door(tmp_path):
     )
     with pytest.warns(UserWarning):
         data = CorpusDataModule(
-            (str(tmp_path / "music"),),
-            tmp_path / "c",
-            tmp_path,
+            names=(str(tmp_path / "music"),),
+            folder=tmp_path / "c",
+            root=tmp_path,
             transform=Waveform(8000, 0.25),
             n_jobs=1,
         )
         data.setup()
     with pytest.raises(ValueError, match="no sound in its split validation and test; add"):
-        train_experiment(SMALL, data, tmp_path / "run", epochs=1)
+        train_experiment(SMALL, data, folder=tmp_path / "run", epochs=1)
 
 
 def _mkdir(tmp_path: Path) -> Path:
@@ -197,7 +199,7 @@ class Hostile:
 )
 def test_checkpoints_that_must_not_load(kind, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = train_experiment(SMALL, data, tmp_path / "run", epochs=1)
+    run = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=1)
     path, wanted = tmp_path / "bad.ckpt", SMALL
     if kind == "empty":
         path.touch()
@@ -243,14 +245,15 @@ class Kill(pl.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 music, out = Path(sys.argv[1]), Path(sys.argv[2])
 transform = Waveform(8000, 0.25)
-data = CorpusDataModule((str(music),), out / "cache", music, transform=transform, n_jobs=1)
+folders = {"names": (str(music),), "folder": out / "cache", "root": music}
+data = CorpusDataModule(**folders, transform=transform, n_jobs=1)
 original = training_trainer.make_trainer
 def trainer(*args, **options):
     made = original(*args, **options)
     made.callbacks.append(Kill())
     return made
 training_trainer.make_trainer = trainer
-fitting.train_experiment(SMALL, data, out / "run", epochs=4)
+fitting.train_experiment(SMALL, data, folder=out / "run", epochs=4)
 """
 
 
@@ -271,8 +274,8 @@ def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path,
         check=False,
     )
     assert killed.returncode == -9
-    resumed = train_experiment(SMALL, data, tmp_path / "run", epochs=4)
-    whole = train_experiment(SMALL, data, tmp_path / "whole", epochs=4)
+    resumed = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=4)
+    whole = train_experiment(SMALL, data, folder=tmp_path / "whole", epochs=4)
     assert resumed.status == "resumed" and resumed.metrics == whole.metrics
 
 
@@ -326,16 +329,18 @@ def spectrograms(tones, tmp_path):
 
 
 def _spectrograms(tones, tmp_path, kind=Labelled, **options) -> CorpusDataModule:
-    transform = LogMel(8000, 0.25, n_fft=256, hop_length=64, n_mels=16)
+    transform = LogMel(sr=8000, window_s=0.25, n_fft=256, hop_length=64, n_mels=16)
     folder = tmp_path / "cache"
-    return kind((str(tones),), folder, tones, transform=transform, n_jobs=1, **options)
+    return kind(
+        names=(str(tones),), folder=folder, root=tones, transform=transform, n_jobs=1, **options
+    )
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_four_epochs_of_triplets_are_two_and_two_to_the_bit(spectrograms, tmp_path, precision):
     def fit(name, **more):
         options = {"epochs": 4, "precision": precision} | more
-        return train_experiment(MEL, spectrograms, tmp_path / name, **options)
+        return train_experiment(MEL, spectrograms, folder=tmp_path / name, **options)
 
     whole = fit("whole")
     assert fit("halves", stop_after=2) is None
@@ -348,7 +353,7 @@ def test_four_epochs_of_triplets_are_two_and_two_to_the_bit(spectrograms, tmp_pa
 
 
 def test_triplets_teach_the_labels_and_neighbours_tell_them(spectrograms, tmp_path):
-    run = train_experiment(MEL, spectrograms, tmp_path / "run", epochs=12)
+    run = train_experiment(MEL, spectrograms, folder=tmp_path / "run", epochs=12)
     metrics = run.metrics
     assert metrics["test_knn"] == 1 and metrics["test_knn_windows"] == 12
     assert metrics["test_knn_low"] < metrics["test_knn_high"] == 1
@@ -361,7 +366,7 @@ def test_triplets_teach_the_labels_and_neighbours_tell_them(spectrograms, tmp_pa
 def test_another_seed_augments_and_orders_otherwise(spectrograms, tmp_path):
     runs = [
         train_experiment(
-            MEL, spectrograms, tmp_path / str(i), epochs=1, seed=seed, precision="32-true"
+            MEL, spectrograms, folder=tmp_path / str(i), epochs=1, seed=seed, precision="32-true"
         )
         for i, seed in enumerate((3, 3, 4))
     ]
@@ -384,7 +389,7 @@ def test_the_weights_that_the_experiment_asks_for_are_kept(
     spectrograms, tmp_path, worsening, select, kept, epochs
 ):
     plan = replace(MEL, training=replace(MEL.training, select=select, patience=2))
-    run = train_experiment(plan, spectrograms, tmp_path / "run", epochs=5)
+    run = train_experiment(plan, spectrograms, folder=tmp_path / "run", epochs=5)
     assert _epoch(run.checkpoint) == kept and len(run.curves) == epochs
 
 
@@ -392,19 +397,19 @@ def test_a_run_goes_on_after_its_last_epoch_and_not_after_its_best(
     spectrograms, tmp_path, worsening
 ):
     plan = replace(MEL, training=replace(MEL.training, select="best"))
-    train_experiment(plan, spectrograms, tmp_path / "run", epochs=5, stop_after=3)
+    train_experiment(plan, spectrograms, folder=tmp_path / "run", epochs=5, stop_after=3)
     assert _epoch(tmp_path / "run" / "last.ckpt") == 2
 
 
 def test_the_last_weights_need_no_validation_part(spectrograms, tmp_path, monkeypatch):
     monkeypatch.setattr(Labelled, "parts", ("train", "train", "train", "test"))
-    run = train_experiment(MEL, spectrograms, tmp_path / "run", epochs=2)
+    run = train_experiment(MEL, spectrograms, folder=tmp_path / "run", epochs=2)
     names = {*run.metrics, *run.curves}
     assert {"train_mse", "test_mse", "test_knn"} <= names
     assert not [name for name in names if name.startswith("validation")]
     best = replace(MEL, training=replace(MEL.training, select="best"))
     with pytest.raises(ValueError, match="no sound in its split validation; add"):
-        train_experiment(best, spectrograms, tmp_path / "best", epochs=2)
+        train_experiment(best, spectrograms, folder=tmp_path / "best", epochs=2)
 
 
 def test_precision_is_measured_once_and_kept(spectrograms, tmp_path, monkeypatch):
@@ -418,19 +423,23 @@ def test_precision_is_measured_once_and_kept(spectrograms, tmp_path, monkeypatch
     monkeypatch.setattr(training_trainer, "_step_s", lambda *_: next(seconds))
     monkeypatch.setattr(training_trainer, "LEAST_STEPS", 1)
     folder = tmp_path / "run"
-    train_experiment(MEL, spectrograms, folder, epochs=2, stop_after=1)
+    train_experiment(MEL, spectrograms, folder=folder, epochs=2, stop_after=1)
     assert json.loads((folder / "precision.json").read_text()) == "bf16-mixed"
-    train_experiment(MEL, spectrograms, folder, epochs=2)  # goes on without measuring again
-    train_experiment(MEL, spectrograms, tmp_path / "other", epochs=1)  # no faster, so 32 bits
+    train_experiment(MEL, spectrograms, folder=folder, epochs=2)  # goes on without measuring again
+    train_experiment(
+        MEL, spectrograms, folder=tmp_path / "other", epochs=1
+    )  # no faster, so 32 bits
     monkeypatch.setattr(training_trainer, "LEAST_STEPS", 1000)
-    train_experiment(MEL, spectrograms, tmp_path / "short", epochs=1)  # over before it would pay
+    train_experiment(
+        MEL, spectrograms, folder=tmp_path / "short", epochs=1
+    )  # over before it would pay
     assert used == ["bf16-mixed", "bf16-mixed", "32-true", "32-true"]
     assert not (tmp_path / "short" / "precision.json").exists()
 
 
 def test_waveforms_are_never_trained_in_16_bits(data, tmp_path, monkeypatch):
     monkeypatch.setattr(training_trainer, "_step_s", lambda *_: pytest.fail("nothing to measure"))
-    train_experiment(SMALL, data, tmp_path / "run", epochs=1)
+    train_experiment(SMALL, data, folder=tmp_path / "run", epochs=1)
     assert not (tmp_path / "run" / "precision.json").exists()
 
 
@@ -445,7 +454,7 @@ def test_measuring_the_speed_leaves_the_model_as_it_is():
 
 @pytest.mark.parametrize("change", [{"triplet_weight": 0.5}, {"margin": 0.3}, {"latent": 16}])
 def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path, change):
-    run = train_experiment(MEL, spectrograms, tmp_path / "run", epochs=1)
+    run = train_experiment(MEL, spectrograms, folder=tmp_path / "run", epochs=1)
     other = replace(MEL, name="mel-other", options=MEL.options | change)
     with pytest.raises(CheckpointError, match="best.ckpt was not made by mel-other; delete"):
         load_checkpoint(run.checkpoint, other)
@@ -454,7 +463,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path
 
 def test_a_folder_without_labels_trains_with_triplets_in_vain(tones, tmp_path):
     data = _spectrograms(tones, tmp_path, CorpusDataModule)
-    run = train_experiment(MEL, data, tmp_path / "run", epochs=2)
+    run = train_experiment(MEL, data, folder=tmp_path / "run", epochs=2)
     assert (run.curves[["train_triplet", "validation_triplet"]] == 0).all().all()
     assert np.isfinite(run.metrics["test_mse"])
     assert not [name for name in run.metrics if "knn" in name]
@@ -467,7 +476,9 @@ def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
     few = replace(MEL, training=replace(MEL.training, labelled=0.1))
 
     def fit(experiment, data, name):
-        return train_experiment(experiment, data, tmp_path / name, epochs=2, precision="32-true")
+        return train_experiment(
+            experiment, data, folder=tmp_path / name, epochs=2, precision="32-true"
+        )
 
     first = fit(few, spectrograms, "run")
     hidden = (spectrograms.targets() < 0) & spectrograms.cached.items["split"].eq("train")

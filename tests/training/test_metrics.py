@@ -22,7 +22,13 @@ SMALL = Experiment(
 
 def _run(name="mel-cae-1", **metrics: float) -> Run:
     row = STUDIES[name.split("-")[0]].experiment(name)
-    return Run(row, "nowhere", metrics, pd.DataFrame(), "trained")
+    return Run(
+        experiment=row,
+        checkpoint="nowhere",
+        metrics=metrics,
+        curves=pd.DataFrame(),
+        status="trained",
+    )
 
 
 @pytest.fixture
@@ -32,7 +38,13 @@ def stored(tmp_path):
     model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
     content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     torch.save(content, tmp_path / "best.ckpt")
-    return Run(SMALL, tmp_path / "best.ckpt", {}, pd.DataFrame(), "trained")
+    return Run(
+        experiment=SMALL,
+        checkpoint=tmp_path / "best.ckpt",
+        metrics={},
+        curves=pd.DataFrame(),
+        status="trained",
+    )
 
 
 def test_figures_stand_beside_the_papers():

@@ -61,7 +61,7 @@ class Track(score.Factors):
     @property
     def grid(self) -> score.Grid:
         """Where the beats lie."""
-        return score.Grid(self.tempo)
+        return score.Grid(tempo=self.tempo)
 
     def form(self) -> list[tuple[str, int, tuple[str, ...]]]:
         """Return (name, bars, players) of sections; at least 1 s is left for the last silence."""
@@ -169,7 +169,7 @@ def _compose(track: Track, style: Style, rng: np.random.Generator) -> dict[str, 
     }
     notes |= {name: score.drum(part(name), track.grid, rng) for name in DRUM_LEVELS}
     return {
-        name: score.Layer(track.instrument(name), played, LEVELS[name])
+        name: score.Layer(instrument=track.instrument(name), notes=played, gain=LEVELS[name])
         for name, played in notes.items()
     }
 

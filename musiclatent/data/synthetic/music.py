@@ -57,7 +57,13 @@ class Clip(score.Factors):
         """Where its beats lie, on the original's clock."""
         style = STYLES[self.style]
         start_s = -self.lead_in * 60 * style.beats / self.tempo
-        return score.Grid(self.tempo, style.beats, start_s, style.swing, style.loose_s)
+        return score.Grid(
+            tempo=self.tempo,
+            beats=style.beats,
+            start_s=start_s,
+            swing=style.swing,
+            loose_s=style.loose_s,
+        )
 
     def row(self) -> dict:
         """Return a row of the index: every factor as a column."""
@@ -170,9 +176,13 @@ def _compose(clip: Clip, style: Style, rng: np.random.Generator) -> list[score.L
     comp = score.choose(style.comp, bars, rng)
     bass = score.choose(style.bass, bars, rng)
     layers = [
-        score.Layer(clip.lead, score.lead(motifs, playing, setting), 0.5, 1.0),
-        score.Layer(clip.comp, score.comp(comp, setting, style.gate), 0.5, 1.0),
-        score.Layer(clip.bass, score.bass(bass, setting), 0.6, 0.1),
+        score.Layer(
+            instrument=clip.lead, notes=score.lead(motifs, playing, setting), gain=0.5, send=1.0
+        ),
+        score.Layer(
+            instrument=clip.comp, notes=score.comp(comp, setting, style.gate), gain=0.5, send=1.0
+        ),
+        score.Layer(instrument=clip.bass, notes=score.bass(bass, setting), gain=0.6, send=0.1),
     ]
     return layers + _drums(clip, style, bars, rng)
 
@@ -181,10 +191,10 @@ def _drums(clip: Clip, style: Style, bars: int, rng: np.random.Generator) -> lis
     """Write the parts of the drums."""
     return [
         score.Layer(
-            clip.instrument(drum),
-            score.drum(score.choose(getattr(style, drum), bars, rng), clip.grid, rng),
-            level * style.drums,
-            0.1 if drum == "kick" else 0.5,
+            instrument=clip.instrument(drum),
+            notes=score.drum(score.choose(getattr(style, drum), bars, rng), clip.grid, rng),
+            gain=level * style.drums,
+            send=0.1 if drum == "kick" else 0.5,
         )
         for drum, level in DRUM_LEVELS.items()
         if getattr(style, drum)

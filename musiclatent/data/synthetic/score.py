@@ -22,7 +22,7 @@ LOUD = {"X": 1.0, "x": 0.75, "o": 0.4}
 DRUMS = ("kick", "snare", "hat", "open")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """One note or drum beat: start and length in seconds, pitch (MIDI), velocity in [0, 1]."""
 
@@ -32,7 +32,7 @@ class Note:
     velocity: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """What one instrument plays: its notes, its level, and how much goes to the room."""
 
@@ -42,7 +42,7 @@ class Layer:
     send: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Grid:
     """Where the beats lie: tempo in bpm, beats in a bar, time of bar 0, swing and looseness.
 
@@ -131,10 +131,10 @@ class Factors:
     ) -> "Setting":
         """Draw chords from the random numbers of the `tune`; the players take those of `rng`."""
         chords = style.progressions[tune.integers(len(style.progressions))]
-        return Setting(grid, (KEYS.index(self.key), self.mode), chords, rng)
+        return Setting(grid=grid, key=(KEYS.index(self.key), self.mode), chords=chords, rng=rng)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """What all players of a recording share: beats, tonic and mode, one chord per bar, chance."""
 
@@ -191,7 +191,12 @@ def choose(patterns: Sequence[str], bars: int, rng: np.random.Generator) -> list
 def drum(patterns: Iterable[str], grid: Grid, rng: np.random.Generator) -> list[Note]:
     """Play one drum through the bars."""
     return [
-        Note(grid.at(bar, step, rng), 0.0, 0.0, LOUD[char] * rng.uniform(0.85, 1.0))
+        Note(
+            start_s=grid.at(bar, step, rng),
+            seconds=0.0,
+            pitch=0.0,
+            velocity=LOUD[char] * rng.uniform(0.85, 1.0),
+        )
         for bar, pattern in enumerate(patterns)
         for step, _, char in hits(pattern)
     ]
@@ -208,7 +213,14 @@ def bass(patterns: Iterable[str], setting: Setting) -> list[Note]:
             above = pitch(*setting.key, chord + int(char)) - pitch(*setting.key, chord)
             velocity = (0.9 if step % 4 == 0 else 0.7) * rng.uniform(0.9, 1.0)
             start_s = grid.at(bar, step, rng)
-            notes.append(Note(start_s, 0.85 * length * grid.step_s, root + above, velocity))
+            notes.append(
+                Note(
+                    start_s=start_s,
+                    seconds=0.85 * length * grid.step_s,
+                    pitch=root + above,
+                    velocity=velocity,
+                )
+            )
     return notes
 
 
@@ -225,7 +237,10 @@ def comp(patterns: Iterable[str], setting: Setting, gate: float) -> list[Note]:
             seconds = gate * length * grid.step_s
             played = [tones[int(char)]] if char.isdigit() else tones[:3]
             velocity = (0.8 if char.isdigit() else LOUD[char] * 0.55) * rng.uniform(0.85, 1.0)
-            notes += [Note(start_s, seconds, tone, velocity) for tone in played]
+            notes += [
+                Note(start_s=start_s, seconds=seconds, pitch=tone, velocity=velocity)
+                for tone in played
+            ]
     return notes
 
 
@@ -261,10 +276,10 @@ def lead(motifs: Sequence[Motif], bars: Iterable[int], setting: Setting) -> list
     grid, rng = setting.grid, setting.rng
     return [
         Note(
-            grid.at(bar, step, rng),
-            0.9 * length * grid.step_s,
-            pitch(*setting.key, degree) + 12 * (setting.key[0] < 5),
-            rng.uniform(0.65, 0.95),
+            start_s=grid.at(bar, step, rng),
+            seconds=0.9 * length * grid.step_s,
+            pitch=pitch(*setting.key, degree) + 12 * (setting.key[0] < 5),
+            velocity=rng.uniform(0.65, 0.95),
         )
         for bar in bars
         for step, length, degree in motifs[bar % len(motifs)]

@@ -8,7 +8,7 @@ the chord in an accompaniment. Chords are scale degrees counted from 0.
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Style:
     """What makes clips of one style alike; a clip draws one of each list.
 

@@ -23,7 +23,9 @@ from musiclatent.data.synthetic.drums import KITS, strike
 from musiclatent.data.synthetic.styles import STYLES
 
 TINY = PROFILES["tiny"].demo
-SMALL = DemoSize(1, 1.0, 1, 2, 1, 1, 1, 20.0)
+SMALL = DemoSize(
+    clips_per_style=1, clip_s=1.0, repeats=1, speakers=2, takes=1, tunes=1, versions=1, track_s=20.0
+)
 COLUMNS = {"item_id", "path", "label", "group", "seconds"}
 
 
