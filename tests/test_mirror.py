@@ -25,6 +25,7 @@ THROUGH = {
     "display/map_layout": "display/test_map_page",
     "display/style": "test_layers",  # nothing is set at import
     "experiments": "test_studies",  # a study's table is its experiments
+    "features/beat_grid": "features/test_rhythm",  # grids of tracks whose beats are known
     "training/trainer": "training/test_fit",
 }
 # Test file of what is no single module.

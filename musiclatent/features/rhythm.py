@@ -17,7 +17,7 @@ import joblib
 import librosa
 import numpy as np
 import pandas as pd
-from scipy.fft import fft, next_fast_len, rfft
+from scipy.fft import rfft
 from scipy.ndimage import maximum_filter1d
 from scipy.signal.windows import hann
 
@@ -25,29 +25,22 @@ from musiclatent import audio, numba_cache
 from musiclatent.audio import windows
 from musiclatent.config import SR
 from musiclatent.errors import AudioError
-from musiclatent.features import tonal
+from musiclatent.features import beat_grid, tonal
+from musiclatent.features.beat_grid import HOP, RATE
 from musiclatent.files import progress, sha256_of, write_file
 
 CACHE_VERSION = 1  # raise it when the features change: tracks are then computed anew
-N_FFT, HOP = 512, 128  # 23 and 5.8 ms
+N_FFT = 512  # 23 ms
 CHROMA_HOP = 16 * HOP
 BANDS, LOW, HIGH = 24, 2, 16  # mel bands; those below LOW hold the bass drum, from HIGH cymbals
 LEVEL = 1e4  # a band is loud, to the logarithm, above the power 1 / LEVEL
 LATE_S = 0.003  # noise bursts that set in at once are found so much early: frames reach ahead
-TEMPI = (85.0, 175.0)  # beats per minute, a little more than an octave
-USUAL = 125.0  # between equally good tempi the one nearer to it is taken
 STABLE = 0.85  # below it, beats are tracked one by one
-LOCAL_S = 24.0  # over which the tempo of any music holds
 EDGE_S = 0.012  # so much before the file a beat may lie; it is set to 0
-TIGHT = 100.0  # what a beat off the tempo costs: as in librosa
 LEAST_S = 8.0  # shorter tracks have no rhythm
 FLOOR_DB = -120.0  # loudness of silence
 # What makes the beginning of a bar: bass drum there, on all its beats, snare, change of harmony.
 WEIGHTS = (1.0, 1.0, 0.5, 2.0)
-RATE = SR / HOP  # frames per second
-_COARSE = 4  # frames joined for tracking
-_BLOCK = 43  # frames, a quarter of a second
-_STEPS = np.linspace(-1, 1, 21)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,10 +304,10 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
     if len(onsets) < LEAST_S * RATE or not onsets.any():
         return Rhythm(tempo=math.nan, beats_s=np.zeros(0), downbeat=0, stability=0.0)
     strength = onsets.sum(axis=1) / onsets.sum(axis=1).mean()
-    hz, offset_s = _grid(strength)
-    stability = _stability(strength, hz)
+    hz, offset_s = beat_grid.fit_grid(strength)
+    stability = beat_grid.stability(strength, hz)
     if stability < STABLE:
-        beats_s = LATE_S + _tracked(strength, hz)
+        beats_s = LATE_S + beat_grid.track(strength, hz)
         eighths = np.interp(np.arange(2 * len(beats_s) - 1) / 2, np.arange(len(beats_s)), beats_s)
         bar = int(np.argmax(_bars(onsets, chroma, eighths)[::2]))
         tempo = float(60 / np.diff(beats_s).mean())
@@ -329,88 +322,6 @@ def track_beats(onsets: np.ndarray, chroma: np.ndarray) -> Rhythm:
         tempo = 60 * hz
         beats_s = eighths[off_beat::2]
     return Rhythm(tempo=tempo, beats_s=beats_s, downbeat=bar, stability=stability)
-
-
-def _tempo_hz(strength: np.ndarray) -> float:
-    """Estimate beats per second, roughly, from spectra of `LOCAL_S` each: tempo may drift."""
-    size = min(len(strength), round(LOCAL_S * RATE))
-    starts = np.linspace(0, len(strength) - size, math.ceil(2 * len(strength) / size)).astype(int)
-    window, n = hann(size), next_fast_len(8 * size)
-    parts = (strength[start : start + size] for start in starts)
-    spectrum = sum(np.abs(rfft((part - part.mean()) * window, n)) for part in parts)
-    hz = np.arange(TEMPI[0] / 60, TEMPI[1] / 60, RATE / n / 4)
-    score = sum(_at(spectrum, k * hz * n / RATE) for k in (1, 2, 4))
-    return float(hz[np.argmax(score * np.exp(-0.5 * np.log2(60 * hz / USUAL) ** 2))])
-
-
-def _grid(strength: np.ndarray) -> tuple[float, float]:
-    """Return beats per second, and time of one eighth, of the grid on which most onsets lie."""
-    near, middle_s = _tempo_hz(strength), len(strength) / RATE / 2
-    step, reach = RATE / len(strength) / 4, 0.5 / min(LOCAL_S, 2 * middle_s)
-    off_hz = np.arange(-reach, reach, step / 8)
-    score = sum(_near(strength, k * near, k * off_hz) for k in (1, 2, 4))
-    hz = near + off_hz[np.argmax(score)]
-    phasor = _phasors(strength, 2 * hz).sum() * np.exp(4j * np.pi * hz * middle_s)
-    start_s = middle_s - np.angle(phasor) / (4 * np.pi * hz)
-    reach = math.ceil(len(strength) / RATE * hz)
-    places = np.arange(-reach, reach)
-    for share in (1.0, 0.1):  # coarse, then fine
-        options = [
-            (_at(strength, (late_s + places / (2 * rate)) * RATE + 0.5).sum(), rate, late_s)
-            for rate in hz + share * step / 2 * _STEPS
-            for late_s in start_s + share * 0.03 * _STEPS
-        ]
-        _, hz, start_s = max(options)
-    return float(hz), float(start_s)
-
-
-def _phasors(strength: np.ndarray, hz: float, size: int = _BLOCK) -> np.ndarray:
-    """Sum the strength as phasors of `hz` turns per second, `size` frames at a time."""
-    times_s = (np.arange(len(strength)) - 0.5) / RATE  # a rise lies between two frames
-    phasors = strength * np.exp(-2j * np.pi * hz * times_s)
-    return np.add.reduceat(phasors, np.arange(0, len(phasors), size))
-
-
-def _near(strength: np.ndarray, hz: float, off_hz: np.ndarray) -> np.ndarray:
-    """Compute the magnitude of the spectrum of the strength a little off `hz`."""
-    parts = _phasors(strength, hz)
-    n = next_fast_len(4 * len(parts))
-    return _at(np.abs(np.roll(fft(parts, n), n // 2)), n // 2 + off_hz * n * _BLOCK / RATE)
-
-
-def _at(x: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Interpolate x (n,) at some places; 0 outside."""
-    return np.interp(places, np.arange(len(x)), x, 0, 0)
-
-
-def _tracked(strength: np.ndarray, hz: float) -> np.ndarray:
-    """Return times of beats, about `hz` per second, each of them free to come early or late."""
-    strength = np.maximum.reduceat(strength, np.arange(0, len(strength), _COARSE))
-    strength = strength / max(strength.std(), 1e-9)
-    period = RATE / _COARSE / hz
-    back = np.arange(round(period / 2), round(2 * period) + 1)
-    cost = TIGHT * np.log(back / period) ** 2
-    total, before = strength.copy(), np.full(len(strength), -1)
-    for i in range(back[0], len(strength)):
-        reached = back[: i - back[0] + 1]
-        gains = total[i - reached] - cost[: len(reached)]
-        best = int(np.argmax(gains))
-        total[i], before[i] = strength[i] + gains[best], i - reached[best]
-    beats = [len(total) - back[-1] + int(np.argmax(total[-back[-1] :]))]
-    while before[beats[-1]] >= 0:
-        beats.append(before[beats[-1]])
-    return (np.array(beats[::-1]) * _COARSE + (_COARSE - 1) / 2 - 0.5) / RATE
-
-
-def _stability(strength: np.ndarray, hz: float) -> float:
-    """Return how well phases agree along the track, 0 to 1, of its eighths or its sixteenths."""
-    size = int(RATE * min(4.0, len(strength) / RATE / 8))
-    agreement = []
-    for k in (2, 4):  # off-beats against beats cancel in one of them, not in the other
-        parts = _phasors(strength, k * hz, size)
-        parts = parts[:-1] + parts[1:]
-        agreement.append(np.abs(parts.sum()) / max(np.abs(parts).sum(), 1e-9))
-    return float(max(agreement))
 
 
 def _bars(onsets: np.ndarray, chroma: np.ndarray, eighths: np.ndarray) -> np.ndarray:
