@@ -226,7 +226,7 @@ def outliers(
         Its items (B rows): item_id, start_s.
     factors
         Factors and descriptors of each window (B rows): columns such as tempo, from the index or
-        from `descriptors.statistics`. Numbers may be missing.
+        from `descriptors.window_statistics`. Numbers may be missing.
     n
         How many recordings.
 

@@ -224,7 +224,7 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
 
 @contextmanager
 def _writing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, as `whole_file`, and report why a sound cannot be written."""
+    """Yield a name to write to, as `whole_file`, and report why a sound cannot be written."""
     try:
         with whole_file(path) as part:
             yield part

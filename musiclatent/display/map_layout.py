@@ -43,12 +43,12 @@ class MapLayout:
     columns: tuple[str, ...]
 
 
-def lay_out(known: Latents, kind: str = "pca") -> MapLayout:
-    """Lay out the windows that are heard.
+def lay_out(latents: Latents, kind: str = "pca") -> MapLayout:
+    """Lay out the audible windows on a plane.
 
     Parameters
     ----------
-    known
+    latents
         Latents of a corpus.
     kind
         ``pca``, ``umap`` or ``tsne``, fitted on the training windows.
@@ -58,13 +58,13 @@ def lay_out(known: Latents, kind: str = "pca") -> MapLayout:
     ValueError
         If there is no such kind, or there are too few windows for a map.
     """
-    lay_out = pick(KINDS, kind, "kind of map")
-    rows = np.flatnonzero(~known.items["silent"].to_numpy(bool))
-    items = known.items.iloc[rows].reset_index(drop=True)
-    vectors = pooling.window_vectors(known)[rows]
+    project = pick(KINDS, kind, "kind of map")
+    rows = np.flatnonzero(~latents.items["silent"].to_numpy(bool))
+    items = latents.items.iloc[rows].reset_index(drop=True)
+    vectors = pooling.window_vectors(latents)[rows]
     fitted = items["split"].eq("train").to_numpy()
     # hardly any music for training: all of it makes the map
-    plane = lay_out(vectors, fit_on=fitted if fitted.sum() > 3 else None)
+    plane = project(vectors, fit_on=fitted if fitted.sum() > 3 else None)
     k = max(1, min(CLUSTERS, len(items) // 2))
     items = items.assign(cluster=clustering.kmeans(vectors, k), membership=_membership(vectors, k))
     return MapLayout(
@@ -92,7 +92,7 @@ def colourable(items: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _tells(column: pd.Series) -> bool:
-    """Tell whether a column has two values or more, and no text for each row."""
+    """Return whether a column has two values or more, and no text for each row."""
     if pd.api.types.is_numeric_dtype(column):
         return column.nunique() > 1
     plain = column.map(lambda value: isinstance(value, str) or pd.isna(value) is True).all()

@@ -50,7 +50,7 @@ class Live(widgets.VBox):
         A trained experiment.
     study
         Its study.
-    known
+    latents
         Latents of a corpus with sound, as `encode.encode_corpus` gives them; silence is left out.
     folder
         Where segments are kept (``sounds``) and playlists go.
@@ -81,18 +81,23 @@ class Live(widgets.VBox):
     """
 
     def __init__(
-        self, run: Run, study: Study, known: Latents, folder: Path | None = None, kind: str = "pca"
+        self,
+        run: Run,
+        study: Study,
+        latents: Latents,
+        folder: Path | None = None,
+        kind: str = "pca",
     ) -> None:
         self.listener, self._model = Listener(run, transform(study)), load_model(run)
-        self._compared = partial(pooling.comparison_vectors, provenance=known.provenance)
-        self._z, self._new, self._last = known.shaped(), [], deque(maxlen=2)
-        shown = lay_out(known, kind)
+        self._compared = partial(pooling.comparison_vectors, provenance=latents.provenance)
+        self._z, self._new, self._last = latents.shaped(), [], deque(maxlen=2)
+        shown = lay_out(latents, kind)
         self._rows, self.vectors, self.plane = shown.rows, shown.vectors, shown.plane
         train = self._rows[shown.items["split"].eq("train").to_numpy()]
         self.directions = directions(_some(self._z, train if len(train) > 3 else self._rows))
-        title, more = f"{study.title}: {run.experiment.name}", {"folder": folder}
-        more |= {"z": self.vectors, "columns": shown.columns}
-        self.map = Map(self.plane.points, shown.items, study.sr, title, **more)
+        title = f"{study.title}: {run.experiment.name}"
+        options = {"folder": folder, "z": self.vectors, "columns": shown.columns}
+        self.map = Map(self.plane.points, shown.items, study.sr, title, **options)
         super().__init__([self.map, *self._controls()])
 
     def _controls(self) -> list[widgets.Widget]:
@@ -137,10 +142,10 @@ class Live(widgets.VBox):
         ValueError
             If there is no such point.
         """
-        known, n = len(self._rows), len(self._rows) + len(self._new)
+        of_corpus, n = len(self._rows), len(self._rows) + len(self._new)
         if not 0 <= i < n:
             raise ValueError(f"there is no point {i}; choose one of 0 to {n - 1}")
-        return np.array(self._z[self._rows[i]]) if i < known else self._new[i - known]
+        return np.array(self._z[self._rows[i]]) if i < of_corpus else self._new[i - of_corpus]
 
     def upload(self, name: str, content: bytes) -> pd.DataFrame:
         """Encode a file and put its windows on the map, selected.
@@ -176,9 +181,9 @@ class Live(widgets.VBox):
         rows = self.map.add(self.plane.place(vectors), items, sounds, near)
         self._new += list(z)
         self.map.selected = rows.tolist()
-        found = pd.DataFrame({"row": near.ravel(), "distance": distances.ravel()})
-        found = found.sort_values("distance", kind="stable")
-        listed = self.map.items.iloc[found["row"]].assign(distance=found["distance"].to_numpy())
+        nearest = pd.DataFrame({"row": near.ravel(), "distance": distances.ravel()})
+        nearest = nearest.sort_values("distance", kind="stable")
+        listed = self.map.items.iloc[nearest["row"]].assign(distance=nearest["distance"].to_numpy())
         listed = listed.drop_duplicates("item_id").head(LISTED)
         _show(self._near, listed)
         first = f"the first {len(z)} segments" if len(z) == WINDOWS else f"{len(z)} segments"
@@ -220,15 +225,15 @@ class Live(widgets.VBox):
         ValueError
             If there is no such point, or there are fewer than two steps.
         """
-        way = self.listener.interpolate(self.latent(a), self.latent(b), steps)
-        self._draw(way, a, b)
-        self.heard = sounds = self.listener.decode(way)
+        path = self.listener.interpolate(self.latent(a), self.latent(b), steps)
+        self._draw(path, a, b)
+        self.heard = sounds = self.listener.decode(path)
         names = [f"{p:.0%} of the way from A to B" for p in np.linspace(0, 1, steps)]
         with TemporaryDirectory() as scratch:
             _show(self._way, _written(sounds, names, self.listener.sr, Path(scratch)))
         self._hear(np.concatenate(sounds))
         self.say(f"From {self._named(a)} to {self._named(b)} in {steps} steps, each one below.")
-        return way
+        return path
 
     def move(self, i: int, amounts: Sequence[float]) -> np.ndarray:
         """Move a point along the principal directions; draw and play what the model makes of it.
@@ -260,10 +265,10 @@ class Live(widgets.VBox):
         self.say(f"{self._named(i)}, moved by {', '.join(f'{a:+.1f}' for a in amounts)}.")
         return moved
 
-    def _draw(self, way: np.ndarray, a: int, b: int | None = None) -> None:
-        """Draw a way of latents (S, K, T) that begins at a point, and may end at one."""
-        points = np.array(self.plane.place(self._compared(way)), float)
-        points[0] = self.map.place()[a]  # UMAP would put a known window a little aside
+    def _draw(self, path: np.ndarray, a: int, b: int | None = None) -> None:
+        """Draw a path of latents (S, K, T) that begins at a point, and may end at one."""
+        points = np.array(self.plane.place(self._compared(path)), float)
+        points[0] = self.map.place()[a]  # UMAP would put a window of the corpus a little aside
         points[-1] = points[-1] if b is None else self.map.place()[b]
         self.map.trail = points.ravel().tolist()
 
@@ -278,7 +283,7 @@ class Live(widgets.VBox):
         return f"{row['title']} at {row['start_s']:.1f} s"
 
     def _guarded(self, act: Callable) -> Callable:
-        """Let a callback say what goes wrong: ipywidgets would lose it."""
+        """Return a callback that reports what goes wrong: ipywidgets would lose it."""
 
         def guarded(argument: object) -> None:
             try:

@@ -55,8 +55,8 @@ def render_page(
         Names of columns of `table` that can colour; those that are not there are left out, and
         what has no value is grey.
     near
-        (B, k) rows of the neighbours of each row, the nearest first, see `nearby`; None takes
-        those on the plane.
+        (B, k) rows of the neighbours of each row, the nearest first, see `neighbours_of_rows`; None
+        takes those on the plane.
     beside
         ``folder`` and ``files`` of sounds beside the page.
     limit_mb
@@ -85,7 +85,7 @@ def write_page(
     table: pd.DataFrame,
     sounds: Sounds,
     title: str,
-    **more: Any,
+    **options: Any,
 ) -> Path:
     """Write the page to a file, whole or not at all.
 
@@ -93,7 +93,7 @@ def write_page(
     ----------
     path
         The html file; its folder is made.
-    points, table, sounds, title, more
+    points, table, sounds, title, options
         As in `page`.
 
     Raises
@@ -101,7 +101,7 @@ def write_page(
     ValueError
         As `page`.
     """
-    return write_file(Path(path), render_page(points, table, sounds, title, **more))
+    return write_file(Path(path), render_page(points, table, sounds, title, **options))
 
 
 def write_page_of_items(
@@ -143,16 +143,16 @@ def write_page_of_items(
     """
     path, table = Path(path), titled(items)
     points, near = validate(points, table, sounds=None, near=near)
-    more = {"columns": columns, "near": near, "limit_mb": limit_mb}
+    options = {"columns": columns, "near": near, "limit_mb": limit_mb}
     size = 1.03 * 4 / 3 * estimate_bytes(items, sr)
     if size + _size_without_sound(describe_table(table, title, columns), near) < limit_mb * 1e6:
         sounds = segments(items, sr, folder / "sounds" if folder else None)
-        return write_page(path, points, table, sounds, title, **more)
+        return write_page(path, points, table, sounds, title, **options)
     place = path.with_name(f"{path.stem}_sound")
     sound = keep_segments(items, sr, folder=place, pictures=True)
     files = [sound(i).stem for i in progress(range(len(items)), "sound", "segment", delay=2)]
     beside = {"folder": quote(place.name), "files": files}
-    write_page(path, points, table, None, title, beside=beside, **more)
+    write_page(path, points, table, None, title, beside=beside, **options)
     _clear(place, set(files))
     return path
 
@@ -185,9 +185,9 @@ def neighbours_of_rows(z: np.ndarray, k: int = NEAR) -> np.ndarray:
         (B, min(k, B - 1)) int32, the nearest first.
     """
     rows = neighbours.nearest(z, z, k + 1)[1]
-    own = rows == np.arange(len(rows))[:, None]
-    own[~own.any(axis=1), -1] = True  # copies crowd a row out of its own list
-    return rows[~own].reshape(len(rows), -1).astype("<i4")
+    itself = rows == np.arange(len(rows))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # duplicates crowd a row out of its own list
+    return rows[~itself].reshape(len(rows), -1).astype("<i4")
 
 
 def segment(row: pd.Series, sr: int) -> bytes:
@@ -322,12 +322,12 @@ def _column(name: str, column: pd.Series) -> dict:
     """Numbers as values, all else as labels with a code each; -1 where there is none."""
     if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
         x = column.to_numpy(float)
-        found = np.unique(x[np.isfinite(x)])
-        if len(found) > FEW or (found % 1).any():
+        distinct = np.unique(x[np.isfinite(x)])
+        if len(distinct) > FEW or (distinct % 1).any():
             values = [float(f"{v:.5g}") if np.isfinite(v) else None for v in x]
             return {"name": name, "values": values}
-        codes = np.where(np.isfinite(x), np.searchsorted(found, x), -1)
-        return {"name": name, "labels": [f"{v:.0f}" for v in found], "codes": codes.tolist()}
+        codes = np.where(np.isfinite(x), np.searchsorted(distinct, x), -1)
+        return {"name": name, "labels": [f"{v:.0f}" for v in distinct], "codes": codes.tolist()}
     label = pd.Categorical(column.where(column.astype(str) != ""))
     labels = [plain_text(label) for label in label.categories]
     return {"name": name, "labels": labels, "codes": label.codes.tolist()}

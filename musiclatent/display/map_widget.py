@@ -142,7 +142,7 @@ class Map(_Player):
     Raises
     ------
     ValueError
-        As `onepage.page`.
+        As `map_page.render_page`.
     AudioError
         If a file cannot be read any more.
     """
@@ -206,7 +206,7 @@ class Map(_Player):
         return playlist_files.write_playlist(path, chosen, self.table["title"])
 
     def name(self, rows: Sequence[int], text: str) -> None:
-        """Give rows a label of one's own: the column ``named`` of `items`.
+        """Set a label of one's own for rows: the column ``named`` of `items`.
 
         Raises
         ------
@@ -280,7 +280,7 @@ class Map(_Player):
             raise ValueError(f"{len(items)} rows and {len(added)} sounds; give one sound a row")
         whole = pd.concat([self.items, map_page.titled(items)], ignore_index=True)
         place = np.concatenate([self.place(), np.asarray(points, "<f4").reshape(-1, 2)])
-        place, known = map_page.validate(
+        place, nearest = map_page.validate(
             place, whole, sounds=None, near=self._nearer(near, len(items))
         )
         if NAMED in whole:
@@ -288,18 +288,18 @@ class Map(_Player):
         self._made += added
         rows, self.items = np.arange(len(self.items), len(whole)), whole
         with self.hold_sync():
-            self.near, self.points = known.tobytes(), place.tobytes()
+            self.near, self.points = nearest.tobytes(), place.tobytes()
             self._described()
         return rows
 
     def _nearer(self, near: np.ndarray | None, n: int) -> np.ndarray | None:
-        """Put the neighbours of n further rows under those that are known, if any are."""
-        known = self.nearest()
-        if known is None:
+        """Put the neighbours of n further rows under those of the others, if there are any."""
+        nearest = self.nearest()
+        if nearest is None:
             return None
-        if near is None or np.shape(near)[0] != n or np.shape(near)[1] < known.shape[1]:
-            raise ValueError(f"give each new row {known.shape[1]} neighbours, as the others have")
-        return np.concatenate([known, np.asarray(near, "<i4")[:, : known.shape[1]]])
+        if near is None or np.shape(near)[0] != n or np.shape(near)[1] < nearest.shape[1]:
+            raise ValueError(f"give each new row {nearest.shape[1]} neighbours, as the others have")
+        return np.concatenate([nearest, np.asarray(near, "<i4")[:, : nearest.shape[1]]])
 
     def _described(self) -> None:
         """Show the rows as they are now, with the labels of one's own."""
@@ -358,7 +358,7 @@ class Rows(_Player):
 
 
 def _sentence(error: Exception) -> str:
-    """Say what went wrong to a browser, which need not know where files stand."""
+    """Return what went wrong for a browser, which need not know where files stand."""
     if isinstance(error, AudioError):
         return error.advice
     return (error.strerror or "a file cannot be read") if isinstance(error, OSError) else str(error)

@@ -10,7 +10,6 @@ from musiclatent import audio
 from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED
 from musiclatent.display import sounds, style
-from musiclatent.display.sounds import gallery, players
 from musiclatent.latents import generation
 from musiclatent.latents.class_sampler import ClassSampler
 from musiclatent.latents.decode import decode, interpolate
@@ -42,25 +41,25 @@ class Listener:
         x_hat = decode(self.run, z, z.shape[1:])
         return self.transform.to_audio(x_hat[..., : self.transform.shape[-1]])
 
-    def present(self, made: dict[str, np.ndarray], folder: Path, name: str) -> HTML:
+    def present(self, latents: dict[str, np.ndarray], folder: Path, name: str) -> HTML:
         """Write each latent as a wav file and all as one picture; return their players.
 
         Parameters
         ----------
-        made
+        latents
             Title -> latent (K, T).
         folder
             Folder of a study's results; sounds go to ``audio``, the picture to ``figures``.
         name
             Beginning of the files' names.
         """
-        sounds = list(zip(made, self.decode(np.stack(list(made.values()))), strict=True))
+        clips = list(zip(latents, self.decode(np.stack(list(latents.values()))), strict=True))
         for place in ("audio", "figures"):
             (folder / place).mkdir(parents=True, exist_ok=True)
-        for title, y in sounds:
+        for title, y in clips:
             audio.write(folder / "audio" / f"{name}_{title.replace(' ', '_')}.wav", y, self.sr)
-        style.save_figure(gallery(sounds, self.sr), folder / "figures" / f"{name}.png")
-        return HTML(players(sounds, self.sr))
+        style.save_figure(sounds.gallery(clips, self.sr), folder / "figures" / f"{name}.png")
+        return HTML(sounds.players(clips, self.sr))
 
     def play(self, z: np.ndarray, title: str) -> HTML:
         """Return a player of one latent (K, T)."""
@@ -69,7 +68,7 @@ class Listener:
     def interpolate(
         self, z_a: np.ndarray, z_b: np.ndarray, steps: int, kind: str = "linear"
     ) -> np.ndarray:
-        """Go from one latent to another in equal steps; linear is the model's own way, if any.
+        """Go from one latent to another in equal steps; linear is the model's own path, if any.
 
         Parameters
         ----------
@@ -81,16 +80,16 @@ class Listener:
         ndarray
             (steps, K, T): the first is A, the last B.
         """
-        way = generation.interpolate(z_a, z_b, steps, kind)
-        own = (
-            interpolate(self.run, z_a, z_b, np.linspace(0, 1, steps)) if kind == "linear" else None
-        )
-        return way if own is None else own
+        straight = generation.interpolate(z_a, z_b, steps, kind)
+        if kind != "linear":
+            return straight
+        path = interpolate(self.run, z_a, z_b, np.linspace(0, 1, steps))
+        return straight if path is None else path
 
     def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
         """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
-        own = interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
-        z = generation.blend(z_a, z_b, position=position, kind=kind) if own is None else own[0]
+        path = interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
+        z = generation.blend(z_a, z_b, position=position, kind=kind) if path is None else path[0]
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 
     def edited(self, component: int, amount: float, z: np.ndarray, size: np.ndarray) -> HTML:
@@ -101,6 +100,6 @@ class Listener:
 
 def say(sampler: ClassSampler, label: str, *, speaker: str = "", seed: int = SEED) -> HTML:
     """Return a player of a new sound of a label, as a speaker; for a widget."""
-    _, made = sampler.sample(1, label, speaker, seed=seed)
+    _, samples = sampler.sample(1, label, speaker, seed=seed)
     title = f"{label} as {speaker}" if speaker else label
-    return HTML(sounds.player(made.sounds()[0], made.transform.sr, title))
+    return HTML(sounds.player(samples.sounds()[0], samples.transform.sr, title))

@@ -17,7 +17,7 @@ def rate_distortion(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        As `rate_distortion.table` returns it.
+        As `rate_distortion.rate_distortion_table` returns it.
     """
     figure, axes = style.subplots(1, 2, figsize=(12, 4.8), sharey=True)
     panels = (

@@ -59,13 +59,17 @@ def log_mel(
     Raises
     ------
     ValueError
-        If the samples are empty, not finite or no floats, or a parameter is out of its range.
+        If the samples are empty, not finite, no floats or far too loud, or a parameter is out of
+        its range.
     """
     _check(sr, n_fft, hop_length, n_mels, top_db)
     x = _mel_power(validation.samples(y), mel_filters(sr, n_fft, n_mels), n_fft, hop_length)
     np.log10(np.maximum(x, AMIN, out=x), out=x)
     x *= 10
-    return np.maximum(x, x.max() - np.float32(top_db), out=x)
+    loudest = x.max()
+    if not np.isfinite(loudest):  # from 1e16 on, power is too large for float32
+        raise ValueError("samples are too loud to measure; scale them to [-1, 1]")
+    return np.maximum(x, loudest - np.float32(top_db), out=x)
 
 
 def _mel_power(

@@ -289,3 +289,8 @@ def test_real_music_comes_back(data_root):
         x -= x.max() - 10  # quiet enough not to be scaled down
         errors.append(agreement_db(x, log_mel(mel_to_audio(x, SR), SR)))
     assert max(errors) < 1
+
+
+def test_samples_whose_power_overflows_are_refused():
+    with pytest.raises(ValueError, match=r"too loud to measure; scale them to \[-1, 1\]"):
+        log_mel(np.full(8000, 1e25, np.float32), 8000)
