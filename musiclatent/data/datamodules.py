@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +161,6 @@ class CorpusDataModule(pl.LightningDataModule):
     names: tuple[str, ...]
     folder: Path
     root: Path
-    _: KW_ONLY
     work: Path | None = None
     transform: Transform = Waveform()  # noqa: RUF009, frozen
     split: str = "group"

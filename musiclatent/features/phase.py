@@ -4,6 +4,7 @@ Conventions are librosa's: hann window, centred frames on zero padding, the phas
 counted from its left edge.
 """
 
+from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
 
@@ -78,25 +79,28 @@ def griffin_lim(
         raise ValueError(f"n_iter is {n_iter}; it must be 0 or more")
     if start not in STARTS:
         raise ValueError(f"start is {start!r}; it must be one of {', '.join(STARTS)}")
-    gradient = start == "gradient"
-    phases = (
-        phase_gradient(S, n_fft, hop_length=hop_length, seed=seed)
-        if gradient
-        else _random(S.shape, seed)
-    )
+    if start == "gradient":
+        phases = phase_gradient(S, n_fft, hop_length=hop_length, seed=seed)
+    else:
+        phases = _random(S.shape, seed)
     stft = partial(librosa.stft, n_fft=n_fft, hop_length=hop_length)
     istft = partial(librosa.istft, n_fft=n_fft, hop_length=hop_length, length=length)
     # Below 1 the quotient of the loop stays finite where X is 0; a power of two keeps every bit.
     exponent = np.frexp(S.max())[1]
-    S = np.ldexp(S, -exponent)
+    X = _iterate(np.ldexp(S, -exponent), phases, n_iter, lambda X: stft(istft(X)))
+    return np.ldexp(istft(X), exponent)
+
+
+def _iterate(S: np.ndarray, phases: np.ndarray, n_iter: int, project: Callable) -> np.ndarray:
+    """Return the STFT (F, T) of magnitudes `S` that fast Griffin-Lim reaches from some phases."""
     X = S * librosa.util.phasor(phases.astype(np.float32))
     before = np.zeros_like(X)
     for _ in range(n_iter):
-        rebuilt = stft(istft(X))
+        rebuilt = project(X)
         X = rebuilt - _MOMENTUM / (1 + _MOMENTUM) * before
         X *= S / (np.abs(X) + _TINY)
         before = rebuilt
-    return np.ldexp(istft(X), exponent)
+    return X
 
 
 def _random(shape: tuple[int, ...], seed: int) -> np.ndarray:
