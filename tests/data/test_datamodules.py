@@ -114,7 +114,7 @@ def test_steps_count_the_batches(music, tmp_path):
 
 @pytest.mark.real
 def test_real_data_modules(data_root, tmp_path):
-    digits = DigitsDataModule(tmp_path / "digits", data_root)
+    digits = DigitsDataModule(folder=tmp_path / "digits", root=data_root)
     corpus = digits.index()
     assert len(corpus.items) == 3000 and set(corpus.items["split"]) == {
         "train",
@@ -122,9 +122,9 @@ def test_real_data_modules(data_root, tmp_path):
         "test",
     }
     assert digits.transform.shape == (256, 64) and digits.transform.first_only
-    edm = EDMDataModule(tmp_path / "edm", data_root)
+    edm = EDMDataModule(folder=tmp_path / "edm", root=data_root)
     assert edm.transform.window_s == 15 and edm.names == ("edm",)
-    gtzan = GTZANDataModule(tmp_path / "gtzan", data_root)
+    gtzan = GTZANDataModule(folder=tmp_path / "gtzan", root=data_root)
     gtzan.setup()
     assert gtzan.cached.x.shape[1:] == (110_250,)
     assert gtzan.cached.items.groupby("group")["split"].nunique().max() == 1
