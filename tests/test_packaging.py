@@ -66,7 +66,7 @@ def test_make_names_the_python_it_needs(tmp_path):
 def test_an_unknown_room_is_answered_with_the_rooms(tmp_path):
     (tmp_path / ".ready").touch()
     done = subprocess.run(
-        ["make", "test", "ROOM=cellar", f"VENV={tmp_path}"],
+        ["make", "--no-print-directory", "test", "ROOM=cellar", f"VENV={tmp_path}"],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
