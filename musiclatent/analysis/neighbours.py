@@ -4,12 +4,11 @@ An unknown label is the empty string.
 """
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from musiclatent.analysis import validation
+from musiclatent.analysis import statistics, validation
 
 OUTSIDE = 99.0  # percentile from which a vector is described as far outside the training set
 EDGE = 95.0  # percentile from which it is described as at its edge
@@ -196,7 +195,8 @@ def knn(
     dict
         ``accuracy`` of the vote; ``recall_at_1``, share of rows whose nearest neighbour has their
         label; ``mean_average_precision`` of all training rows ranked by distance, in which a label
-        that no training row has counts 0; ``low`` and ``high``, see `interval`; ``n`` test rows.
+        that no training row has counts 0; ``low`` and ``high``, see `statistics.wilson`; ``n`` test
+        rows.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def knn(
     test, truth = validation.labelled(validation.matrix(z_test), labels_test, "test rows")
     accuracy = float(np.mean(predictions(train, labels, test, k) == truth))
     recall, precision = _ranked(train, labels, test, truth)
-    low, high = interval(accuracy, len(test))
+    low, high = statistics.wilson(accuracy, len(test))
     return {
         "accuracy": accuracy,
         "recall_at_1": recall,
@@ -216,38 +216,6 @@ def knn(
         "high": high,
         "n": len(test),
     }
-
-
-def interval(accuracy: float, n: int) -> tuple[float, float]:
-    """Compute the 95 % interval of a share by Wilson's formula.
-
-    Parameters
-    ----------
-    accuracy
-        Share of right answers, from 0 to 1.
-    n
-        Number of answers.
-
-    Returns
-    -------
-    low, high
-        Bounds, from 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If `accuracy` is no share, or there are no answers.
-
-    Notes
-    -----
-    Wilson (1927), Probable inference, the law of succession, and statistical inference.
-    """
-    if not 0 <= accuracy <= 1 or n < 1:
-        raise ValueError(f"{accuracy} of {n} answers is no share; give 0 to 1 of one or more")
-    z2 = norm.ppf(0.975) ** 2
-    middle = (accuracy + z2 / (2 * n)) / (1 + z2 / n)
-    reach = np.sqrt(z2 * (accuracy * (1 - accuracy) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return float(max(0.0, middle - reach)), float(min(1.0, middle + reach))
 
 
 def _ranked(

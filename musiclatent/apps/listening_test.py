@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent.analysis.neighbours import interval
+from musiclatent.analysis import statistics
 from musiclatent.config import SEED
 from musiclatent.display import map_html, map_page
 from musiclatent.edm import selections
@@ -326,7 +326,7 @@ def _agreed(part: pd.DataFrame) -> dict:
     row: dict = {"raters": n_raters, "n": len(part)}
     for name, truth in (("members", True), ("strangers", False)):
         yes = part.loc[part["truth"] == truth, "answer"]
-        low, high = interval(yes.mean(), len(yes)) if len(yes) else (np.nan, np.nan)
+        low, high = statistics.wilson(yes.mean(), len(yes)) if len(yes) else (np.nan, np.nan)
         row |= {name: len(yes), f"yes_{name}": yes.mean(), f"low_{name}": low, f"high_{name}": high}
     counts = pd.crosstab(part["question"], part["answer"])
     counts = counts.reindex(columns=[False, True], fill_value=0)

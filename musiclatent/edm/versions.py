@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist, squareform
 
-from musiclatent.analysis import neighbours
+from musiclatent.analysis import statistics
 
 # Shares of timbre and of the tracks in the distance, by `benchmarks/versions.py` on demo tunes with
 # known versions: the best, and of equally good ones that with the most timbre, for the versions of
@@ -241,5 +241,5 @@ def version_retrieval(sections: pd.DataFrame, distances: np.ndarray) -> pd.DataF
 def summarise_by_track(tested: pd.DataFrame) -> pd.DataFrame:
     """Sum up `version_retrieval` by track: item_id, sections, share right, its 95 % interval."""
     rows = tested.groupby("item_id", sort=True)["right"].agg(sections="size", right="mean")
-    bounds = [neighbours.interval(row.right, row.sections) for row in rows.itertuples()]
+    bounds = [statistics.wilson(row.right, row.sections) for row in rows.itertuples()]
     return rows.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from musiclatent import config
-from musiclatent.analysis import neighbours
+from musiclatent.analysis import statistics
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.data import cache, corpus, gtzan_tables, splits
 from musiclatent.data.datamodules import CorpusDataModule
@@ -63,7 +63,7 @@ class Predictions:
     def summary(self) -> dict[str, float | str | int]:
         """Return method, accuracy (mean over the seeds), sd, low, high (95 %), n_test, seeds."""
         scores = (self.predicted == self.labels).mean(axis=1)
-        low, high = neighbours.interval(scores.mean(), len(self.rows))
+        low, high = statistics.wilson(scores.mean(), len(self.rows))
         return {
             "method": self.name,
             "accuracy": float(scores.mean()),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import config
-from musiclatent.analysis import neighbours, pooling, projection
+from musiclatent.analysis import neighbours, pooling, projection, statistics
 from musiclatent.config import Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.evaluation import leakage, linear_probes
@@ -163,7 +163,7 @@ def summarise_splits(scores: pd.DataFrame) -> pd.DataFrame:
     parts = scores.groupby("experiment", sort=False)
     summary = parts[["accuracy", *leakage.METRICS]].mean()
     summary["sd"] = parts["accuracy"].std()
-    bounds = map(neighbours.interval, summary["accuracy"], parts["n"].sum())
+    bounds = map(statistics.wilson, summary["accuracy"], parts["n"].sum())
     summary[["low", "high"]] = list(bounds)
     return summary[["accuracy", "sd", "low", "high", *leakage.METRICS]]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import config, files, studies
-from musiclatent.analysis import genre_groups, neighbours, pooling
+from musiclatent.analysis import genre_groups, pooling, statistics
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import CheckpointError
@@ -314,7 +314,7 @@ def genre_group_accuracy(
         predicted = by_group.idxmax().to_numpy()[seen]
         right.append(predicted == groups.assign(part.labels[seen]))
     right = np.concatenate(right)
-    low, high = neighbours.interval(right.mean(), len(right))
+    low, high = statistics.wilson(right.mean(), len(right))
     return {"accuracy": float(right.mean()), "low": low, "high": high, "n_test": len(right)}
 
 

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.svm import SVC
 
-from musiclatent.analysis import clustering, neighbours, pooling
+from musiclatent.analysis import clustering, neighbours, pooling, statistics
 from musiclatent.config import SEED
 from musiclatent.features import fingerprint, stft
 
@@ -102,7 +102,7 @@ def baselines(
             near = score_vectors(z_train, labels[train], z_test=z_test, labels_test=labels[test])
             rows.append({"method": f"knn_{feature}", "fold": fold, "n_test": len(test)} | near)
             right = svm_predictions(z_train, labels[train], z_test) == labels[test]
-            low, high = neighbours.interval(right.mean(), len(test))
+            low, high = statistics.wilson(right.mean(), len(test))
             figures = {"accuracy": right.mean(), "low": low, "high": high}
             rows.append({"method": f"svm_{feature}", "fold": fold, "n_test": len(test)} | figures)
     return pd.DataFrame(rows)[["method", "fold", "accuracy", "low", "high", "n_test", *METRICS]]
@@ -217,7 +217,7 @@ def _accuracies(
             z_train, z_test = neighbours.standardise(x[train], x[test])
             scores.append(np.mean(predict(z_train, labels[train], z_test) == labels[test]))
         sd = np.std(scores, ddof=1) if len(scores) > 1 else np.nan
-        bounds = neighbours.interval(np.mean(scores), len(test))
+        bounds = statistics.wilson(np.mean(scores), len(test))
         rows.append((protocol, np.mean(scores), sd, *bounds, len(test), len(scores)))
     columns = ["protocol", "accuracy", "sd", "low", "high", "n_test", "seeds"]
     return pd.DataFrame(rows, columns=columns)

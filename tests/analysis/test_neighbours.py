@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
 from musiclatent.analysis import neighbours
@@ -142,25 +141,3 @@ def test_average_precision_is_that_of_sklearn(rng):
     rows = zip(labels[40:], distances, strict=True)
     expected = [average_precision_score(labels[:40] == name, -d) for name, d in rows]
     assert figures["mean_average_precision"] == pytest.approx(np.mean(expected))
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "n", "low", "high"),
-    [(0.5, 10, 0.2366, 0.7634), (1.0, 10, 0.7225, 1.0), (0.0, 10, 0.0, 0.2775)],
-)
-def test_intervals_are_wilsons(accuracy, n, low, high):
-    assert neighbours.interval(accuracy, n) == pytest.approx((low, high), abs=1e-4)
-    known = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
-    assert neighbours.interval(accuracy, n) == pytest.approx((known.low, known.high))
-
-
-@given(st.floats(0, 1), st.integers(1, 10_000))
-def test_an_interval_holds_its_share(accuracy, n):
-    low, high = neighbours.interval(accuracy, n)
-    assert 0 <= low <= accuracy + 1e-12 and accuracy - 1e-12 <= high <= 1 and low < high
-
-
-@pytest.mark.parametrize(("accuracy", "n"), [(1.2, 5), (float("nan"), 5), (0.5, 0)])
-def test_no_interval_of_what_is_no_share(accuracy, n):
-    with pytest.raises(ValueError, match="is no share"):
-        neighbours.interval(accuracy, n)

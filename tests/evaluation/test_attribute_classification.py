@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from musiclatent import studies
-from musiclatent.analysis.neighbours import interval
+from musiclatent.analysis.statistics import wilson
 from musiclatent.config import Workspace
 from musiclatent.data import cache, corpus, gtzan_tables
 from musiclatent.evaluation import attribute_classification, classifiers
@@ -65,7 +65,7 @@ def test_what_stands_apart_is_right_and_what_is_drawn_is_not(rng):
     perfect = fit_predict("lda", x, labels, train, ~train).summary()
     assert list(perfect) == ["method", "accuracy", "sd", "low", "high", "n_test", "seeds"]
     assert perfect["method"] == "lda" and perfect["accuracy"] == 1 == perfect["seeds"]
-    assert (perfect["low"], perfect["high"]) == interval(1, 30) and np.isnan(perfect["sd"])
+    assert (perfect["low"], perfect["high"]) == wilson(1, 30) and np.isnan(perfect["sd"])
     chance = fit_predict("lda", rng.normal(size=(600, 3)), np.tile(labels, 10), *masks(
         np.repeat(["train", "test"], 300)
     )).summary()  # fmt: skip

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from musiclatent.analysis import neighbours, projection
+from musiclatent.analysis import projection, statistics
 from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.data.gtzan import GENRES
@@ -96,7 +96,7 @@ def test_perfect_embeddings_are_judged_perfect():
     for name in ("accuracy", "recall_at_1", "mean_average_precision", "v_measure"):
         assert found[name] == pytest.approx(1.0)
     assert found["silhouette"] > 0.9 and found["n"] == 36
-    assert found["low"] == pytest.approx(neighbours.interval(1.0, 36)[0]) and found["high"] == 1
+    assert found["low"] == pytest.approx(statistics.wilson(1.0, 36)[0]) and found["high"] == 1
     said = cross_validation.neighbour_predictions(_encoded(72))
     assert len(said) == 36 and (said["label"] == said["predicted"]).all()
 
@@ -253,7 +253,7 @@ def test_a_summary_takes_means_over_splits_and_all_windows_together():
     b = found.loc["b"]
     assert b["accuracy"] == pytest.approx(0.5) and b["sd"] == pytest.approx(0.1 * 2**0.5)
     assert b["recall_at_1"] == pytest.approx(0.3) and b["silhouette"] == pytest.approx(-0.1)
-    assert (b["low"], b["high"]) == pytest.approx(neighbours.interval(0.5, 40))
+    assert (b["low"], b["high"]) == pytest.approx(statistics.wilson(0.5, 40))
     assert found.loc["a", "sd"] == 0 and found.loc["a", "high"] == 1
 
 
