@@ -4,6 +4,7 @@ The name of a notebook is written once, in its call of `open_study`; all that it
 its number. `tests/test_notebooks.py` holds the name against the file's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,12 @@ class Session:
         from musiclatent.training.fit import ensure  # brings torch
 
         return ensure(experiment, self.data, self.space)
+
+    def train_seeds(self, experiments: Sequence[Experiment]) -> "dict[str, list[Run]]":
+        """Train experiments with every seed of the profile, or reuse them; name -> runs."""
+        from musiclatent.training.fit import ensure_seeds  # brings torch
+
+        return ensure_seeds(experiments, self.data, self.space)
 
     def label(self, name: str) -> str:
         """Put the notebook's number before a name: ``02_curves``."""

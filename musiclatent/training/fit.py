@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,9 @@ def _configure(data: CorpusDataModule, experiment: Experiment) -> None:
         log.warning("%s: there are no labels, so it trains without triplets", experiment.name)
 
 
-def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> Run:
+def ensure(
+    experiment: Experiment, data: CorpusDataModule, space: Workspace, *, seed: int = SEED
+) -> Run:
     """Train an experiment at its place in a study's results, or reuse it.
 
     Parameters
@@ -106,10 +109,39 @@ def ensure(experiment: Experiment, data: CorpusDataModule, space: Workspace) -> 
         Windows.
     space
         The study's results.
+    seed
+        Seed of the weights; any but the first has a folder of its own, ``NAME-seed-1``.
     """
     epochs = experiment.training.epochs(config.profile(space.profile), space.study)
-    folder = space.path("checkpoints", experiment.name)
-    return train_experiment(experiment, data, folder=folder, epochs=epochs)
+    name = experiment.name if seed == SEED else f"{experiment.name}-seed-{seed}"
+    folder = space.path("checkpoints", name)
+    return train_experiment(experiment, data, folder=folder, epochs=epochs, seed=seed)
+
+
+def ensure_seeds(
+    experiments: Sequence[Experiment], data: CorpusDataModule, space: Workspace
+) -> dict[str, list[Run]]:
+    """Train experiments with every seed of the profile, or reuse them.
+
+    Parameters
+    ----------
+    experiments, data, space
+        As in `ensure`.
+
+    Returns
+    -------
+    dict
+        Name -> runs, in the order of the seeds; one of a closed form, which no seed changes, and
+        of a folder of one's own.
+    """
+    seeds = config.profile(space.profile).seeds
+    some = {row.name: bool(row.training.epoch_factor) and not space.corpus for row in experiments}
+    return {
+        row.name: [
+            ensure(row, data, space, seed=seed) for seed in (seeds if some[row.name] else seeds[:1])
+        ]
+        for row in experiments
+    }
 
 
 def _require_splits(data: CorpusDataModule, select: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 import torch
 
+from musiclatent.analysis import statistics
 from musiclatent.models import base
 from musiclatent.training.run_folder import Run
 
@@ -52,6 +53,31 @@ def flatten(runs: list[Run]) -> dict[str, float]:
     return {
         f"{name}_{run.experiment.key}": value for run in runs for name, value in run.metrics.items()
     }
+
+
+def over_seeds(runs: Iterable[Sequence[Run]], names: Sequence[str]) -> pd.DataFrame:
+    """Compare experiments by figures that trainings with several seeds gave.
+
+    Parameters
+    ----------
+    runs
+        The runs of each experiment, one per seed.
+    names
+        Names of figures, such as ``test_mse``; one that a run lacks is left out.
+
+    Returns
+    -------
+    DataFrame
+        One row per experiment and figure: experiment, figure, `mean`, `low` and `high` (95 %
+        interval over the seeds; NaN of a single one), `seeds`.
+    """
+    rows = []
+    for same in runs:
+        first = same[0]
+        for name in (name for name in names if name in first.metrics):
+            one = statistics.over_seeds([run.metrics[name] for run in same])
+            rows.append((first.experiment.name, name, one.estimate, one.low, one.high, one.units))
+    return pd.DataFrame(rows, columns=["experiment", "figure", "mean", "low", "high", "seeds"])
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from musiclatent import audio, models, studies
+from musiclatent import audio, config, models, studies
 from musiclatent.audio.windows import Waveform
 from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
@@ -87,6 +87,16 @@ def test_ensure_trains_at_the_place_of_the_study_and_then_reuses(data, tmp_path)
     first = ensure(SMALL, data, space)
     assert first.checkpoint == space.path("checkpoints", "waveform-small") / "best.ckpt"
     assert len(first.curves) == 2 and ensure(SMALL, data, space).status == "reused"
+
+
+def test_seeds_have_folders_of_their_own_and_a_closed_form_one(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(config.PROFILES, "tiny", replace(config.profile("tiny"), seeds=(0, 1)))
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
+    closed = replace(SMALL, name="closed", training=replace(SMALL.training, epoch_factor=0.0))
+    runs = fitting.ensure_seeds([SMALL, closed], data, space)
+    folders = [run.checkpoint.parent.name for run in runs[SMALL.name]]
+    assert folders == [SMALL.name, f"{SMALL.name}-seed-1"] and len(runs["closed"]) == 1
+    assert runs[SMALL.name][0].metrics["test_mse"] != runs[SMALL.name][1].metrics["test_mse"]
 
 
 def test_training_learns(data, tmp_path):

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -71,6 +72,13 @@ def test_a_table_without_rows_still_has_its_columns():
 def test_metrics_are_named_by_the_experiments_key():
     found = metrics.flatten([_run("mel-cae-1", test_knn=0.4), _run("mel-crnn-10", test_knn=0.6)])
     assert found == {"test_knn_cae_1": 0.4, "test_knn_crnn_10": 0.6}
+
+
+def test_seeds_are_summarised_by_their_mean_and_interval():
+    runs = [_run(test_mse=value) for value in (1.0, 2.0, 3.0)]
+    table = metrics.over_seeds([runs, runs[:1]], ["test_mse", "test_knn"])
+    assert table["mean"].tolist() == [2.0, 1.0] and table["seeds"].tolist() == [3, 1]
+    assert table["low"][0] < 2 < table["high"][0] and np.isnan(table["low"][1])
 
 
 def test_means_are_over_windows_and_not_over_batches(stored):
