@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+import tomllib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -62,6 +63,18 @@ def write_file(path: Path, content: str | bytes) -> Path:
 def write_json(path: Path, value: object) -> Path:
     """Write plain values as json with sorted keys, as `write_file` does."""
     return write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_toml(path: Path) -> dict:
+    """Read a table of the package, in the order of the file, every list as a tuple."""
+    return _frozen(tomllib.loads(path.read_text("utf-8")))
+
+
+def _frozen(value):
+    """Turn the lists of a value into tuples, at any depth."""
+    if isinstance(value, dict):
+        return {name: _frozen(item) for name, item in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def sha256_of(path: Path | str) -> str:

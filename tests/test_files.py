@@ -11,6 +11,7 @@ import pytest
 from musiclatent.files import (
     pick,
     progress,
+    read_toml,
     sha256_of,
     unique_names,
     whole_file,
@@ -164,3 +165,11 @@ def test_pick_names_what_there_is():
     assert pick({"a": 1}, "a", "letter") == 1
     with pytest.raises(ValueError, match="no letter named 'c'; choose one of: a, b"):
         pick({"a": 1, "b": 2}, "c", "letter")
+
+
+def test_a_table_keeps_its_order_and_cannot_be_changed(tmp_path):
+    path = tmp_path / "table.toml"
+    path.write_text("[b]\nx = [[1, 2], [3]]\n[a]\ny = {z = [0.5]}\n")
+    table = read_toml(path)
+    assert table == {"b": {"x": ((1, 2), (3,))}, "a": {"y": {"z": (0.5,)}}}
+    assert list(table) == ["b", "a"]

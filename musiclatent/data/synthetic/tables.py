@@ -1,37 +1,16 @@
-"""The tables of the embedded corpora: the toml files beside this module."""
+"""The tables of the embedded corpora: the toml files beside this module, and what they name."""
 
 import inspect
-import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from musiclatent.files import pick
-
-FOLDER = Path(__file__).parent
+from musiclatent.files import pick, read_toml
 
 
 def read(name: str) -> dict:
-    """Read one table.
-
-    Parameters
-    ----------
-    name
-        Name of the file without its ending.
-
-    Returns
-    -------
-    dict
-        Name of a row -> its fields, in the order of the file, every list as a tuple.
-    """
-    return _frozen(tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8")))
-
-
-def _frozen(value):
-    """Turn the lists of a value into tuples, at any depth."""
-    if isinstance(value, dict):
-        return {name: _frozen(item) for name, item in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    """Read a table by the name of its file, see `files.read_toml`."""
+    return read_toml(Path(__file__).with_name(f"{name}.toml"))
 
 
 def sound(row: dict, functions: list[Callable]) -> Callable:
