@@ -41,7 +41,7 @@ class Remote:
     sha256
         Its published hash, or the first 8 digits or more of it; None where there is none.
     inside
-        For archives: glob of the one folder inside that is kept, as `to`; empty for plain files.
+        For zip archives: glob of the one folder inside that is kept, as `to`; else empty.
     """
 
     url: str
