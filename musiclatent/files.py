@@ -6,7 +6,7 @@ import os
 import sys
 import tomllib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -128,6 +128,19 @@ def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) ->
         names[file] = name
         taken |= wanted
     return names
+
+
+def need_columns(table: Container, names: Iterable[str], lacks: str, remedy: str) -> None:
+    """Refuse a table without some columns: say who `lacks` them, such as "sections lack".
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(f"{lacks} {', '.join(missing)}; {remedy}")
 
 
 def pick(table: dict, name: str, kind: str):

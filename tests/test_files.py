@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from musiclatent.files import (
+    need_columns,
     pick,
     progress,
     read_toml,
@@ -173,3 +174,9 @@ def test_a_table_keeps_its_order_and_cannot_be_changed(tmp_path):
     table = read_toml(path)
     assert table == {"b": {"x": ((1, 2), (3,))}, "a": {"y": {"z": (0.5,)}}}
     assert list(table) == ["b", "a"]
+
+
+def test_missing_columns_are_named():
+    need_columns({"a": 1, "b": 2}, ["a"], "rows lack", "add them")
+    with pytest.raises(ValueError, match="rows lack c, d; add them"):
+        need_columns({"a": 1}, ["a", "c", "d"], "rows lack", "add them")

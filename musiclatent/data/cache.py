@@ -35,7 +35,7 @@ from musiclatent.config import SR
 from musiclatent.data import shards
 from musiclatent.errors import CacheError
 from musiclatent.features import descriptors
-from musiclatent.files import progress
+from musiclatent.files import need_columns, progress
 
 
 def descriptor_table(
@@ -168,11 +168,7 @@ def build(
 
 def _check(items: pd.DataFrame) -> None:
     """Validate that a table is a corpus."""
-    missing = [name for name in ITEM if name not in items]
-    if missing:
-        raise ValueError(
-            f"the corpus index lacks {', '.join(missing)}; load the corpus with corpus.load"
-        )
+    need_columns(items, ITEM, "the corpus index lacks", "load the corpus with corpus.load")
     if items.empty:
         raise ValueError("the corpus is empty: nothing to cache; check the folder it was read from")
 

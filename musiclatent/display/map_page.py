@@ -18,7 +18,7 @@ from musiclatent import audio
 from musiclatent.analysis import neighbours
 from musiclatent.display import map_html, style
 from musiclatent.display.map_html import LIMIT_MB, Sounds
-from musiclatent.files import progress, write_file
+from musiclatent.files import need_columns, progress, write_file
 
 COLUMNS = ("title", "start_s", "end_s")
 SCRIPT = map_html.STATIC / "map.js"
@@ -279,9 +279,7 @@ def validate(
     if len(set(sizes.values())) > 1:
         counted = ", ".join(f"{n} {name}" for name, n in sizes.items())
         raise ValueError(f"{counted}: each point needs one row and one sound")
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise ValueError(f"the table has no column {', '.join(missing)}; it needs {COLUMNS}")
+    need_columns(table, COLUMNS, "the table has no column", f"it needs {COLUMNS}")
     _refuse(~np.isfinite(points).all(axis=1), "has coordinates that are NaN or infinite")
     times = table[["start_s", "end_s"]].to_numpy(float)
     _refuse(~np.isfinite(times).all(axis=1), "has a time that is NaN or infinite")

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from musiclatent import audio
 from musiclatent.audio import windows
 from musiclatent.config import SR
+from musiclatent.files import need_columns
 
 LEVEL_DB, OCTAVES = 3.0, 0.5  # what counts as one step of level, and of the spectral centroid
 LOUD = 90  # percentile of the levels of a track that is its loud level
@@ -294,9 +295,7 @@ def hit_rate(estimated: np.ndarray, reference: np.ndarray, window_s: float) -> d
 def _check_sections(sections: pd.DataFrame, quiet_db: float, spread: float) -> None:
     """Validate a table of sections and the limits of `central_sections`."""
     needed = ["item_id", "silent", "rms_mean", "spectral_centroid_mean"]
-    missing = [name for name in needed if name not in sections]
-    if missing:
-        raise ValueError(f"sections lack {', '.join(missing)}; take cache.descriptor_table")
+    need_columns(sections, needed, "sections lack", "take cache.descriptor_table")
     if not np.isfinite(sections[needed[2:]].to_numpy(float)).all():
         raise ValueError("sections hold NaN in rms or centroid; leave those rows out")
     if not (quiet_db > 0 and spread > 0):
