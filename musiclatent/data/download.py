@@ -107,9 +107,7 @@ def fetch(source: Source, root: Path) -> Path:
     if any(len(list(folder.glob(pattern))) >= source.count for pattern in source.present):
         return folder
     if not source.remotes:
-        raise FetchError(
-            f"{source.folder} has no automatic download: {source.by_hand}, inside {root}"
-        )
+        raise FetchError(f"{source.folder} has no download: {source.by_hand}, inside {root}")
     _refuse_incomplete(source, folder)
     with plain_errors(str(root)):
         partial = folder.with_name(f".{folder.name}.partial")
