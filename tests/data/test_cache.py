@@ -24,14 +24,12 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musiclatent import audio, studies
+from musiclatent import audio
 from musiclatent.audio.windows import Waveform, windows
-from musiclatent.config import Workspace
 from musiclatent.data import cache, shards
 from musiclatent.data.cache import descriptor_table
-from musiclatent.edm import collection
 from musiclatent.errors import CacheError
-from musiclatent.features import descriptors, rhythm
+from musiclatent.features import descriptors
 from musiclatent.features.descriptors import COLUMNS
 
 SR = 8000
@@ -554,78 +552,20 @@ def test_real_clips(data_root, tmp_path, message):
     assert not cached.items["silent"].any()
 
 
-STUDY = studies.study("edm", "tiny")
-SR_of_dance = 22_050
-
-
-@pytest.fixture(scope="module", autouse=True)
-def here():
-    """Work over files without processes of its own, which import torch anew each."""
-    build, tracks = cache.build, rhythm.analyse_tracks
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            cache, "build", lambda *args, **options: build(*args, **options | {"n_jobs": 1})
-        )
-        patch.setattr(
-            rhythm, "analyse_tracks", lambda paths, folder, **_: tracks(paths, folder, n_jobs=1)
-        )
-        yield
-
-
-@pytest.fixture(scope="module")
-def space(here, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MUSICLATENT_HOME", str(tmp_path_factory.mktemp("home")))
-        yield Workspace(profile="tiny", study="edm")
-
-
-@pytest.fixture(scope="module")
-def tracks(here, space):
-    """A folder with a pause, a copy, silence, half a second, and a file that is no sound."""
-    folder = space.base / "own"
-    rng = np.random.default_rng(0)
-    tone = (
-        0.3
-        * rng.uniform(-1, 1, round(15 * SR_of_dance))
-        * np.repeat([1, 0.2, 0.6], 5 * SR_of_dance)
-    )
-    paused = np.concatenate([tone, np.zeros(15 * SR_of_dance), tone[: SR_of_dance // 2]])
-    loud = np.clip(8 * tone, -1, 1)
-    folder.mkdir(parents=True)
-    sounds = {"a": paused, "copy of a": paused, "loud": loud, "silence": np.zeros(16 * SR_of_dance)}
-    sounds["short"] = tone[: SR_of_dance // 2]
-    for name, y in sounds.items():
-        audio.write(folder / f"{name}.flac", y, SR_of_dance)
-    (folder / "broken.flac").write_bytes(b"no sound")
-    return collection.collect(STUDY, Workspace(profile="tiny", study="edm", corpus=str(folder)))
-
-
-def test_silence_scraps_copies_and_broken_files_are_out(tracks):
-    assert tracks.duplicates == {"copy of a.flac": "a.flac"}
-    assert [Path(path).name for path in tracks.quarantine["path"]] == ["broken.flac"]
-    assert list(tracks.sections["item_id"]) == ["a.flac", "loud.flac"]
-    assert tracks.sections["start_s"].tolist() == [0, 0] and tracks.positions.tolist() == [0, 0]
-    rows = tracks.all_sections[tracks.all_sections["item_id"] == "a.flac"]
-    assert rows["silent"].tolist()[:2] == [False, True]
-    assert tracks.all_sections.loc[tracks.all_sections["item_id"] == "silence.flac", "silent"].all()
-    assert "short.flac" in set(tracks.all_sections["item_id"])
-    assert len(tracks.usable) == len(tracks.all_sections) and tracks.usable.sum() == 2
-
-
-SR_of_sections = 22_050
+MUSIC_SR = 22_050
 
 
 @pytest.fixture
-def items_of_sections(tmp_path):
+def sections(tmp_path):
     """Three files: two sections, one of them silent; one short; one that is no sound."""
     rng = np.random.default_rng(0)
     sounds = {
-        "a": rng.normal(size=2 * SR_of_sections) * 0.1,
-        "b": rng.normal(size=SR_of_sections // 2) * 0.1,
+        "a": rng.normal(size=2 * MUSIC_SR) * 0.1,
+        "b": rng.normal(size=MUSIC_SR // 2) * 0.1,
     }
-    sounds["a"][SR_of_sections:] = 0
+    sounds["a"][MUSIC_SR:] = 0
     for name, y in sounds.items():
-        audio.write(tmp_path / f"{name}.wav", y.astype(np.float32), SR_of_sections)
+        audio.write(tmp_path / f"{name}.wav", y.astype(np.float32), MUSIC_SR)
     (tmp_path / "c.wav").write_bytes(b"no sound")
     rows = pd.DataFrame({"item_id": ["a", "b", "c"], "seconds": [2.0, 0.5, 1.0]})
     return rows.assign(
@@ -636,10 +576,8 @@ def items_of_sections(tmp_path):
     )
 
 
-def test_a_row_a_section(items_of_sections, tmp_path):
-    table, quarantine = descriptor_table(
-        items_of_sections, tmp_path / "work", window_s=1.0, n_jobs=1
-    )
+def test_a_row_a_section(sections, tmp_path):
+    table, quarantine = descriptor_table(sections, tmp_path / "work", window_s=1.0, n_jobs=1)
     index = ["item_id", "path", "label", "group", "split", "start_s", "end_s", "silent"]
     assert list(table) == [*index, *COLUMNS]
     assert table["item_id"].tolist() == ["a", "a", "b"]
@@ -648,20 +586,20 @@ def test_a_row_a_section(items_of_sections, tmp_path):
     assert table["silent"].tolist() == [False, True, False]
     assert (table[list(COLUMNS)].dtypes == np.float64).all()
     assert np.isfinite(table[list(COLUMNS)]).all(axis=None)
-    y, _ = audio.read(items_of_sections["path"][1], SR_of_sections)
-    expected = descriptors.extract(y, SR_of_sections)
+    y, _ = audio.read(sections["path"][1], MUSIC_SR)
+    expected = descriptors.extract(y, MUSIC_SR)
     assert table.loc[2, list(COLUMNS)].tolist() == pytest.approx(expected.tolist(), rel=1e-6)
-    assert quarantine["path"].tolist() == [items_of_sections["path"][2]]
+    assert quarantine["path"].tolist() == [sections["path"][2]]
 
 
-def test_it_is_computed_once(items_of_sections, tmp_path, monkeypatch):
-    first, _ = descriptor_table(items_of_sections[:2], tmp_path / "work", window_s=1.0, n_jobs=1)
+def test_it_is_computed_once(sections, tmp_path, monkeypatch):
+    first, _ = descriptor_table(sections[:2], tmp_path / "work", window_s=1.0, n_jobs=1)
     assert (tmp_path / "work/attributes-1s-22050hz/x.npy").is_file()
     monkeypatch.setattr(descriptors, "extract", None)
-    again, _ = descriptor_table(items_of_sections[:2], tmp_path / "work", window_s=1.0, n_jobs=1)
+    again, _ = descriptor_table(sections[:2], tmp_path / "work", window_s=1.0, n_jobs=1)
     pd.testing.assert_frame_equal(again, first)
 
 
-def test_a_section_too_short_for_attributes(items_of_sections, tmp_path):
+def test_a_section_too_short_for_attributes(sections, tmp_path):
     with pytest.raises(ValueError, match="4096 or more"):
-        descriptor_table(items_of_sections, tmp_path, window_s=0.1, n_jobs=1)
+        descriptor_table(sections, tmp_path, window_s=0.1, n_jobs=1)

@@ -106,6 +106,23 @@ def test_clipped_samples_are_counted(own_tracks, tracks):
     assert take(0 * y).tolist() == [0]
 
 
+def test_silence_scraps_copies_and_broken_files_are_out(own_tracks):
+    assert own_tracks.duplicates == {"copy of a.flac": "a.flac"}
+    assert [Path(path).name for path in own_tracks.quarantine["path"]] == ["broken.flac"]
+    assert list(own_tracks.sections["item_id"]) == ["a.flac", "loud.flac"]
+    assert own_tracks.sections["start_s"].tolist() == [0, 0] and own_tracks.positions.tolist() == [
+        0,
+        0,
+    ]
+    rows = own_tracks.all_sections[own_tracks.all_sections["item_id"] == "a.flac"]
+    assert rows["silent"].tolist()[:2] == [False, True]
+    assert own_tracks.all_sections.loc[
+        own_tracks.all_sections["item_id"] == "silence.flac", "silent"
+    ].all()
+    assert "short.flac" in set(own_tracks.all_sections["item_id"])
+    assert len(own_tracks.usable) == len(own_tracks.all_sections) and own_tracks.usable.sum() == 2
+
+
 def test_a_folder_of_silence_is_refused(space):
     folder = space.base / "still"
     folder.mkdir(parents=True)

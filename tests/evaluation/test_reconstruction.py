@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.models import stored_mel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from musiclatent.features.mel import LogMel
 from musiclatent.features.phase import spectral_convergence
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
 from musiclatent.models.base import Autoencoder
-from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vae import VAE
 from musiclatent.models.waveform import LinearBlocks, PoolingAutoencoder, WaveformAutoencoder
 from musiclatent.studies import study
@@ -359,31 +359,11 @@ def test_noise_costs_what_it_should(tmp_path):
 
 
 TRANSFORM = LogMel(sr=8000, window_s=0.25, n_fft=256, hop_length=64, n_mels=16)
-OPTIONS = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4], "n_mels": 16}
-SMALL_of_runs = Experiment(
-    name="mel-small-3",
-    study="mel",
-    key="small_3",
-    model="MelAutoencoder",
-    options=OPTIONS,
-    about="Small; for tests.",
-)
 
 
 @pytest.fixture
 def stored(tmp_path):
-    """A run whose weights are random, stored as training stores them."""
-    torch.manual_seed(0)
-    model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, tmp_path / "best.ckpt")
-    return Run(
-        experiment=SMALL_of_runs,
-        checkpoint=tmp_path / "best.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    return stored_mel(tmp_path)
 
 
 def test_spectrograms_are_heard_at_their_own_level(stored, rng):

@@ -261,20 +261,20 @@ def test_a_window_with_hardly_any_sound():
     assert found == pytest.approx(extract(y, SR).to_numpy(), rel=1e-6)
 
 
-SR_of_projection = 8000
+LOW_SR = 8000
 
 
 def test_statistics_of_known_sounds():
-    t = np.arange(8 * SR_of_projection) / SR_of_projection
+    t = np.arange(8 * LOW_SR) / LOW_SR
     sine = 0.5 * np.sin(2 * np.pi * 1000 * t)
-    clicks = np.zeros(8 * SR_of_projection)
-    clicks[:: SR_of_projection // 2] = 0.9  # two a second
+    clicks = np.zeros(8 * LOW_SR)
+    clicks[:: LOW_SR // 2] = 0.9  # two a second
     sounds = [
         sine,
-        np.convolve(clicks, np.exp(-np.arange(400) / 40))[: 8 * SR_of_projection],
-        np.zeros(8 * SR_of_projection),
+        np.convolve(clicks, np.exp(-np.arange(400) / 40))[: 8 * LOW_SR],
+        np.zeros(8 * LOW_SR),
     ]
-    table = descriptors.window_statistics(sounds, SR_of_projection)
+    table = descriptors.window_statistics(sounds, LOW_SR)
     assert table["centroid_hz"][0] == pytest.approx(1000, abs=15)
     assert table["level_db"][0] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.01)
     assert table["tempo"][1] == pytest.approx(120, rel=0.05)
@@ -285,9 +285,7 @@ def test_statistics_of_spectrograms_are_shares_of_their_range():
     x = np.full((64, 30), -80.0, np.float32)
     x[32:40] = 0.0
     low, high = x.copy(), np.roll(x, 20, axis=0)
-    table = descriptors.window_statistics(
-        [low, high, np.zeros((64, 30), np.float32)], SR_of_projection
-    )
+    table = descriptors.window_statistics([low, high, np.zeros((64, 30), np.float32)], LOW_SR)
     assert table["centroid"][0] == pytest.approx(35.5 / 63, abs=1e-3)
     assert table["centroid"][1] == pytest.approx(55.5 / 63, abs=1e-3)
     assert (table["flux"] == 0).all() and table["level"][0] == pytest.approx(1 / 8)

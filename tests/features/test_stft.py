@@ -61,15 +61,15 @@ def test_all_inside_leaves_nothing_outside():
     assert found["outside_share_of_error"] == 0
 
 
-SR_of_stfts = 22_050
-DIGIT, JAZZ = LogSTFT(), LogSTFT(sr=SR_of_stfts, window_s=5.94, n_fft=1024, hop_length=512)
+MUSIC_SR = 22_050
+DIGIT, JAZZ = LogSTFT(), LogSTFT(sr=MUSIC_SR, window_s=5.94, n_fft=1024, hop_length=512)
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa, short sounds
 
 
 def vowel(seconds: float = 0.74) -> np.ndarray:
     """Return harmonics of a falling pitch under two formants."""
-    t = np.arange(round(seconds * SR_of_stfts)) / SR_of_stfts
-    cycles = np.cumsum(140 - 30 * t / seconds) / SR_of_stfts
+    t = np.arange(round(seconds * MUSIC_SR)) / MUSIC_SR
+    cycles = np.cumsum(140 - 30 * t / seconds) / MUSIC_SR
     hz = 125 * np.arange(1, 30)
     level = 1 / (1 + ((hz - 700) / 150) ** 2) + 0.5 / (1 + ((hz - 1200) / 200) ** 2)
     y = sum(a * np.sin(2 * np.pi * k * cycles) for k, a in enumerate(level, 1))
@@ -77,7 +77,7 @@ def vowel(seconds: float = 0.74) -> np.ndarray:
 
 
 def chirp(seconds: float = 0.74) -> np.ndarray:
-    t = np.arange(round(seconds * SR_of_stfts)) / SR_of_stfts
+    t = np.arange(round(seconds * MUSIC_SR)) / MUSIC_SR
     return (0.4 * np.sin(2 * np.pi * (300 + 1500 * t / seconds) * t)).astype(np.float32)
 
 
@@ -108,8 +108,8 @@ def test_shapes_of_both_studies():
 
 
 def test_a_frozen_figure():
-    t = np.arange(DIGIT.length) / SR_of_stfts
-    x = DIGIT(np.sin(2 * np.pi * 20 * SR_of_stfts / 512 * t))
+    t = np.arange(DIGIT.length) / MUSIC_SR
+    x = DIGIT(np.sin(2 * np.pi * 20 * MUSIC_SR / 512 * t))
     assert x[:, 30].argmax() == 20
     assert x[20, 30] == pytest.approx(20 * np.log10(128), abs=1e-3)  # a quarter of n_fft
     assert x.min() == pytest.approx(x.max() - 80, abs=1e-4)
@@ -182,10 +182,10 @@ def test_above_the_band_of_the_recordings_lie_163_bins():
 @settings(max_examples=20, deadline=None)
 @given(ms=st.integers(20, 740))
 def test_outside_is_the_floor_of_the_padding(ms):
-    n = round(ms / 1000 * SR_of_stfts)
+    n = round(ms / 1000 * MUSIC_SR)
     y = np.pad(0.1 + 0.01 * np.random.default_rng(ms).standard_normal(n), (0, DIGIT.length - n))
     x = DIGIT(y)
-    outside = ~DIGIT.inside(np.array([n / SR_of_stfts]), SR_of_stfts)[0]
+    outside = ~DIGIT.inside(np.array([n / MUSIC_SR]), MUSIC_SR)[0]
     assert (x[outside] == x.min()).all() and outside.any() == (n <= 62 * 256)
 
 
@@ -260,7 +260,7 @@ def test_windows_of_another_length_are_refused():
 
 
 def test_logstft_is_plain_values():
-    plain = {"sr": SR_of_stfts, "window_s": 0.74, "n_fft": 512, "hop_length": 256, "top_db": 80.0}
+    plain = {"sr": MUSIC_SR, "window_s": 0.74, "n_fft": 512, "hop_length": 256, "top_db": 80.0}
     assert dataclasses.asdict(DIGIT) == plain | {"first_only": False}
     assert pickle.loads(pickle.dumps(JAZZ)) == JAZZ  # noqa: S301 - as workers get it
 

@@ -38,3 +38,29 @@ def untrained(folder: Path, experiment: Experiment = SMALL, seed: int = 0) -> Ru
     return Run(
         experiment=experiment, checkpoint=path, metrics={}, curves=pd.DataFrame(), status="trained"
     )
+
+
+MEL = Experiment(
+    name="mel-small-3",
+    study="mel",
+    key="small_3",
+    model="MelAutoencoder",
+    options={
+        "latent": 4,
+        "channels": [4],
+        "band_strides": [4],
+        "time_strides": [4],
+        "n_mels": 16,
+    },
+    about="Small; for tests.",
+)
+
+
+def stored_mel(folder: Path) -> Run:
+    """A run of `MEL` with random weights, beside them what its training was."""
+    torch.manual_seed(0)
+    model = models.MODELS[MEL.model](**MEL.options, learning_rate=0.1, total_steps=7)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    path = folder / "best.ckpt"
+    torch.save(content, path)
+    return Run(experiment=MEL, checkpoint=path, metrics={}, curves=pd.DataFrame(), status="trained")

@@ -39,9 +39,6 @@ def test_decoding_latents_gives_the_models_reconstruction(run, data, tmp_path):
         decode(run, found.z, (9, 111))
 
 
-SR_of_listening = 8000
-
-
 @pytest.fixture
 def listener(monkeypatch):
     """A decoder that lays the frames of a latent end to end."""
@@ -51,7 +48,7 @@ def listener(monkeypatch):
 
     monkeypatch.setattr(player, "decode", decode)
     monkeypatch.setattr(player, "interpolate", lambda *_: None)
-    return Listener(None, Waveform(SR_of_listening, 0.5))
+    return Listener(None, Waveform(SR, 0.5))
 
 
 def _latent(level: float) -> np.ndarray:
@@ -91,9 +88,9 @@ def test_models_without_a_way_have_none(tmp_path):
     np.testing.assert_array_equal(way[[0, 2]], z)
 
 
-SR_of_resynthesis, WINDOW_S_of_resynthesis = 22_050, 5.0
+MUSIC_SR, FIVE_S = 22_050, 5.0
 A1 = study("waveform").experiment("waveform-64").options
-SMALL_of_resynthesis = {"maps": 4, "kernel_size": 64, "stride": 32}
+SMALL = {"maps": 4, "kernel_size": 64, "stride": 32}
 
 
 def model(kind: type[Autoencoder] = WaveformAutoencoder, **options) -> Autoencoder:
@@ -117,8 +114,8 @@ def good() -> Autoencoder:
 def joined(
     net: Autoencoder,
     y: np.ndarray,
-    sr: int = SR_of_resynthesis,
-    window_s: float = WINDOW_S_of_resynthesis,
+    sr: int = MUSIC_SR,
+    window_s: float = FIVE_S,
 ) -> np.ndarray:
     return np.concatenate(
         [np.zeros(0, np.float32), *rebuild(net, [y], transform=Waveform(sr, window_s))]
@@ -146,19 +143,17 @@ def whole(net: Autoencoder, y: np.ndarray) -> np.ndarray:
 )
 def test_windows_give_what_one_pass_over_everything_gives(kind, options, atol):
     net = model(kind, **options)
-    y = np.random.default_rng(0).uniform(-0.5, 0.5, 16 * SR_of_resynthesis).astype(np.float32)
+    y = np.random.default_rng(0).uniform(-0.5, 0.5, 16 * MUSIC_SR).astype(np.float32)
     last = len(y) - 2048  # the padded end of the last window is another one
     np.testing.assert_allclose(joined(net, y)[:last], whole(net, y)[:last], atol=atol)
 
 
 def test_a_steady_sine_has_no_jump_at_the_borders(good):
-    y = (
-        0.5 * np.sin(2 * np.pi * 440 * np.arange(22 * SR_of_resynthesis) / SR_of_resynthesis)
-    ).astype(np.float32)
+    y = (0.5 * np.sin(2 * np.pi * 440 * np.arange(22 * MUSIC_SR) / MUSIC_SR)).astype(np.float32)
     y_hat = joined(good, y)
     assert np.mean((y_hat - y) ** 2) < 0.01 * np.mean(y**2)
     bend = np.abs(np.diff(y_hat, 2))  # a click is a jump of the slope
-    inside, hop = slice(SR_of_resynthesis, 4 * SR_of_resynthesis), 204 * 512
+    inside, hop = slice(MUSIC_SR, 4 * MUSIC_SR), 204 * 512
     for start in range(hop, len(y) - hop, hop):
         assert bend[start - 512 : start + 6144].max() <= 1.01 * bend[inside].max()
 
@@ -169,7 +164,7 @@ def test_a_steady_sine_has_no_jump_at_the_borders(good):
 @settings(max_examples=30, deadline=None)
 @given(n=st.integers(1, 3000), cuts=st.lists(st.integers(1, 2999), max_size=5))
 def test_any_length_comes_back_with_its_length(n, cuts):
-    net = model(**SMALL_of_resynthesis)
+    net = model(**SMALL)
     y = np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
     blocks = np.split(y, sorted({c for c in cuts if c < n}))
     parts = list(rebuild(net, blocks, transform=Waveform(1000, 0.5), overlap_s=0.15))
@@ -185,7 +180,7 @@ def test_any_length_comes_back_with_its_length(n, cuts):
 
 
 def test_nothing_gives_nothing():
-    assert list(rebuild(model(**SMALL_of_resynthesis), [], transform=Waveform(1000, 1.0))) == []
+    assert list(rebuild(model(**SMALL), [], transform=Waveform(1000, 1.0))) == []
 
 
 @pytest.mark.parametrize(("sr", "channels"), [(8000, 1), (48_000, 2)])
@@ -193,18 +188,14 @@ def test_a_file_of_any_rate_comes_back_at_the_models_rate(tmp_path, sr, channels
     y = 0.3 * np.random.default_rng(0).uniform(-1, 1, (channels, 3 * sr + 77))
     path = audio.write(tmp_path / "a.wav", y, sr)
     want = audio.read(path, 1000)[0]
-    got = np.concatenate(
-        list(rebuild(model(**SMALL_of_resynthesis), path, transform=Waveform(1000, 1.0)))
-    )
+    got = np.concatenate(list(rebuild(model(**SMALL), path, transform=Waveform(1000, 1.0))))
     assert len(got) == len(want)
     # The file is resampled in blocks, and `joined` is another path to the same samples.
-    np.testing.assert_allclose(
-        got, joined(model(**SMALL_of_resynthesis), want, 1000, 1.0), atol=1e-5
-    )
+    np.testing.assert_allclose(got, joined(model(**SMALL), want, 1000, 1.0), atol=1e-5)
 
 
 def test_hours_take_little_memory():
-    net = model(**SMALL_of_resynthesis)
+    net = model(**SMALL)
     blocks = (np.full(60_000, 0.1, np.float32) for _ in range(120))  # two hours at 1,000 Hz
     tracemalloc.start()
     n = sum(len(part) for part in rebuild(net, blocks, transform=Waveform(1000, 30.0)))
@@ -217,7 +208,7 @@ def test_hours_take_little_memory():
 def test_an_overlap_that_does_not_fit_is_refused_at_once(window_s, overlap_s):
     with pytest.raises(ValueError, match="frames of 32 samples at 1000 Hz cannot share"):
         rebuild(
-            model(**SMALL_of_resynthesis),
+            model(**SMALL),
             [],
             transform=Waveform(1000, window_s),
             overlap_s=overlap_s,
@@ -226,7 +217,7 @@ def test_an_overlap_that_does_not_fit_is_refused_at_once(window_s, overlap_s):
 
 def test_windows_without_a_sample_are_refused_at_once():
     with pytest.raises(ValueError, match="a window of 0 s at 1000 Hz holds no sample"):
-        rebuild(model(**SMALL_of_resynthesis), [], transform=Waveform(1000, 0), overlap_s=0)
+        rebuild(model(**SMALL), [], transform=Waveform(1000, 0), overlap_s=0)
 
 
 @pytest.mark.real
@@ -235,10 +226,10 @@ def test_a_real_file_comes_back_with_its_length(data_root, tmp_path):
     net = model(**A1)
     path = audio.write_blocks(
         tmp_path / "a.wav",
-        rebuild(net, source, transform=Waveform(SR_of_resynthesis, WINDOW_S_of_resynthesis)),
-        SR_of_resynthesis,
+        rebuild(net, source, transform=Waveform(MUSIC_SR, FIVE_S)),
+        MUSIC_SR,
     )
-    y_hat, y = audio.read(path)[0], audio.read(source, SR_of_resynthesis)[0]
+    y_hat, y = audio.read(path)[0], audio.read(source, MUSIC_SR)[0]
     assert len(y_hat) == len(y)
     np.testing.assert_allclose(y_hat[:-2048], whole(net, y)[:-2048], atol=2**-15)
 
@@ -252,14 +243,12 @@ class Copy(MelAutoencoder):
 
 def test_spectrograms_come_back_as_sound_of_the_same_length_and_colour():
     net = Copy(latent=2, channels=[2], band_strides=[4], time_strides=[2]).eval()
-    way, rng = LogMel(sr=SR_of_resynthesis, window_s=1.0), np.random.default_rng(0)
-    y = np.convolve(rng.standard_normal(4 * SR_of_resynthesis + 123), np.ones(8) / 8, "same") * 0.2
+    way, rng = LogMel(sr=MUSIC_SR, window_s=1.0), np.random.default_rng(0)
+    y = np.convolve(rng.standard_normal(4 * MUSIC_SR + 123), np.ones(8) / 8, "same") * 0.2
     y_hat = np.concatenate(list(rebuild(net, [y.astype(np.float32)], transform=way)))
     assert y_hat.shape == y.shape and np.abs(y_hat).max() <= 1
     inner = slice(2, -4)  # the last window is padded with silence
-    error = np.abs(
-        log_mel(y_hat, SR_of_resynthesis) - log_mel(y.astype(np.float32), SR_of_resynthesis)
-    )[:, inner]
+    error = np.abs(log_mel(y_hat, MUSIC_SR) - log_mel(y.astype(np.float32), MUSIC_SR))[:, inner]
     assert np.median(error) < 2.5
 
 
@@ -269,9 +258,9 @@ def test_silence_stays_silence_through_a_spectrogram_model():
         list(
             rebuild(
                 net,
-                [np.zeros(3 * SR_of_resynthesis, np.float32)],
-                transform=LogMel(sr=SR_of_resynthesis, window_s=1.0),
+                [np.zeros(3 * MUSIC_SR, np.float32)],
+                transform=LogMel(sr=MUSIC_SR, window_s=1.0),
             )
         )
     )
-    assert len(y_hat) == 3 * SR_of_resynthesis and np.abs(y_hat).max() < 1e-3
+    assert len(y_hat) == 3 * MUSIC_SR and np.abs(y_hat).max() < 1e-3

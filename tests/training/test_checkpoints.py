@@ -1,44 +1,20 @@
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
+from helpers.models import MEL, stored_mel
 
-from musiclatent.config import Experiment
 from musiclatent.errors import CheckpointError
-from musiclatent.models.mel import MelAutoencoder
 from musiclatent.training.checkpoints import load_checkpoint
-from musiclatent.training.run_folder import Run
-
-OPTIONS = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4], "n_mels": 16}
-SMALL = Experiment(
-    name="mel-small-3",
-    study="mel",
-    key="small_3",
-    model="MelAutoencoder",
-    options=OPTIONS,
-    about="Small; for tests.",
-)
 
 
 @pytest.fixture
 def stored(tmp_path):
-    """A run whose weights are random, stored as training stores them."""
-    torch.manual_seed(0)
-    model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, tmp_path / "best.ckpt")
-    return Run(
-        experiment=SMALL,
-        checkpoint=tmp_path / "best.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    return stored_mel(tmp_path)
 
 
 def test_a_stored_model_is_the_same_whatever_its_training_was(stored):
-    model = load_checkpoint(stored.checkpoint, SMALL)
+    model = load_checkpoint(stored.checkpoint, MEL)
     weights = torch.load(stored.checkpoint, weights_only=True)["state_dict"]
     assert not model.training and model.total_steps == 1
     assert all(torch.equal(weights[key], value) for key, value in model.state_dict().items())
@@ -54,7 +30,7 @@ def test_a_stored_model_is_the_same_whatever_its_training_was(stored):
     ],
 )
 def test_weights_of_another_configuration_are_refused(stored, model, change):
-    other = replace(SMALL, name="mel-other", model=model, options=OPTIONS | change)
+    other = replace(MEL, name="mel-other", model=model, options=MEL.options | change)
     with pytest.raises(CheckpointError, match="was not made by mel-other; delete .* train mel-o"):
         load_checkpoint(stored.checkpoint, other)
 
@@ -64,4 +40,4 @@ def test_weights_that_are_missing_from_the_file_are_said(stored):
     for broken in ({**content, "state_dict": {}}, {"hyper_parameters": {}}):
         torch.save(broken, stored.checkpoint)
         with pytest.raises(CheckpointError, match="was not made by mel-small-3"):
-            load_checkpoint(stored.checkpoint, SMALL)
+            load_checkpoint(stored.checkpoint, MEL)

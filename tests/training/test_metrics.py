@@ -2,23 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.models import MEL, stored_mel
 
-from musiclatent.config import Experiment
-from musiclatent.models.mel import MelAutoencoder
 from musiclatent.studies import STUDIES
 from musiclatent.training import metrics
 from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.run_folder import Run
-
-OPTIONS = {"latent": 4, "channels": [4], "band_strides": [4], "time_strides": [4], "n_mels": 16}
-SMALL = Experiment(
-    name="mel-small-3",
-    study="mel",
-    key="small_3",
-    model="MelAutoencoder",
-    options=OPTIONS,
-    about="Small; for tests.",
-)
 
 
 def _run(name="mel-cae-1", **metrics: float) -> Run:
@@ -34,18 +23,7 @@ def _run(name="mel-cae-1", **metrics: float) -> Run:
 
 @pytest.fixture
 def stored(tmp_path):
-    """A run whose weights are random, stored as training stores them."""
-    torch.manual_seed(0)
-    model = MelAutoencoder(**OPTIONS, learning_rate=0.1, total_steps=7)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, tmp_path / "best.ckpt")
-    return Run(
-        experiment=SMALL,
-        checkpoint=tmp_path / "best.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    return stored_mel(tmp_path)
 
 
 def test_figures_stand_beside_the_papers():
@@ -82,7 +60,7 @@ def test_seeds_are_summarised_by_their_mean_and_interval():
 
 
 def test_means_are_over_windows_and_not_over_batches(stored):
-    model = load_checkpoint(stored.checkpoint, SMALL)
+    model = load_checkpoint(stored.checkpoint, MEL)
     x = torch.rand(5, 1, 16, 20, generator=torch.Generator().manual_seed(0))
     whole = metrics.evaluate(model, [(x, None)])
     assert set(whole) == {"mse"}
@@ -91,4 +69,4 @@ def test_means_are_over_windows_and_not_over_batches(stored):
 
 
 def test_nothing_to_measure_gives_nothing(stored):
-    assert metrics.evaluate(load_checkpoint(stored.checkpoint, SMALL), []) == {}
+    assert metrics.evaluate(load_checkpoint(stored.checkpoint, MEL), []) == {}
