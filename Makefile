@@ -18,11 +18,7 @@ MUSICLATENT_DATA ?= data
 override MUSICLATENT_DATA := $(if $(filter /%,$(firstword $(MUSICLATENT_DATA))),,$(CURDIR)/)$(MUSICLATENT_DATA)
 export MUSICLATENT_DATA
 export MUSICLATENT_HOME := $(CURDIR)
-# Waiting threads that spin make torch eight times as slow where another program wants a core.
-export OMP_WAIT_POLICY ?= passive
-# Memory that is kept need not be handed out page by page again: a third faster on spectrograms.
-export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
-export MALLOC_TRIM_THRESHOLD_ ?= 4294967296
+include musiclatent/environment.mk
 
 # Files of up to 100 MB are dropped on a map: Jupyter takes messages of 10 MiB.
 LARGE := {"websocket_max_message_size": 120000000}

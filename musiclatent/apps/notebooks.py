@@ -9,6 +9,7 @@ finds what is there.
 
 import logging
 import os
+import re
 import time
 from pathlib import Path
 from queue import Empty
@@ -28,6 +29,9 @@ from musiclatent.data.corpus import require
 from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.files import pick, write_json
 from musiclatent.studies import STUDIES, study
+
+_MAKE = Path(config.__file__).with_name("environment.mk").read_text()
+ENVIRONMENT = re.findall(r"^export (\w+) \?= (\w+)$", _MAKE, re.MULTILINE)
 
 
 def reproduce(
@@ -203,11 +207,8 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
     running, target = folder / f".running-{source.name}", folder / source.name
     os.environ["MUSICLATENT_HOME"] = str(config.home())
     os.environ["MUSICLATENT_DATA"] = str(config.data_root())
-    # Threads that spin while they wait make torch much slower beside other programs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # Large arrays come and go: memory that is kept need not be handed out page by page again.
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 32))
+    for name, value in ENVIRONMENT:
+        os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         run = {"kernel_name": "python3", "cwd": folder, "progress_bar": False}

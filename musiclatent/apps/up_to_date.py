@@ -15,7 +15,7 @@ from pathlib import Path
 from musiclatent.config import Workspace
 from musiclatent.files import write_json
 
-SOURCES = (".py", ".toml", ".js", ".j2")  # of the package's files
+SOURCES = (".py", ".toml", ".mk", ".js", ".j2")  # of the package's files
 
 
 def identity(
