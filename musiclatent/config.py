@@ -92,7 +92,7 @@ _DEMO = DemoSize(
 )
 _EPOCHS = {  # in the profiles tiny, demo, real and paper
     "waveform": (2, 5, 40, 200),
-    "mel": (1, 1, 24, 200),
+    "mel": (1, 1, 60, 200),
     "mel-folds": (1, 3, 60, 200),
     "digits": (1, 6, 25, 150),
     "jazz": (1, 2, 15, 6),

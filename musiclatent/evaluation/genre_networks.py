@@ -13,16 +13,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent import config, files, studies
+from musiclatent import files, studies
 from musiclatent.analysis import genre_groups, pooling, statistics
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import CheckpointError
-from musiclatent.evaluation import attribute_classification, classifiers, cross_validation
+from musiclatent.evaluation import (
+    attribute_classification,
+    classifiers,
+)
 from musiclatent.evaluation.attribute_classification import Predictions
 from musiclatent.features import mel_descriptors
 from musiclatent.training import supervised
 
+SEED_STEP = 10  # between the seeds of a fold's weights, so that no two folds share one
 FINAL = "classifier"  # folder of the network that names the genre of any file
 
 
@@ -234,6 +238,16 @@ def evaluate_over_folds(
     return dict(predictions)
 
 
+def seed_folders(space: Workspace, name: str, split: str, seeds: Sequence[int]) -> dict[int, Path]:
+    """Return the seed of the weights of a row on a split, and its folder, for each seed."""
+    fold = int(split.rpartition("-")[2])
+    endings = {k: f"-seed-{k}" if k != SEED else "" for k in seeds}
+    return {
+        fold + SEED_STEP * k: space.path("folds", f"{name}-{split}{end}")
+        for k, end in endings.items()
+    }
+
+
 def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:
     """Fuse the predictions of several classifiers for the same rows: their mean probabilities.
 
@@ -249,39 +263,6 @@ def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:
             raise ValueError(f"{other.name} and {first.name} predict other rows; fuse one split")
     mean = np.mean([part.probabilities for part in predictions], axis=0)
     return replace(first, name=name, probabilities=mean)
-
-
-def classify_latents(space: Workspace, split: str) -> Predictions | None:
-    """Classify by an SVM the latents of the study ``mel``, whose encoder saw the same split.
-
-    Parameters
-    ----------
-    space
-        Where the results of genre go. On real data the encoder must have been trained by the study
-        ``mel`` beside it; an embedded one is trained here.
-    split
-        Such as ``outer-0``.
-
-    Returns
-    -------
-    Predictions or None
-        None where there is no such encoder.
-    """
-    study = studies.study("mel", space.profile)
-    row = study.main()
-    if config.profile(space.profile).demo is None:
-        space = replace(space, study="mel")
-        trained = space.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
-        if not trained.exists():
-            return None
-    # An embedded encoder stays in the folder of genre: study mel may be at work in its own.
-    _, encoded = cross_validation.train_on_split(row, study, space=space, split=split)
-    usable = encoded.items["label"].ne("") & ~encoded.items["silent"].astype(bool)
-    items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]
-    train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
-    labels = items["label"].to_numpy(str)
-    predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
-    return replace(predictions, name=f"mel_latents_{split}")
 
 
 def genre_group_accuracy(
