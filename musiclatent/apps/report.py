@@ -166,7 +166,8 @@ def record(base: Path, names: Sequence[str], home: Path) -> list[Path]:
     RuntimeError
         If the commit cannot be found.
     """
-    commit, contents = _commit(home), {name: _recorded(base / name, name) for name in names}
+    contents = {name: _recorded(base / name, name) for name in names}
+    commit = _commit(home)
     folder = home / "docs" / "results"
     return [
         write_json(folder / f"{name}.json", {"commit": commit} | content)
