@@ -300,7 +300,8 @@ def classify_latents(space: Workspace, split: str) -> Predictions | None:
     train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
     labels = items["label"].to_numpy(str)
     predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
-    return replace(predictions, name=f"mel_latents_{split}")
+    units = items["group"].to_numpy()[test]
+    return replace(predictions, name=f"mel_latents_{split}", units=units)
 
 
 def embed_excerpts(

@@ -194,7 +194,7 @@ def test_leak_of_the_attributes(data_root):
     leak = leakage.descriptor_leakage(table, lists["filtered"], lists["stratified"], pairs)
     leak = leak.set_index("protocol")
     assert leak["accuracy"]["random"] == pytest.approx(0.764, abs=0.002)
-    assert leak["accuracy"]["random_930"] == pytest.approx(0.731, abs=0.02)
+    assert leak["accuracy"]["random_930"] == pytest.approx(0.722, abs=0.005)
     assert leak["accuracy"]["filtered"] == pytest.approx(0.479, abs=0.002)
     assert leak["accuracy"]["pairs_split"] > leak["accuracy"]["pairs_together"]
     assert leak["n_test"].tolist() == [250, 250, 290, 290, 262, 262]
