@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from musiclatent.files import pick
+from musiclatent.files import pick, read_toml
 
 SEED = 0
 SR = 22_050  # Hz, the rate of GTZAN and of every music study
@@ -70,44 +70,15 @@ class Profile:
     parallel_studies: int = 1
 
 
-_TINY = DemoSize(
-    clips_per_style=2,
-    clip_s=10.0,
-    repeats=1,
-    speakers=3,
-    takes=2,
-    tunes=3,
-    versions=2,
-    track_s=40.0,
-)
-_DEMO = DemoSize(
-    clips_per_style=7,
-    clip_s=30.0,
-    repeats=4,
-    speakers=4,
-    takes=5,
-    tunes=4,
-    versions=3,
-    track_s=120.0,
-)
-_EPOCHS = {  # in the profiles tiny, demo, real and paper
-    "waveform": (2, 5, 40, 200),
-    "mel": (1, 1, 60, 200),
-    "mel-folds": (1, 3, 60, 200),
-    "digits": (1, 6, 25, 150),
-    "jazz": (1, 2, 15, 6),
-    "judge": (2, 6, 15, 15),
-    "genre": (1, 3, 50, 100),
-}
-_TINY_EPOCHS, _DEMO_EPOCHS, _REAL_EPOCHS, _PAPER_EPOCHS = (
-    dict(zip(_EPOCHS, column, strict=True)) for column in zip(*_EPOCHS.values(), strict=True)
-)
-PROFILES = {
-    "tiny": Profile(name="tiny", demo=_TINY, epochs=_TINY_EPOCHS),
-    "demo": Profile(name="demo", demo=_DEMO, epochs=_DEMO_EPOCHS, parallel_studies=2),
-    "real": Profile(name="real", demo=None, epochs=_REAL_EPOCHS, seeds=(0, 1, 2)),
-    "paper": Profile(name="paper", demo=None, epochs=_PAPER_EPOCHS, seeds=(0, 1, 2)),
-}
+def _profile(name: str, row: dict) -> Profile:
+    """Return a profile from its row in ``profiles.toml``."""
+    demo = DemoSize(**row["demo"]) if "demo" in row else None
+    seeds = tuple(row.get("seeds", [SEED]))
+    return Profile(**row | {"name": name, "demo": demo, "seeds": seeds})
+
+
+_TABLE = read_toml(Path(__file__).with_name("profiles.toml"))
+PROFILES = {name: _profile(name, row) for name, row in _TABLE.items()}
 
 
 def profile(name: str) -> Profile:

@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import sys
+import tomllib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -64,6 +65,18 @@ def write_json(path: Path, value: object) -> Path:
     return write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
+def read_toml(path: Path) -> dict:
+    """Read a table of the package, in the order of the file, every list as a tuple."""
+    return _frozen(tomllib.loads(path.read_text("utf-8")))
+
+
+def _frozen(value):
+    """Turn the lists of a value into tuples, at any depth."""
+    if isinstance(value, dict):
+        return {name: _frozen(item) for name, item in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 def sha256_of(path: Path | str) -> str:
     """Return the sha256 of a file's bytes as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
@@ -115,6 +128,19 @@ def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) ->
         names[file] = name
         taken |= wanted
     return names
+
+
+def need_columns(table: Container, names: Iterable[str], lacks: str, remedy: str) -> None:
+    """Refuse a table without some columns: say who `lacks` them, such as "sections lack".
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(f"{lacks} {', '.join(missing)}; {remedy}")
 
 
 def pick(table: dict, name: str, kind: str):

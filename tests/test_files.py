@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from musiclatent.files import (
+    need_columns,
     pick,
     progress,
+    read_toml,
     sha256_of,
     unique_names,
     whole_file,
@@ -164,3 +166,17 @@ def test_pick_names_what_there_is():
     assert pick({"a": 1}, "a", "letter") == 1
     with pytest.raises(ValueError, match="no letter named 'c'; choose one of: a, b"):
         pick({"a": 1, "b": 2}, "c", "letter")
+
+
+def test_a_table_keeps_its_order_and_cannot_be_changed(tmp_path):
+    path = tmp_path / "table.toml"
+    path.write_text("[b]\nx = [[1, 2], [3]]\n[a]\ny = {z = [0.5]}\n")
+    table = read_toml(path)
+    assert table == {"b": {"x": ((1, 2), (3,))}, "a": {"y": {"z": (0.5,)}}}
+    assert list(table) == ["b", "a"]
+
+
+def test_missing_columns_are_named():
+    need_columns({"a": 1, "b": 2}, ["a"], "rows lack", "add them")
+    with pytest.raises(ValueError, match="rows lack c, d; add them"):
+        need_columns({"a": 1}, ["a", "c", "d"], "rows lack", "add them")

@@ -13,7 +13,6 @@ THROUGH = {
     "apps/dashboard_data": "apps/test_dashboard",
     "audio/decoders": "audio/test_io",  # streams are read through `audio.blocks`
     "data/shards": "data/test_cache",  # workers are killed while they write shards
-    "data/synthetic/club_styles": "data/synthetic/test_synthetic",
     "data/synthetic/dance": "data/synthetic/test_synthetic",
     "data/synthetic/digits": "data/synthetic/test_synthetic",
     "data/synthetic/drums": "data/synthetic/test_synthetic",
@@ -21,6 +20,7 @@ THROUGH = {
     "data/synthetic/music": "data/synthetic/test_synthetic",
     "data/synthetic/score": "data/synthetic/test_synthetic",
     "data/synthetic/styles": "data/synthetic/test_synthetic",
+    "data/synthetic/tables": "data/synthetic/test_synthetic",
     "display/map_html": "display/test_map_page",
     "display/map_layout": "display/test_map_page",
     "display/style": "test_layers",  # nothing is set at import

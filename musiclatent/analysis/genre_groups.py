@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from musiclatent.analysis import clustering, validation
 from musiclatent.config import SEED
 from musiclatent.features import descriptors
-from musiclatent.files import pick
+from musiclatent.files import need_columns, pick
 
 NAMED_BY = 2  # contrasts in a type's name
 SHOWN = 5  # contrasts in the table
@@ -73,9 +73,7 @@ class GenreGroups:
             If a column is missing, or numbers are.
         """
         columns = self.centres.columns
-        missing = [name for name in columns if name not in table]
-        if missing:
-            raise ValueError(f"the table has no column {missing[0]!r}; the types were made with it")
+        need_columns(table, columns, "the table has no column", "the types were made with it")
         z = self.scaler.transform(validation.table(table[columns]).to_numpy())
         nearest = pairwise_distances_argmin(z, self.centres.to_numpy())
         return np.array(list(self.centres.index))[nearest]

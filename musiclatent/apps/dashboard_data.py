@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -166,8 +167,8 @@ def _make(study: Study, space: Workspace, k: int, name: str, folder: Path) -> li
         files.write_file(folder / f"{cluster}.png", picture)
     for items in (tables["sections"], embedded.items):
         # where `Map` and `Rows` look
-        sound = map_page.keep_segments(items, study.sr, folder=folder / "sounds")
-        Parallel(2, backend="threading")(delayed(sound)(i) for i in range(len(items)))
+        keep = delayed(partial(map_page.keep_segment, sr=study.sr, folder=folder / "sounds"))
+        Parallel(2, backend="threading")(keep(row) for _, row in items.iterrows())
     return ["sections.parquet", "seconds.parquet", "z.npz", *(f"{name}.png" for name in pictures)]
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from musiclatent.config import Workspace
 from musiclatent.files import write_json
 
+SOURCES = (".py", ".toml", ".js", ".j2")  # of the package's files
+
 
 def identity(
     source: Path, parameters: dict[str, str], *, data: Sequence[Path], before: str = ""
@@ -41,7 +43,7 @@ def identity(
 def _code() -> str:
     """Hash the package's own files."""
     folder = Path(__file__).parents[1]
-    files = sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".js", ".j2"))
+    files = sorted(p for p in folder.rglob("*") if p.suffix in SOURCES)
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

@@ -84,15 +84,14 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
         pcm = file.subtype.startswith(("PCM", "ULAW", "ALAW"))
         cut = file.format == "OGG" and re.search("lacks an end|Junk after", file.extra_info)
         note = "its last page is not whole, so it may be cut short" if cut else ""
-        sr, channels, pull = file.samplerate, file.channels, partial(_pull, file, path)
         yield Stream(
             path=path,
-            sr=sr,
-            channels=channels,
+            sr=file.samplerate,
+            channels=file.channels,
             start=start,
             frames=frames,
             promised=promised,
-            pull=pull,
+            pull=partial(_pull, file, path),
             pcm=pcm,
             note=note,
         )
@@ -254,7 +253,6 @@ def _open_ffmpeg(path: Path, start_s: float) -> Iterator[Stream]:
 
         try:
             pull(start - early_s * sr)
-            slack = sr // 10  # wma counts its last frames whole
             yield Stream(
                 path=path,
                 sr=sr,
@@ -263,7 +261,7 @@ def _open_ffmpeg(path: Path, start_s: float) -> Iterator[Stream]:
                 frames=frames,
                 promised=promised,
                 pull=pull,
-                slack=slack,
+                slack=sr // 10,  # wma counts its last frames whole
             )
         finally:
             process.kill()

@@ -202,9 +202,8 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
     if format not in ("WAV", "FLAC"):
         raise ValueError(f"{path}: cannot write this suffix block by block; use .wav or .flac")
     first = _checked(next(blocks, np.zeros(0)))
-    _encode(
-        first[..., :1], sr, format, None
-    )  # refuses what the format cannot hold before a file is made
+    # Refuses what the format cannot hold before a file is made.
+    _encode(first[..., :1], sr, format)
     room = _MAX_WAV if format == "WAV" else math.inf
     channels = first[..., 0].size
     with (
@@ -237,31 +236,25 @@ def _writing(path: Path) -> Iterator[Path]:
         raise OSError(code, f"{reason}; {remedy}", str(path)) from error
 
 
-def to_mp3(y: np.ndarray, sr: int, format: str = "mp3") -> bytes:
-    """Compress samples to bytes that an html page can embed.
+def to_mp3(y: np.ndarray, sr: int) -> bytes:
+    """Compress samples to an mp3 of 48 kbit/s on average, which an html page can embed.
 
     Parameters
     ----------
     y
         Samples ``(N,)`` or ``(C, N)``; floats, averaged to mono and clipped to [-1, 1].
     sr
-        Their sampling rate in Hz; mp3 is resampled to 16,000 or 22,050 Hz.
-    format
-        ``mp3`` (48 kbit/s on average), ``wav`` or ``flac``.
+        Their sampling rate in Hz; they are resampled to 16,000 or 22,050 Hz.
 
     Raises
     ------
     ValueError
-        If the samples are empty or not finite, or the format is another.
+        If the samples are empty or not finite.
     """
-    if f".{format}" not in _WRITABLE:
-        raise ValueError(f"cannot encode as {format!r}; use mp3, wav or flac")
     y = _checked(y)
     y = _mean(y.T) if y.ndim == 2 else y
-    if format != "mp3":
-        return _encode(y, sr, format.upper(), None)
     rate = 16_000 if sr <= 16_000 else 22_050
-    return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", None, kbit_s=48)
+    return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", kbit_s=48)
 
 
 def _blocks(
@@ -335,7 +328,7 @@ def _check_length(stream: Stream, got: int) -> None:
 
 
 def _encode(
-    y: np.ndarray, sr: int, format: str, subtype: str | None, kbit_s: int | None = None
+    y: np.ndarray, sr: int, format: str, subtype: str | None = None, kbit_s: int | None = None
 ) -> bytes:
     """Encode samples in memory, so that a full disk shows where the bytes are written."""
     y = np.clip(_checked(y), -1.0, 1.0)

@@ -1,12 +1,8 @@
 """Unpack archives that nobody vouches for: all or nothing, and never outside the target."""
 
-import bz2
-import gzip
-import lzma
 import re
 import stat
 import struct
-import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -17,14 +13,14 @@ from typing import IO
 from musiclatent.errors import FetchError, plain_errors
 
 _CHUNK = 2**20  # bytes
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
-_CONFUSED = (EOFError, NotImplementedError, RecursionError, ValueError)  # readers fed nonsense
+# Damage, and what the reader raises when it is fed nonsense.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError)
 
 
 def unpack(
     archive: Path, target: Path, *, max_files: int = 10_000, max_bytes: int = 4 * 2**30
 ) -> list[Path]:
-    """Unpack a zip or tar archive (plain, gz, bz2, xz) that nobody vouches for: all or nothing.
+    """Unpack a zip archive that nobody vouches for: all or nothing.
 
     Only regular files are taken, without their modes; any other member, a path that leaves the
     target, or a name that comes twice refuses the whole archive.
@@ -32,7 +28,7 @@ def unpack(
     Parameters
     ----------
     archive
-        The file; its first bytes say what kind it is.
+        The file.
     target
         Folder to make; it must not exist.
     max_files
@@ -80,9 +76,7 @@ def _extract(archive: Path, staging: Path, max_files: int, max_bytes: int) -> li
             if left < 0:
                 raise _hostile(archive, f"unpacks to more than {max_bytes:,} bytes")
             paths.append(path)
-    except (*_DAMAGED, *_CONFUSED, OSError) as error:
-        if isinstance(error, OSError) and error.errno:  # gzip and bz2 raise OSError without one
-            raise
+    except _DAMAGED as error:
         raise FetchError(f"{archive.name} is damaged ({error}): download it again") from error
     return paths
 
@@ -107,16 +101,7 @@ def _inside(archive: Path, folder: Path, name: str) -> Path:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    """Return name and open stream of each member; no stream for folders."""
-    with archive.open("rb") as file:
-        magic = file.read(3)
-    if magic.startswith(b"PK"):
-        return _zip_members(archive)
-    openers = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open, b"\xfd7z": lzma.open}
-    return _tar_members(archive, openers.get(magic, open))
-
-
-def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Yield name and open stream of each member; no stream for folders."""
     with zipfile.ZipFile(archive) as bundle:
         for info in bundle.infolist():
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -128,34 +113,6 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
                 continue
             with bundle.open(info) as stream:
                 yield info.orig_filename, stream
-
-
-def _tar_members(archive: Path, opener) -> Iterator[tuple[str, IO[bytes] | None]]:
-    with (
-        opener(archive, "rb") as raw,
-        tarfile.open(fileobj=_Bounded(raw, archive), mode="r:") as bundle,
-    ):
-        for member in bundle:
-            if not (member.isreg() or member.isdir()):
-                raise _hostile(archive, f"has a link or device, {member.name!r}")
-            yield member.name, None if member.isdir() else bundle.extractfile(member)
-        raw.seek(bundle.offset)  # tarfile takes a broken header or a cut for the end
-        rest = raw.read(_CHUNK + 1)
-        if not 512 <= len(rest) <= _CHUNK or rest.strip(b"\0"):
-            raise tarfile.ReadError("no end mark where the members end")
-
-
-class _Bounded:
-    """A file with bounded reads: tarfile reads a header's whole claimed size at once."""
-
-    def __init__(self, raw: IO[bytes], archive: Path) -> None:
-        self.raw, self.archive = raw, archive
-        self.seek, self.tell = raw.seek, raw.tell
-
-    def read(self, size: int) -> bytes:
-        if size > _CHUNK:
-            raise _hostile(self.archive, f"has a header of {size:,} bytes")
-        return self.raw.read(size)
 
 
 def _hostile(archive: Path, reason: str) -> FetchError:

@@ -31,21 +31,14 @@ import pandas as pd
 
 from musiclatent import numba_cache
 from musiclatent.audio import windows
-from musiclatent.config import SR
 from musiclatent.data import shards
 from musiclatent.errors import CacheError
 from musiclatent.features import descriptors
-from musiclatent.files import progress
+from musiclatent.files import need_columns, progress
 
 
 def descriptor_table(
-    items: pd.DataFrame,
-    folder: Path,
-    *,
-    sr: int = SR,
-    window_s: float = 30.0,
-    n_jobs: int = 2,
-    scheduler: str | None = None,
+    items: pd.DataFrame, folder: Path, *, window_s: float = 30.0, n_jobs: int = 2
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compute the descriptors of every section of a corpus, or read them from the cache.
 
@@ -54,13 +47,11 @@ def descriptor_table(
     items
         Corpus index, as in `cache.build`.
     folder
-        Folder above the caches; one for each sampling rate and length is made in it.
-    sr
-        Sampling rate in Hz.
+        Folder above the caches; one for each length is made in it.
     window_s
         Length of a section in seconds; the last one of a file may be half of it, and a file
         shorter than that is one section.
-    n_jobs, scheduler
+    n_jobs
         As in `cache.build`.
 
     Returns
@@ -78,11 +69,15 @@ def descriptor_table(
     CacheError
         As in `cache.build`.
     """
-    transform = descriptors.Descriptors(sr, window_s)
-    target = Path(folder) / f"attributes-{window_s:g}s-{sr}hz"
-    cached = build(items, transform, folder=target, n_jobs=n_jobs, scheduler=scheduler)
+    transform = descriptors.Descriptors(window_s=window_s)
+    cached = build(items, transform, folder=folder_of(folder, transform), n_jobs=n_jobs)
     values = pd.DataFrame(np.asarray(cached.x, np.float64), columns=list(descriptors.COLUMNS))
     return pd.concat([cached.items[WINDOW], values], axis=1), cached.quarantine
+
+
+def folder_of(root: Path, transform: windows.Measurement) -> Path:
+    """Return the folder under `root` that caches a transform, one for each rate and length."""
+    return Path(root) / f"{transform.kind}-{transform.window_s:g}s-{transform.sr}hz"
 
 
 ORIGIN = ["item_id", "path", "label", "group", "split"]  # columns of all tables of a corpus
@@ -168,11 +163,7 @@ def build(
 
 def _check(items: pd.DataFrame) -> None:
     """Validate that a table is a corpus."""
-    missing = [name for name in ITEM if name not in items]
-    if missing:
-        raise ValueError(
-            f"the corpus index lacks {', '.join(missing)}; load the corpus with corpus.load"
-        )
+    need_columns(items, ITEM, "the corpus index lacks", "load the corpus with corpus.load")
     if items.empty:
         raise ValueError("the corpus is empty: nothing to cache; check the folder it was read from")
 

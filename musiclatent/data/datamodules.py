@@ -239,11 +239,9 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def _computed(self) -> cache.Cached:
         """Compute what a window becomes, or read it from the cache."""
-        t = self.transform
-        folder = self.folder / f"{t.kind}-{t.window_s:g}s-{t.sr}hz"
-        return cache.build(
-            self.index().items, t, folder=folder, n_jobs=self.n_jobs, scheduler=self.scheduler
-        )
+        folder = cache.folder_of(self.folder, self.transform)
+        work = {"n_jobs": self.n_jobs, "scheduler": self.scheduler}
+        return cache.build(self.index().items, self.transform, folder=folder, **work)
 
     def _precomputed(self) -> cache.Cached | None:
         """Read the spectrograms that a corpus holds in place of sound; None where it has sound."""

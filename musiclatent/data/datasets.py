@@ -1,6 +1,7 @@
 """The datasets by name: who indexes them, where they come from, how they are split.
 
-To add one: a module with its indexer and its source, an entry here, a row in ``data/README.md``.
+To add one: a module with its indexer, an entry here and in ``sources.toml``, a row in
+``data/README.md``.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pandas as pd
 
 from musiclatent.data import folders, fsdd, gtzan, gtzan_tables
 from musiclatent.data.download import Remote, Source
+from musiclatent.files import read_toml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +52,17 @@ class Dataset:
     note: str = ""
 
 
-_VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
-_VGGISH_SHA256 = {  # the names hold the first digits; of the second file no more is published
-    "vggish-10086976.pth": "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b",
-    "vggish_pca_params-970ea276.pth": "970ea276",
+_TABLE = read_toml(Path(__file__).with_name("sources.toml"))
+SOURCES = {
+    name: Source(
+        folder=name, remotes=tuple(Remote(**file) for file in row.pop("remotes", ())), **row
+    )
+    for name, row in _TABLE.items()
 }
 DATASETS = {
     "gtzan": Dataset(
         index=gtzan.index,
-        source=gtzan.SOURCE,
+        source=SOURCES["gtzan"],
         expected=gtzan.EXPECTED,
         least_s=29.0,  # 18 clips are a little shorter than 30 s
         splits={
@@ -69,18 +73,18 @@ DATASETS = {
     ),
     "gtzan_excerpts": Dataset(
         index=gtzan_tables.index_excerpts,
-        source=gtzan_tables.SOURCE,
+        source=SOURCES["gtzan_excerpts"],
         repeats=False,
         spectrograms=gtzan_tables.read_spectrograms,
         note="artists not kept apart",
     ),
-    "music_speech": Dataset(index=folders.index_music_speech, source=folders.MUSIC_SPEECH),
+    "music_speech": Dataset(index=folders.index_music_speech, source=SOURCES["music_speech"]),
     "music_speech/music": Dataset(
-        index=partial(folders.index_music_speech, label="music"), source=folders.MUSIC_SPEECH
+        index=partial(folders.index_music_speech, label="music"), source=SOURCES["music_speech"]
     ),
     "fsdd": Dataset(
         index=fsdd.index,
-        source=fsdd.SOURCE,
+        source=SOURCES["fsdd"],
         expected=fsdd.EXPECTED,
         repeats=False,
         splits={
@@ -88,18 +92,6 @@ DATASETS = {
             "speakers": lambda items, root, work: fsdd.by_speaker(items),
         },
     ),
-    "edm": Dataset(index=folders.index_edm, source=folders.EDM),
-    "new_music": Dataset(index=folders.index_new_music, source=folders.NEW_MUSIC),
+    "edm": Dataset(index=folders.index_edm, source=SOURCES["edm"]),
+    "new_music": Dataset(index=folders.index_new_music, source=SOURCES["new_music"]),
 }
-VGGISH = Source(  # weights and no music, but fetched in the same way
-    folder="vggish",
-    present=("vggish*.pth",),
-    by_hand=f"put {' and '.join(_VGGISH_SHA256)} of github.com/harritaylor/torchvggish, "
-    "release v0.1, into vggish",
-    remotes=tuple(
-        Remote(url=f"{_VGGISH}/{name}", to=name, sha256=sha256)
-        for name, sha256 in _VGGISH_SHA256.items()
-    ),
-    count=2,
-)
-SOURCES = {source.folder: source for source in (*(d.source for d in DATASETS.values()), VGGISH)}

@@ -41,7 +41,7 @@ class Remote:
     sha256
         Its published hash, or the first 8 digits or more of it; None where there is none.
     inside
-        For archives: glob of the one folder inside that is kept, as `to`; empty for plain files.
+        For zip archives: glob of the one folder inside that is kept, as `to`; else empty.
     """
 
     url: str
@@ -107,9 +107,7 @@ def fetch(source: Source, root: Path) -> Path:
     if any(len(list(folder.glob(pattern))) >= source.count for pattern in source.present):
         return folder
     if not source.remotes:
-        raise FetchError(
-            f"{source.folder} has no automatic download: {source.by_hand}, inside {root}"
-        )
+        raise FetchError(f"{source.folder} has no download: {source.by_hand}, inside {root}")
     _refuse_incomplete(source, folder)
     with plain_errors(str(root)):
         partial = folder.with_name(f".{folder.name}.partial")

@@ -12,25 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from musiclatent.audio.decoders import SUFFIXES
-from musiclatent.data.download import Source
 from musiclatent.errors import CorpusError
 
-MUSIC_SPEECH = Source(
-    folder="music_speech",
-    present=("music/*", "speech/*"),
-    by_hand="put the music clips into music_speech/music and the speech clips into "
-    "music_speech/speech",
-)
-EDM = Source(
-    folder="edm",
-    present=("*.*",),
-    by_hand="put electronic tracks (mp3, ogg, flac, wav) into edm",
-)
-NEW_MUSIC = Source(
-    folder="new_music",
-    present=("*.*",),
-    by_hand="put any audio files of your own into new_music",
-)
 VERSION_WORDS = ("full", "variation", "version", "instrumental", "remix", "edit", "loop")
 _NO_TEXT = "its name is no valid UTF-8; rename it"
 

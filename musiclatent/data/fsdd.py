@@ -6,23 +6,8 @@ import numpy as np
 import pandas as pd
 
 from musiclatent.data import folders
-from musiclatent.data.download import Remote, Source
 
 SPEAKERS = ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"]
-_ARCHIVE = (
-    "https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/zip/"
-    "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
-)
-SOURCE = Source(
-    folder="fsdd",
-    present=("recordings/*.wav",),
-    by_hand="put the 3,000 recordings of github.com/Jakobovski/free-spoken-digit-dataset "
-    "into fsdd/recordings",
-    # GitHub packs archives anew when it likes, so the content is verified, not the archive
-    remotes=(Remote(url=_ARCHIVE, to="recordings", inside="*/recordings"),),
-    count=3_000,
-    sums="04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b",
-)
 EXPECTED = tuple(f"{d}_{s}_{i}" for d in range(10) for s in SPEAKERS for i in range(50))
 _DIGIT = r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)"
 

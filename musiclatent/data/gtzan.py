@@ -9,7 +9,6 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from musiclatent.data import folders, splits
-from musiclatent.data.download import Remote, Source
 from musiclatent.errors import CorpusError, one_line
 
 _NAMES = "blues classical country disco hiphop jazz metal pop reggae rock"
@@ -20,31 +19,6 @@ LAYOUTS = (
     "gtzan/Data/genres_original",  # Kaggle's
     "gtzan/genres_original",
     "Data/genres_original",
-)
-_HUB = "https://huggingface.co"
-_COPY = "datasets/confit/gtzan-parquet"
-_LISTS = (
-    "https://raw.githubusercontent.com/coreyker/dnn-mgr/"
-    "bdad579ea6cb37b665ea6019fe1026a6ce20cbc7/gtzan"
-)
-_LIST_SHA256 = {
-    "train_filtered": "2b04966cef1486f1a7767b74271533fa23e220388db804a1937835e1fc4fa3fa",
-    "valid_filtered": "f8fbee7c52397a0e0f3a91dc54fedecb2e27f5bdc9a9daeab8cb10d077e26956",
-    "test_filtered": "09cafa6a89ce0a27f30ed250d56ecb4d03c22fffb5a693f96c7ae655ee02ac72",
-    "train_stratified": "e4d9be9546793e222b4d7915db0af8fb9683d980b10ac4f915453e62333c2368",
-    "valid_stratified": "60e0fd1ce2a16df77fae312b64153fd717716387094203e504e83bfd472b2a6c",
-    "test_stratified": "8fe4c4d159c61bebf64470b178d094773a051c67d675f1f61abc7957758e6821",
-}
-SOURCE = Source(
-    folder="gtzan",
-    present=("parquet/*.parquet", "genres/*/*", "Data/genres_original/*/*"),
-    by_hand="unpack Kaggle's copy (it needs a login) as gtzan/Data/genres_original/<genre> "
-    "or another copy as gtzan/genres/<genre>",
-    remotes=tuple(
-        Remote(url=f"{_LISTS}/{name}.txt", to=f"splits/{name}.txt", sha256=sha256)
-        for name, sha256 in _LIST_SHA256.items()
-    ),
-    shards=(f"{_HUB}/api/{_COPY}/tree/main/data", f"{_HUB}/{_COPY}/resolve/main"),
 )
 _CLIP = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}\.(wav|au|mp3|flac|ogg)")
 

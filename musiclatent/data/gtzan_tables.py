@@ -14,16 +14,10 @@ import numpy as np
 import pandas as pd
 
 from musiclatent.data import splits
-from musiclatent.data.download import Source
 from musiclatent.errors import CorpusError
 from musiclatent.features.descriptors import CLASSIC
 from musiclatent.files import write_file
 
-SOURCE = Source(
-    folder="gtzan_excerpts",
-    present=("mel3s.npz",),
-    by_hand="put mel3s.npz, as data/README.md describes it, into gtzan_excerpts",
-)
 EXCERPTS = "gtzan_excerpts"
 COUNT = 1_000  # clips of GTZAN
 MEL_SHAPE = (128, 130)  # mel bands and frames

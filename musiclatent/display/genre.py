@@ -15,6 +15,7 @@ from scipy.spatial.distance import squareform
 
 from musiclatent.display import results, style
 from musiclatent.features.mel import log_mel
+from musiclatent.files import need_columns
 
 MARKERS = "o^sDvP*X<>"
 SHOWN = (0.5, 99.5)  # percentiles between which points are drawn
@@ -329,9 +330,7 @@ def methods(table: pd.DataFrame, title: str) -> Figure:
 
 def _chosen(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of a table, once inputs are validated."""
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise ValueError(f"there is no descriptor {missing[0]!r}; choose from {list(table)}")
+    need_columns(table, columns, "there is no descriptor", f"choose from {list(table)}")
     if len(labels) != len(table) or not len(table):
         raise ValueError(f"there are {len(table)} rows but {len(labels)} labels; one per row")
     return table[list(columns)]

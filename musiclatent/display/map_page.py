@@ -3,7 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from musiclatent import audio
 from musiclatent.analysis import neighbours
 from musiclatent.display import map_html, style
 from musiclatent.display.map_html import LIMIT_MB, Sounds
-from musiclatent.files import progress, write_file
+from musiclatent.files import need_columns, progress, write_file
 
 COLUMNS = ("title", "start_s", "end_s")
 SCRIPT = map_html.STATIC / "map.js"
@@ -149,8 +149,8 @@ def write_page_of_items(
         sounds = segments(items, sr, folder / "sounds" if folder else None)
         return write_page(path, points, table, sounds, title, **options)
     place = path.with_name(f"{path.stem}_sound")
-    sound = keep_segments(items, sr, folder=place, pictures=True)
-    files = [sound(i).stem for i in progress(range(len(items)), "sound", "segment", delay=2)]
+    rows = progress(items.iterrows(), "sound", "segment", total=len(items), delay=2)
+    files = [keep_segment(row, sr, folder=place, pictures=True).stem for _, row in rows]
     beside = {"folder": quote(place.name), "files": files}
     write_page(path, points, table, None, title, beside=beside, **options)
     _clear(place, set(files))
@@ -190,7 +190,7 @@ def neighbours_of_rows(z: np.ndarray, k: int = NEAR) -> np.ndarray:
     return rows[~itself].reshape(len(rows), -1).astype("<i4")
 
 
-def segment(row: pd.Series, sr: int) -> bytes:
+def segment(row: pd.Series, sr: int, folder: Path | None = None) -> bytes:
     """Cut one segment out of its file and compress it to mp3, silence too.
 
     Parameters
@@ -199,58 +199,45 @@ def segment(row: pd.Series, sr: int) -> bytes:
         path, start_s and end_s in seconds.
     sr
         Sample rate in Hz to read at, such as the model's.
+    folder
+        Where segments are kept, and read again; None keeps nothing.
 
     Raises
     ------
     AudioError
         If the file cannot be read there.
     """
+    if folder:
+        return keep_segment(row, sr, folder=folder).read_bytes()
     return audio.to_mp3(_cut(row, sr), sr)
 
 
-def keep_segments(
-    items: pd.DataFrame, sr: int, *, folder: Path, pictures: bool = False
-) -> Callable[[int], Path]:
-    """Cut segments once and keep them as files.
+def keep_segment(row: pd.Series, sr: int, *, folder: Path, pictures: bool = False) -> Path:
+    """Cut one segment, once, and return the mp3 file that keeps it.
 
     Parameters
     ----------
-    items
-        path, start_s, end_s.
-    sr
+    row, sr
         As in `segment`.
     folder
-        Where the files stand; their names say what they hold.
+        Where the file stands; its name says what it holds.
     pictures
-        Whether a spectrogram (png) goes beside each.
-
-    Returns
-    -------
-    Callable
-        Row number -> mp3 file.
+        Whether a spectrogram (png) goes beside it.
     """
-
-    def sound(i: int) -> Path:
-        row = items.iloc[i]
-        path = folder / f"{_name(row, sr)}.mp3"
-        picture = path.with_suffix(".png")
-        if not path.exists() or (pictures and not picture.exists()):
-            y = _cut(row, sr)
-            if pictures:
-                write_file(picture, _picture(y, sr))
-            write_file(path, audio.to_mp3(y, sr))
-        return path
-
-    return sound
+    path = folder / f"{_name(row, sr)}.mp3"
+    picture = path.with_suffix(".png")
+    if not path.exists() or (pictures and not picture.exists()):
+        y = _cut(row, sr)
+        if pictures:
+            write_file(picture, _picture(y, sr))
+        write_file(path, audio.to_mp3(y, sr))
+    return path
 
 
 def segments(items: pd.DataFrame, sr: int, folder: Path | None = None) -> list[bytes]:
-    """Cut and compress the segment of every row, or read those kept in a folder; see `segment`."""
+    """Cut and compress the segment of every row; see `segment`."""
     bar = progress(range(len(items)), "sound", "segment", delay=2)
-    if folder is None:
-        return [segment(items.iloc[i], sr) for i in bar]
-    sound = keep_segments(items, sr, folder=folder)
-    return [sound(i).read_bytes() for i in bar]
+    return [segment(items.iloc[i], sr, folder) for i in bar]
 
 
 def estimate_bytes(items: pd.DataFrame, sr: int) -> float:
@@ -279,9 +266,7 @@ def validate(
     if len(set(sizes.values())) > 1:
         counted = ", ".join(f"{n} {name}" for name, n in sizes.items())
         raise ValueError(f"{counted}: each point needs one row and one sound")
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise ValueError(f"the table has no column {', '.join(missing)}; it needs {COLUMNS}")
+    need_columns(table, COLUMNS, "the table has no column", f"it needs {COLUMNS}")
     _refuse(~np.isfinite(points).all(axis=1), "has coordinates that are NaN or infinite")
     times = table[["start_s", "end_s"]].to_numpy(float)
     _refuse(~np.isfinite(times).all(axis=1), "has a time that is NaN or infinite")

@@ -50,6 +50,7 @@ class _Player(anywidget.AnyWidget):
         self, items: pd.DataFrame, sr: int, folder: Path | None, limit_mb: float, **traits: Any
     ) -> None:
         self.sr, self.folder, self.limit_mb = sr, folder, limit_mb
+        self._kept = folder / "sounds" if folder else None
         self._made: list[bytes] = []  # sounds that belong to no file
         super().__init__(**traits, **self._take(items))
         self.on_msg(self._answer)
@@ -64,8 +65,7 @@ class _Player(anywidget.AnyWidget):
             or map_page.estimate_bytes(self.items, self.sr) > self.limit_mb * 1e6
         ):
             return {"sound": b"", "offsets": b""}
-        place = self.folder / "sounds" if self.folder else None
-        parts = map_page.segments(self.items, self.sr, place)
+        parts = map_page.segments(self.items, self.sr, self._kept)
         ends = np.cumsum([0, *map(len, parts)], dtype="<u4")
         return {"sound": b"".join(parts), "offsets": ends.tobytes()}
 
@@ -84,11 +84,7 @@ class _Player(anywidget.AnyWidget):
         [i] = self._rows([i])
         if i >= self._first:
             return self._made[i - self._first]
-        if self.folder:
-            return map_page.keep_segments(self.items, self.sr, folder=self.folder / "sounds")(
-                i
-            ).read_bytes()
-        return map_page.segment(self.items.iloc[i], self.sr)
+        return map_page.segment(self.items.iloc[i], self.sr, self._kept)
 
     def _answer(self, _: anywidget.AnyWidget, content: dict, buffers: list) -> None:
         """Answer a message of the browser; what goes wrong is a sentence there."""

@@ -49,9 +49,8 @@ def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
     figure, axis = style.subplots(figsize=(8, 4.5))
     for index, (name, table) in enumerate(tables.items()):
         color = style.PALETTE[index % len(style.PALETTE)]
-        marker = MARKERS[
-            index // len(style.PALETTE) % len(MARKERS)
-        ]  # colours come again with another
+        # Colours come again with another marker.
+        marker = MARKERS[index // len(style.PALETTE) % len(MARKERS)]
         epoch = table["epoch"] + 1
         validation = table["validation_mse"]
         axis.plot(epoch, validation, color=color, marker=marker, markersize=3, label=name)

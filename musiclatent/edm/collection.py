@@ -200,7 +200,7 @@ def _measure(
     transform: Measurement, items: pd.DataFrame, sections: pd.DataFrame, space: Workspace
 ) -> np.ndarray:
     """Compute a transform of a corpus, or read it; return its values of `sections`."""
-    folder = space.path("cache") / f"{transform.kind}-{transform.window_s:g}s-{transform.sr}hz"
+    folder = cache.folder_of(space.path("cache"), transform)
     return cache.values_of(cache.build(items, transform, folder=folder, n_jobs=2), sections)
 
 
@@ -317,9 +317,7 @@ def _row_at(sections: pd.DataFrame, track: str, at_s: float) -> int:
     """Find the section of a track at a moment."""
     of_track = sections[sections["item_id"] == track]
     if of_track.empty:
-        raise ValueError(
-            f"there is no track {track!r} with sound; name one as it stands in the folder"
-        )
+        raise ValueError(f"there is no track {track!r} with sound; name one of the folder")
     rows = of_track.index[(of_track["start_s"] <= at_s) & (of_track["end_s"] > at_s)]
     if rows.empty:
         raise ValueError(f"{track} has no section with sound at {at_s:g} s; name another moment")

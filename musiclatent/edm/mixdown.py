@@ -88,9 +88,7 @@ class Mix:
         """
         rows = self.tracks[self.tracks["path"] == str(track)]
         if rows.empty:
-            raise ValueError(
-                f"{track} is not in {self.path.name}; it holds {len(self.tracks)} tracks"
-            )
+            raise ValueError(f"{track} is not among the tracks of {self.path.name}")
         return _mixed(rows.iloc[0], t)
 
 

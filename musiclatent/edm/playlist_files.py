@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from musiclatent.files import write_file
+from musiclatent.files import need_columns, write_file
 
 COLUMNS = ("path", "start_s", "end_s", "item_id")
 _XSPF = {
@@ -72,9 +72,7 @@ def check_suffix(path: Path) -> None:
 
 def _validate(sections: pd.DataFrame) -> None:
     """Refuse rows that cannot be played."""
-    missing = [name for name in COLUMNS if name not in sections]
-    if missing:
-        raise ValueError(f"the sections have no column {', '.join(missing)}; give {COLUMNS}")
+    need_columns(sections, COLUMNS, "the sections have no column", f"give {COLUMNS}")
     times = sections[["start_s", "end_s"]].to_numpy(float)
     good = np.isfinite(times).all(axis=1) & (times[:, 0] >= 0) & (times[:, 0] < times[:, 1])
     if not good.all():
@@ -87,9 +85,8 @@ def _validate(sections: pd.DataFrame) -> None:
 
 def _xspf(path: Path, sections: pd.DataFrame, title: str) -> str:
     """Write XSPF version 1; elements in the order of the specification, as old readers want it."""
-    playlist = ElementTree.Element(
-        "playlist", _XSPF
-    )  # VLC recognises elements by these very prefixes
+    # VLC recognises elements by these very prefixes.
+    playlist = ElementTree.Element("playlist", _XSPF)
     _add(playlist, "title", title)
     tracks = ElementTree.SubElement(playlist, "trackList")
     for number, (_, row) in enumerate(sections.iterrows(), 1):

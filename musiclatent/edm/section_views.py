@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from musiclatent.analysis import clustering
 from musiclatent.config import SEED
+from musiclatent.files import need_columns
 
 # The descriptors that Murillo Martinez, EAFIT (2022), keeps.
 SEVENTEEN = (
@@ -62,9 +63,7 @@ def classical_view(sections: pd.DataFrame, columns: tuple[str, ...] = SEVENTEEN)
     ValueError
         If a column is missing or not finite, or fewer than three sections differ.
     """
-    missing = [name for name in columns if name not in sections]
-    if missing:
-        raise ValueError(f"the sections lack {', '.join(missing)}; compute descriptors for them")
+    need_columns(sections, columns, "the sections lack", "compute descriptors for them")
     x = sections[list(columns)].astype(np.float64)
     if not np.isfinite(x.to_numpy()).all():
         raise ValueError("descriptors hold NaN or infinity; leave those sections out")

@@ -5,7 +5,7 @@ Sections are rows of a table, as `rhythm.rhythm_table` makes it; those of one tr
 of one of the earlier sections of the next, its entry.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,11 +15,13 @@ from scipy.spatial.distance import cdist
 from musiclatent.config import SEED
 from musiclatent.features.rhythm import STABLE
 from musiclatent.features.tonal import Key, key_distance
+from musiclatent.files import need_columns
 
 REACH = 0.06  # largest change of tempo: one semitone where a turntable makes it
 FAR = 10.0  # added to the tempo's part where beats cannot be matched
 KEYS = 3.0  # steps of key distance that cost 1: beyond two, harmonies clash
 SILENCE_DB = -60.0  # loudness below it is all the same
+WEIGHTS = {"latent": 1.0, "tempo": 1.0, "key": 0.5, "energy": 0.5}  # of the parts of a cost
 LEVEL_DB = 6.0  # step of loudness that costs 1
 SHARE = 0.6  # entries lie in the first, exits in the last so much of a track
 PLAY_S = 30.0  # what is played of a track between entry and exit
@@ -30,38 +32,24 @@ _KICKS = 1_000  # by the number of tracks: times that the search shakes an order
 _SHAKEN = 8  # tracks in a row that change places then
 
 
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """How much each part of the cost counts, 0 or more."""
-
-    latent: float = 1.0
-    tempo: float = 1.0
-    key: float = 0.5
-    energy: float = 0.5
-
-
-PARTS = tuple(part.name for part in fields(Weights))
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Costs:
-    """What each section (row) costs before each other (column); `total` is the sum of the rest.
+    """What each section (row) costs before each other (column).
 
     Parameters
     ----------
-    total, latent, tempo, key, energy
-        Each (B, B), float32, 0 or more; the parts are weighted already.
+    total
+        (B, B), float32, 0 or more: the sum of the parts.
+    of_part
+        The same of each part, by the names of `WEIGHTS`, weighted already.
     """
 
     total: np.ndarray
-    latent: np.ndarray
-    tempo: np.ndarray
-    key: np.ndarray
-    energy: np.ndarray
+    of_part: dict[str, np.ndarray]
 
     def parts(self, i: int, j: int) -> dict[str, float]:
         """Return the parts of the cost of going from section `i` to section `j`."""
-        return {part: float(getattr(self, part)[i, j]) for part in PARTS}
+        return {part: float(costs[i, j]) for part, costs in self.of_part.items()}
 
 
 @dataclass(frozen=True)
@@ -86,8 +74,12 @@ class Route:
     exact: bool
 
 
-def transition_costs(table: pd.DataFrame, z: np.ndarray, weights: Weights | None = None) -> Costs:
+def transition_costs(table: pd.DataFrame, z: np.ndarray) -> Costs:
     """Return what it costs to play one section after another.
+
+    Before the `WEIGHTS`, 1 is: the median distance of sections in `z`; a change of tempo by
+    `REACH`, after doubling or halving; `KEYS` steps of key distance; `LEVEL_DB` of loudness. Beyond
+    `REACH`, or without a steady beat, the tempo's part grows by `FAR`.
 
     Parameters
     ----------
@@ -95,21 +87,15 @@ def transition_costs(table: pd.DataFrame, z: np.ndarray, weights: Weights | None
         Sections (B rows): path, tempo (beats per minute), stability, tonic, mode, loudness_db.
     z
         Latents or standardised descriptors (B, D) of the same rows.
-    weights
-        How much each part counts; None is `Weights()`. Before them, 1 is: the median distance of
-        sections in `z`; a change of tempo by `REACH`, after doubling or halving; `KEYS` steps of
-        key distance; `LEVEL_DB` of loudness. Beyond `REACH`, or without a steady beat, the tempo's
-        part grows by `FAR`.
 
     Raises
     ------
     ValueError
-        If columns are missing, the rows of `table` and `z` differ, there are none or more than
-        `MOST`, or a weight is below 0.
+        If columns are missing, the rows of `table` and `z` differ, or there are none or more than
+        `MOST`.
     """
-    weights = weights or Weights()
     z = np.asarray(z, float)
-    _validate(table, z, weights)
+    _validate(table, z)
     distance = cdist(z, z)
     median = np.median(distance[~np.eye(len(z), dtype=bool)]) if len(z) > 1 else 0.0
     loudness = table["loudness_db"].clip(lower=SILENCE_DB)
@@ -120,8 +106,8 @@ def transition_costs(table: pd.DataFrame, z: np.ndarray, weights: Weights | None
         "key": _key(table),
         "energy": (np.abs(loudness[:, None] - loudness) / LEVEL_DB).astype(np.float32),
     }
-    parts = {name: np.float32(getattr(weights, name)) * part for name, part in parts.items()}
-    return Costs(total=sum(parts.values()), **parts)
+    parts = {name: np.float32(WEIGHTS[name]) * part for name, part in parts.items()}
+    return Costs(sum(parts.values()), parts)
 
 
 def candidates_after(costs: Costs, table: pd.DataFrame, *, i: int, k: int = 10) -> pd.DataFrame:
@@ -147,15 +133,13 @@ def candidates_after(costs: Costs, table: pd.DataFrame, *, i: int, k: int = 10) 
         If there is no such row, or k is below 1.
     """
     if not 0 <= i < len(table) or k < 1:
-        raise ValueError(
-            f"row {i}, k {k}: take a row from 0 to {len(table) - 1} and k of 1 or more"
-        )
+        raise ValueError(f"row {i}, k {k}: take a row from 0 to {len(table) - 1}, k from 1 on")
     others = np.flatnonzero((table["path"] != table["path"].iloc[i]).to_numpy())
     rows = others[np.argsort(costs.total[i, others], kind="stable")[:k]]
     candidates = table.iloc[rows][["item_id", "path", "start_s"]].reset_index(drop=True)
     candidates.insert(0, "row", rows)
     candidates["cost"] = costs.total[i, rows]
-    return candidates.assign(**{f"{part}_cost": getattr(costs, part)[i, rows] for part in PARTS})
+    return candidates.assign(**{f"{k}_cost": part[i, rows] for k, part in costs.of_part.items()})
 
 
 def order_tracks(table: pd.DataFrame, costs: Costs, seed: int = SEED) -> Route:
@@ -210,13 +194,10 @@ class _Node:
     exits: np.ndarray  # rows where it may then be left
 
 
-def _validate(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> None:
+def _validate(table: pd.DataFrame, z: np.ndarray) -> None:
     """Refuse what `transition_costs` cannot compare."""
     wanted = ("path", "tempo", "stability", "tonic", "mode", "loudness_db")
-    if missing := [name for name in wanted if name not in table]:
-        raise ValueError(
-            f"the sections lack {', '.join(missing)}; take those of rhythm.rhythm_table"
-        )
+    need_columns(table, wanted, "the sections lack", "take those of rhythm.rhythm_table")
     if z.ndim != 2 or not len(z) == len(table) > 0 or not np.isfinite(z).all():
         raise ValueError(
             f"z has shape {z.shape} for {len(table)} sections; give (B, D), a row of finite "
@@ -224,9 +205,6 @@ def _validate(table: pd.DataFrame, z: np.ndarray, weights: Weights) -> None:
         )
     if len(z) > MOST:
         raise ValueError(f"{len(z)} sections are more than {MOST}; mix fewer tracks at once")
-    for part in PARTS:
-        if not getattr(weights, part) >= 0:
-            raise ValueError(f"weight {part} is {getattr(weights, part)}; it must be 0 or more")
 
 
 def _tempo(table: pd.DataFrame) -> np.ndarray:
@@ -383,7 +361,7 @@ def _transitions(table: pd.DataFrame, costs: Costs, path: list[_Node]) -> pd.Dat
     for node, following in zip(path, [*path[1:], None], strict=True):
         track = table[table["path"] == table["path"].iloc[node.exits[0]]]
         entry_s = 0.0 if node.row < 0 else float(table["start_s"].iloc[node.row])
-        exit_row, exit_s, parts = -1, float(track["end_s"].max()), dict.fromkeys(PARTS, np.nan)
+        exit_row, exit_s, parts = -1, float(track["end_s"].max()), dict.fromkeys(WEIGHTS, np.nan)
         if following:
             exit_row = int(node.exits[costs.total[node.exits, following.row].argmin()])
             start_s, end_s = table[["start_s", "end_s"]].iloc[exit_row].astype(float)

@@ -27,7 +27,7 @@ from musiclatent.config import SR
 from musiclatent.errors import AudioError
 from musiclatent.features import beat_grid, tonal
 from musiclatent.features.beat_grid import HOP, RATE
-from musiclatent.files import progress, sha256_of, write_file
+from musiclatent.files import need_columns, progress, sha256_of, write_file
 
 CACHE_VERSION = 1  # raise it when the features change: tracks are then computed anew
 N_FFT = 512  # 23 ms
@@ -135,13 +135,12 @@ def rhythm_table(
     ValueError
         If a column is missing, or as in `analyse_tracks`.
     """
-    missing = [name for name in ("path", "start_s", "end_s") if name not in sections]
-    if missing:
-        raise ValueError(f"sections lack {', '.join(missing)}; cut the tracks into sections first")
+    span = ["path", "start_s", "end_s"]
+    need_columns(sections, span, "sections lack", "cut the tracks into sections first")
     tracks, quarantine = analyse_tracks(list(sections["path"].unique()), folder, n_jobs=n_jobs)
     usable = sections[sections["path"].isin(tracks.keys())].reset_index(drop=True)
     names = {path: track.key().name for path, track in tracks.items()}
-    parts = usable[["path", "start_s", "end_s"]].itertuples(index=False)
+    parts = usable[span].itertuples(index=False)
     columns = pd.DataFrame([tracks[path].part(*span_s) for path, *span_s in parts])
     return usable.assign(**columns, track_key=usable["path"].map(names)), quarantine
 

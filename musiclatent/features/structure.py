@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from musiclatent import audio
 from musiclatent.audio import windows
 from musiclatent.config import SR
+from musiclatent.files import need_columns
 
 LEVEL_DB, OCTAVES = 3.0, 0.5  # what counts as one step of level, and of the spectral centroid
 LOUD = 90  # percentile of the levels of a track that is its loud level
@@ -120,16 +121,11 @@ def novelty(features: np.ndarray, kernel_size: int = KERNEL) -> np.ndarray:
 
 
 def boundaries(
-    novelty: np.ndarray,
-    times_s: np.ndarray,
-    end_s: float,
-    least_s: float = 8.0,
-    longest_s: float = 60.0,
-    threshold: float = THRESHOLD,
+    novelty: np.ndarray, times_s: np.ndarray, end_s: float, least_s: float, longest_s: float
 ) -> np.ndarray:
     """Choose the times at which sections begin, from the peaks of novelty.
 
-    Peaks above the threshold are taken, the highest first, unless one taken before or an end of the
+    Peaks above `THRESHOLD` are taken, the highest first, unless one taken before or an end of the
     track is nearer than `least_s`. Then sections longer than `longest_s` are cut where novelty is
     highest, peak or not (where it is equal, in the middle), as long as both parts keep `least_s`.
 
@@ -143,8 +139,6 @@ def boundaries(
         Length of the track in seconds.
     least_s, longest_s
         Shortest and longest section in seconds, 0 < least_s, 2 least_s <= longest_s.
-    threshold
-        Novelty below which a peak says nothing.
 
     Returns
     -------
@@ -165,7 +159,7 @@ def boundaries(
             "shortest or more"
         )
     around = np.pad(novelty, 1, constant_values=-np.inf)
-    peak = (novelty >= around[:-2]) & (novelty > around[2:]) & (novelty >= threshold)
+    peak = (novelty >= around[:-2]) & (novelty > around[2:]) & (novelty >= THRESHOLD)
     edges = [0.0, end_s]
     for i in np.argsort(-np.where(peak, novelty, -np.inf), kind="stable")[: peak.sum()]:
         if np.abs(times_s[i] - edges).min() >= least_s:
@@ -178,7 +172,6 @@ def structural_sections(
     beats_s: np.ndarray | None = None,
     *,
     downbeat: int | None = None,
-    sr: int = SR,
     least_s: float = 8.0,
     longest_s: float = 60.0,
 ) -> pd.DataFrame:
@@ -193,8 +186,6 @@ def structural_sections(
     downbeat
         Index from 0 to 3 of the first beat that begins a bar of four; sections then begin with a
         bar. None: with any beat.
-    sr
-        Sampling rate to read at, in Hz.
     least_s, longest_s
         As in `boundaries`; a track shorter than twice the least is one section.
 
@@ -211,9 +202,9 @@ def structural_sections(
     ValueError
         If beats do not rise, the downbeat is none of the first four, or as in `boundaries`.
     """
-    frames, end_s = _frames(path, sr)
+    frames, end_s = _frames(path)
     edges = _edges(beats_s, end_s)
-    changes = novelty(synchronised(frames, edges, sr))
+    changes = novelty(synchronised(frames, edges))
     times_s = edges[:-1]
     if downbeat is not None and beats_s is not None:
         first = _first_bar(beats_s, downbeat, times_s)
@@ -223,7 +214,7 @@ def structural_sections(
     return pd.DataFrame({"start_s": [0.0, *inner], "end_s": [*inner, end_s], "novelty": [0.0, *at]})
 
 
-def synchronised(frames: np.ndarray, edges_s: np.ndarray, sr: int = SR) -> np.ndarray:
+def synchronised(frames: np.ndarray, edges_s: np.ndarray) -> np.ndarray:
     """Average frames from edge to edge, and give timbre, harmony and level equal weight.
 
     Parameters
@@ -232,8 +223,6 @@ def synchronised(frames: np.ndarray, edges_s: np.ndarray, sr: int = SR) -> np.nd
         (25, T): 12 MFCC, 12 chroma, level in dB.
     edges_s
         Edges in seconds (n + 1,), rising.
-    sr
-        Sampling rate in Hz.
 
     Returns
     -------
@@ -242,7 +231,7 @@ def synchronised(frames: np.ndarray, edges_s: np.ndarray, sr: int = SR) -> np.nd
     """
     sums = np.zeros((len(frames), frames.shape[1] + 1))
     np.cumsum(frames, axis=1, out=sums[:, 1:], dtype=float)
-    at = np.round(edges_s * sr / HOP).astype(int)
+    at = np.round(edges_s * SR / HOP).astype(int)
     first = np.clip(at[:-1], 0, frames.shape[1] - 1)
     last = np.clip(at[1:], first + 1, frames.shape[1])
     means = (sums[:, last] - sums[:, first]) / (last - first)  # 25 x n
@@ -280,9 +269,7 @@ def hit_rate(estimated: np.ndarray, reference: np.ndarray, window_s: float) -> d
     """
     estimated, reference = np.asarray(estimated, float), np.asarray(reference, float)
     if not window_s >= 0 or not np.isfinite([*estimated, *reference]).all():
-        raise ValueError(
-            f"a window of {window_s} s and finite times are needed; 0.5 and 3 are usual"
-        )
+        raise ValueError(f"a window of {window_s} s and finite times are needed; 0.5 is usual")
     n, m = len(estimated), len(reference)
     if not n or not m:
         return dict.fromkeys(("precision", "recall", "f"), float(n == m))
@@ -294,9 +281,7 @@ def hit_rate(estimated: np.ndarray, reference: np.ndarray, window_s: float) -> d
 def _check_sections(sections: pd.DataFrame, quiet_db: float, spread: float) -> None:
     """Validate a table of sections and the limits of `central_sections`."""
     needed = ["item_id", "silent", "rms_mean", "spectral_centroid_mean"]
-    missing = [name for name in needed if name not in sections]
-    if missing:
-        raise ValueError(f"sections lack {', '.join(missing)}; take cache.descriptor_table")
+    need_columns(sections, needed, "sections lack", "take cache.descriptor_table")
     if not np.isfinite(sections[needed[2:]].to_numpy(float)).all():
         raise ValueError("sections hold NaN in rms or centroid; leave those rows out")
     if not (quiet_db > 0 and spread > 0):
@@ -379,26 +364,26 @@ def _first_bar(beats_s: np.ndarray, downbeat: int, times_s: np.ndarray) -> int:
     return int(np.abs(times_s - beats_s[downbeat]).argmin()) % BAR
 
 
-def _frames(path: str | Path, sr: int) -> tuple[np.ndarray, float]:
+def _frames(path: str | Path) -> tuple[np.ndarray, float]:
     """Compute frames (25, T), of a file read block by block, and its length in seconds."""
-    counted, blocks = tee(audio.blocks(path, sr))
+    counted, blocks = tee(audio.blocks(path, SR))
     lengths, zeros = map(len, counted), np.zeros(N_FFT, np.float32)
     parts, n = [], 0
     # Not `centre`: without the frames that are cut off below, novelty moves by 3e-10.
     for y in windows.frames(chain([zeros[: N_FFT // 2]], blocks, [zeros]), N_FFT, HOP):
         n += next(lengths, 0)
         if len(y):
-            parts.append(_block_features(y, sr))
-    return np.concatenate(parts, axis=1)[:, : 1 + n // HOP], n / sr
+            parts.append(_block_features(y))
+    return np.concatenate(parts, axis=1)[:, : 1 + n // HOP], n / SR
 
 
-def _block_features(y: np.ndarray, sr: int) -> np.ndarray:
+def _block_features(y: np.ndarray) -> np.ndarray:
     """Compute MFCC, chroma and level (25, T) of frames (T, N_FFT), one by one but for rounding."""
     window = librosa.filters.get_window("hann", N_FFT)
     power = np.square(np.abs(np.fft.rfft(y * window).astype(np.complex64))).T  # F x T
-    mel = librosa.feature.melspectrogram(S=power, sr=sr, n_mels=64)
+    mel = librosa.feature.melspectrogram(S=power, sr=SR, n_mels=64)
     mel_db = librosa.power_to_db(mel, amin=1e-4, top_db=None)
-    chroma = librosa.feature.chroma_stft(S=power, sr=sr, tuning=0.0)
+    chroma = librosa.feature.chroma_stft(S=power, sr=SR, tuning=0.0)
     level = librosa.power_to_db(mel.sum(axis=0, keepdims=True), amin=1e-4, top_db=None)
     mfcc = librosa.feature.mfcc(S=mel_db, n_mfcc=N_MFCC + 1)[1:]  # without the first: the level
     return np.concatenate([mfcc, chroma, level]).astype(np.float32)

@@ -34,9 +34,7 @@ def frames(n_fft: int, hop_length: int, longest_hop: int, top_db: float = 80.0) 
     if n_fft < 2 or n_fft % 2:
         raise ValueError(f"n_fft is {n_fft}; it must be even and 2 or more")
     if not 1 <= hop_length <= longest_hop:
-        raise ValueError(
-            f"hop_length is {hop_length} for n_fft {n_fft}; it must be 1 to {longest_hop}"
-        )
+        raise ValueError(f"hop_length is {hop_length} for n_fft {n_fft}; take 1 to {longest_hop}")
     if not top_db > 0:
         raise ValueError(f"top_db is {top_db}; it must be above 0 dB")
 

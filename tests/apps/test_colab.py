@@ -23,7 +23,7 @@ import soundfile
 from packaging.requirements import Requirement
 
 from musiclatent import __version__
-from musiclatent.apps import colab
+from musiclatent.apps import colab, up_to_date
 from musiclatent.apps.colab import build, own_files, own_music
 from musiclatent.studies import STUDIES
 
@@ -115,7 +115,7 @@ def test_the_wheel_is_small_whole_and_of_the_stated_size(built):
         assert bundle.testzip() is None
         names = bundle.namelist()
     assert "musiclatent/config.py" in names
-    files = [p for p in CHECKOUT.glob("musiclatent/**/*") if p.suffix in {".py", ".js", ".j2"}]
+    files = [p for p in CHECKOUT.glob("musiclatent/**/*") if p.suffix in up_to_date.SOURCES]
     wanted = {p.relative_to(CHECKOUT).as_posix() for p in files}
     assert wanted <= set(names)
     assert not [n for n in names if "tests/" in n or n.endswith((".pyc", ".ipynb"))]

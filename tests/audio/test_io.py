@@ -737,16 +737,9 @@ def test_sound_in_an_mp3_begins_where_it_began():
     assert np.argmax(np.abs(back) > 0.3) == pytest.approx(2205, abs=30)
 
 
-def test_encode_other_formats():
-    x = sound()[:, 0]
-    for name in ("wav", "flac"):
-        y, sr = sf.read(io.BytesIO(audio.to_mp3(x, SR, name)), dtype="float32")
-        assert sr == SR
-        np.testing.assert_allclose(y, x, atol=2**-15)
-    with pytest.raises(ValueError, match="use mp3, wav or flac"):
-        audio.to_mp3(x, SR, "ogg")
+def test_nothing_is_no_mp3():
     with pytest.raises(ValueError, match="not empty"):
-        audio.to_mp3(x[:0], SR)
+        audio.to_mp3(np.zeros(0), SR)
 
 
 # ---------------------------------------------------------------------------- real files

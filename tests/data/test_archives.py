@@ -1,15 +1,9 @@
 """Hostile, damaged and honest archives, all made here."""
 
-import bz2
 import errno
-import gzip
-import io
-import lzma
 import os
 import stat
 import struct
-import tarfile
-import time
 import zipfile
 
 import pytest
@@ -32,17 +26,6 @@ def make_zip(path, members, mode=0o100644, compression=zipfile.ZIP_DEFLATED):
     return path
 
 
-def make_tar(path, members, kind="w:gz", **changes):
-    with tarfile.open(path, kind) as bundle:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            for key, value in changes.items():
-                setattr(info, key, value)
-            bundle.addfile(info, io.BytesIO(data))
-    return path
-
-
 def refuses(archive, match, **limits):
     target = archive.parent / "out" / "data"
     with pytest.raises(FetchError, match=match) as caught:
@@ -54,21 +37,15 @@ def refuses(archive, match, **limits):
     assert left == []
 
 
-@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
-def test_honest_archives_come_out_whole(tmp_path, mode):
-    make = make_zip if mode == "zip" else lambda p, m: make_tar(p, m, mode)
-    archive = make(tmp_path / "honest", [("folder/", b""), *FILES.items()][mode != "zip" :])
+def test_an_honest_archive_comes_out_whole(tmp_path):
+    archive = make_zip(tmp_path / "honest", [("folder/", b""), *FILES.items()])
     paths = unpack(archive, tmp_path / "out")
     assert [p.relative_to(tmp_path / "out").as_posix() for p in paths] == list(FILES)
     assert [p.read_bytes() for p in paths] == list(FILES.values())
 
 
-@pytest.mark.parametrize("mode", ["zip", "tar"])
-def test_modes_are_not_restored(tmp_path, mode):
-    if mode == "zip":
-        archive = make_zip(tmp_path / "m", FILES.items(), mode=0o104777)
-    else:
-        archive = make_tar(tmp_path / "m", FILES.items(), mode=0o4777)
+def test_modes_are_not_restored(tmp_path):
+    archive = make_zip(tmp_path / "m", FILES.items(), mode=0o104777)
     (tmp_path / "plain").touch()
     usual = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
     assert {stat.S_IMODE(p.stat().st_mode) for p in unpack(archive, tmp_path / "out")} == {usual}
@@ -88,53 +65,22 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("name", ESCAPES)
-def test_zip_members_outside_the_target_are_refused(tmp_path, name):
+def test_members_outside_the_target_are_refused(tmp_path, name):
     refuses(make_zip(tmp_path / "e.zip", [("fine", b"1"), (name, b"x")]), "outside its folder")
 
 
-@pytest.mark.parametrize("name", [n for n in ESCAPES if "\0" not in n])
-def test_tar_members_outside_the_target_are_refused(tmp_path, name):
-    refuses(make_tar(tmp_path / "e.tgz", [("fine", b"1"), (name, b"x")]), "outside its folder")
-
-
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE]
-)
-def test_tar_links_and_devices_are_refused(tmp_path, kind):
-    archive = make_tar(tmp_path / "l.tar", [("l", b"")], "w", type=kind, linkname="/etc/passwd")
-    refuses(archive, "link or device")
-
-
-def test_tar_fifo_is_refused(tmp_path):
-    refuses(
-        make_tar(tmp_path / "f.tar", [("f", b"")], "w", type=tarfile.FIFOTYPE), "link or device"
-    )
-
-
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
-def test_zip_links_and_devices_are_refused(tmp_path, kind):
+def test_links_and_devices_are_refused(tmp_path, kind):
     refuses(make_zip(tmp_path / "l.zip", [("l", b"/etc/passwd")], mode=kind | 0o777), "link or dev")
 
 
-def test_a_file_written_through_a_link_member_is_refused(tmp_path):
-    archive = tmp_path / "t.tar"
-    with tarfile.open(archive, "w") as bundle:
-        link = tarfile.TarInfo("way")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "elsewhere")
-        bundle.addfile(link)
-        bundle.addfile(tarfile.TarInfo("way/evil"), io.BytesIO())
-    refuses(archive, "link or device")
-
-
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_a_name_that_comes_twice_is_refused(tmp_path, make):
-    refuses(make(tmp_path / "d", [("a", b"1"), ("./a", b"2")]), "twice")
+def test_a_name_that_comes_twice_is_refused(tmp_path):
+    refuses(make_zip(tmp_path / "d", [("a", b"1"), ("./a", b"2")]), "twice")
 
 
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_count_and_size_are_limited(tmp_path, make):
-    archive = make(tmp_path / "big", [(f"f{i}", bytes(1000)) for i in range(11)])
+def test_count_and_size_are_limited(tmp_path):
+    archive = make_zip(tmp_path / "big", [(f"f{i}", bytes(1000)) for i in range(11)])
     refuses(archive, "more than 10 members", max_files=10)
     refuses(archive, "more than 5,000 bytes", max_bytes=5000)
     assert len(unpack(archive, tmp_path / "good", max_files=11, max_bytes=11_000)) == 11
@@ -168,23 +114,6 @@ def test_an_overlapping_bomb_is_refused(tmp_path):
     refuses(archive, "damaged|more than", max_bytes=10_000_000)
 
 
-def test_a_header_of_gigabytes_is_refused_at_once(tmp_path):
-    info = tarfile.TarInfo("x")
-    info.type, info.size = tarfile.XHDTYPE, 2_000_000_000
-    archive = tmp_path / "pax.tar.gz"
-    archive.write_bytes(gzip.compress(info.tobuf() + bytes(20_000_000)))
-    start = time.perf_counter()
-    refuses(archive, "header of 2,000,000,000 bytes")
-    assert time.perf_counter() - start < 1
-
-
-def test_headers_nested_without_end_are_refused(tmp_path):
-    info = tarfile.TarInfo("././@LongLink")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
-    (tmp_path / "deep.tar").write_bytes((info.tobuf() + b"a".ljust(512, b"\0")) * 5000)
-    refuses(tmp_path / "deep.tar", "damaged")
-
-
 def test_encrypted_zip_says_so(tmp_path):
     archive = make_zip(tmp_path / "secret.zip", [("a", b"1")])
     data = bytearray(archive.read_bytes())
@@ -194,26 +123,20 @@ def test_encrypted_zip_says_so(tmp_path):
     refuses(archive, "encrypted: unpack it by hand")
 
 
-@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
-def test_cut_and_corrupted_archives_are_refused(tmp_path, mode, rng):
+def test_cut_and_corrupted_archives_are_refused(tmp_path, rng):
     members = [(f"f{i}", rng.bytes(3000)) for i in range(5)]
-    make = make_zip if mode == "zip" else lambda p, m: make_tar(p, m, mode)
-    whole = make(tmp_path / "whole", members).read_bytes()
+    whole = make_zip(tmp_path / "whole", members).read_bytes()
     (tmp_path / "whole").unlink()
-    body = 5 * 3584 if mode == "w" else len(whole)
-    for cut in (0, 1, 512, body // 2, body // 5 * 4 // 512 * 512, body - 9):
+    for cut in (0, 1, 512, len(whole) // 2, len(whole) * 4 // 5, len(whole) - 9):
         (tmp_path / "cut").write_bytes(whole[:cut])
         refuses(tmp_path / "cut", "damaged")
-    if mode != "w":  # a plain tar has no checksum of its content
-        wrong = bytearray(whole)
-        wrong[len(whole) // 2] ^= 255
-        (tmp_path / "cut").write_bytes(wrong)
-        refuses(tmp_path / "cut", "damaged")
+    wrong = bytearray(whole)
+    wrong[len(whole) // 2] ^= 255
+    (tmp_path / "cut").write_bytes(wrong)
+    refuses(tmp_path / "cut", "damaged")
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"not an archive", b"PK\3\4" + bytes(50), gzip.compress(b"x", mtime=0)]
-)
+@pytest.mark.parametrize("data", [b"", b"not an archive", b"PK\3\4" + bytes(50)])
 def test_things_that_are_no_archive_are_refused(tmp_path, data):
     (tmp_path / "thing").write_bytes(data)
     refuses(tmp_path / "thing", "damaged")
@@ -245,10 +168,3 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(FetchError, match=r"No space left.*the disk has space"):
         unpack(archive, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
-
-
-def test_compressors_agree_with_their_first_bytes(tmp_path):
-    plain = make_tar(tmp_path / "p", FILES.items(), "w").read_bytes()
-    for i, pack in enumerate((gzip.compress, bz2.compress, lzma.compress)):
-        (tmp_path / f"{i}.bin").write_bytes(pack(plain))  # the name says nothing
-        assert len(unpack(tmp_path / f"{i}.bin", tmp_path / f"out{i}")) == len(FILES)

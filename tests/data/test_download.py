@@ -294,7 +294,7 @@ def test_root_that_is_a_file(digits, tmp_path):
 
 @pytest.mark.parametrize("name", ["gtzan_excerpts", "music_speech", "edm", "new_music"])
 def test_datasets_without_a_download_say_what_to_put_where(tmp_path, name):
-    with pytest.raises(FetchError, match=f"{name} has no automatic download: put .*into {name}"):
+    with pytest.raises(FetchError, match=f"{name} has no download: put .*into {name}"):
         fetch(SOURCES[name], tmp_path)
     assert list(tmp_path.iterdir()) == []
 

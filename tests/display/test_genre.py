@@ -60,7 +60,7 @@ def test_pairs_show_each_pair_once_and_each_genre_apart(table, count, panels):
 
 def test_attributes_are_refused_in_a_sentence(table):
     values, labels = table
-    with pytest.raises(ValueError, match="no descriptor 'x'; choose from"):
+    with pytest.raises(ValueError, match="no descriptor x; choose from"):
         genre.distributions(values, labels, ["x"])
     with pytest.raises(ValueError, match="120 rows but 3 labels"):
         genre.pairs(values, labels[:3], ["bright", "loud"])

@@ -173,9 +173,9 @@ def test_sound_that_was_cut_is_kept_and_another_file_is_another_sound(items, poi
     copy = tmp_path / "a.wav"
     audio.write(copy, np.zeros(SR), SR)
     row = items.iloc[[0]].assign(path=str(copy))
-    before = map_page.keep_segments(row, SR, folder=folder)(0)
+    before = map_page.keep_segment(row.iloc[0], SR, folder=folder)
     audio.write(copy, 0.5 * np.sin(np.arange(2 * SR)), SR)
-    assert map_page.keep_segments(row, SR, folder=folder)(0) != before
+    assert map_page.keep_segment(row.iloc[0], SR, folder=folder) != before
 
 
 def test_what_fails_names_no_folder_to_the_browser(items, points):

@@ -174,7 +174,7 @@ def test_one_track_alone_stays_as_it_is(tmp_path):
     )
     assert mix.seconds == 2 and mix.tracks["gain_db"].tolist() == [0]
     assert mixdown.beat_alignment(mix, {}).empty
-    with pytest.raises(ValueError, match="other.wav is not in mix.flac; it holds 1 tracks"):
+    with pytest.raises(ValueError, match="other.wav is not among the tracks of mix.flac"):
         mix.position("other.wav", 0.0)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musiclatent.edm import sequencing
-from musiclatent.edm.sequencing import FAR, Weights
+from musiclatent.edm.sequencing import FAR, WEIGHTS
 
 SECTION_S = 15.0
 
@@ -37,10 +37,9 @@ def _two(**columns) -> pd.DataFrame:
 
 def _part(name, **columns) -> float:
     table = _two(**columns)
-    weights = Weights(latent=1.0, tempo=1.0, key=1.0, energy=1.0)
-    parts = sequencing.transition_costs(table, np.zeros((2, 3)), weights).parts(0, 1)
+    parts = sequencing.transition_costs(table, np.zeros((2, 3))).parts(0, 1)
     assert all(value == 0 for part, value in parts.items() if part != name)
-    return parts[name]
+    return parts[name] / WEIGHTS[name]
 
 
 def test_sections_that_are_alike_cost_nothing():
@@ -81,12 +80,11 @@ def test_keys_and_loudness_cost_by_their_steps():
 
 def test_latents_are_measured_by_their_median_distance_and_parts_add_up(rng):
     table, z = _table([4, 3], rng), rng.standard_normal((7, 5))
-    weights = Weights(latent=2.0, tempo=1.0, key=3.0, energy=0.5)
-    costs = sequencing.transition_costs(table, z, weights)
-    apart = costs.latent[~np.eye(7, dtype=bool)]
-    assert np.median(apart) == pytest.approx(2.0, rel=1e-5)
+    costs = sequencing.transition_costs(table, z)
+    apart = costs.of_part["latent"][~np.eye(7, dtype=bool)]
+    assert np.median(apart) == pytest.approx(WEIGHTS["latent"], rel=1e-5)
     assert sum(costs.parts(1, 5).values()) == pytest.approx(costs.total[1, 5], rel=1e-6)
-    again = sequencing.transition_costs(table, 100 * z, weights)
+    again = sequencing.transition_costs(table, 100 * z)
     np.testing.assert_allclose(again.total, costs.total, rtol=1e-5, atol=1e-6)
     assert costs.total.shape == (7, 7) and costs.total.dtype == np.float32
 
@@ -94,10 +92,9 @@ def test_latents_are_measured_by_their_median_distance_and_parts_add_up(rng):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t, z: (t.drop(columns=["tempo", "mode"]), z, None), "lack tempo, mode"),
-        (lambda t, z: (t, z[:-1], None), r"shape \(6, 2\) for 7 sections"),
-        (lambda t, z: (t, z * np.nan, None), "finite"),
-        (lambda t, z: (t, z, Weights(key=-1.0)), "weight key is -1.0"),
+        (lambda t, z: (t.drop(columns=["tempo", "mode"]), z), "lack tempo, mode"),
+        (lambda t, z: (t, z[:-1]), r"shape \(6, 2\) for 7 sections"),
+        (lambda t, z: (t, z * np.nan), "finite"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(rng, change, message):
@@ -125,7 +122,7 @@ def test_what_follows_a_section_comes_from_other_tracks_the_cheapest_first(rng):
     assert candidates["cost"].is_monotonic_increasing
     others = np.flatnonzero(table["item_id"] != "t1")
     assert candidates["cost"].iloc[0] == costs.total[5, others].min()
-    parts = candidates[[f"{part}_cost" for part in sequencing.PARTS]].sum(axis=1)
+    parts = candidates[[f"{part}_cost" for part in WEIGHTS]].sum(axis=1)
     np.testing.assert_allclose(parts, candidates["cost"], rtol=1e-5)
     assert len(sequencing.candidates_after(costs, table, i=0, k=100)) == 8
     with pytest.raises(ValueError, match="row 12"):
@@ -202,8 +199,7 @@ def test_the_search_finds_what_is_known_to_be_best(rng):
     table = _table([4] * 40, rng).assign(tempo=120.0, tonic=0, loudness_db=-14.0)
     place = rng.permutation(40)
     z = np.repeat(place, 4)[:, None].astype(float)
-    weights = Weights(latent=1, tempo=0, key=0, energy=0)
-    route = sequencing.order_tracks(table, sequencing.transition_costs(table, z, weights))
+    route = sequencing.order_tracks(table, sequencing.transition_costs(table, z))
     visited = place[[int(path[8:11]) for path in route.tracks["path"]]]
     assert (np.abs(np.diff(visited)) == 1).all() and not route.exact
 

@@ -214,7 +214,7 @@ GOOD = np.ones((257, 4), np.float32)
         ({"magnitude": GOOD * 1j}, "complex64; .* needs real numbers"),
         ({"n_fft": 511}, "n_fft is 511; it must be even"),
         ({"n_fft": 0}, "n_fft is 0"),
-        ({"hop_length": 0}, "hop_length is 0 for n_fft 512; it must be 1 to 256"),
+        ({"hop_length": 0}, "hop_length is 0 for n_fft 512; take 1 to 256"),
         ({"hop_length": 257}, "hop_length is 257 .* 1 to 256"),
         ({"n_iter": -1}, "n_iter is -1; it must be 0 or more"),
         ({"start": "zero"}, "start is 'zero'; it must be one of random, gradient"),

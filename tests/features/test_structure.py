@@ -130,18 +130,23 @@ def curve(**peaks: float) -> tuple[np.ndarray, np.ndarray]:
     return values, times_s
 
 
-def test_the_highest_peaks_win_and_keep_their_distance():
+def starts(values, times_s, least_s=8.0, longest_s=60.0) -> list[float]:
+    return boundaries(values, times_s, 100.0, least_s, longest_s).tolist()
+
+
+def test_the_highest_peaks_win_and_keep_their_distance(monkeypatch):
     values, times_s = curve(t20=0.5, t25=0.4, t40=0.3, t60=0.02, t95=0.9)
-    assert boundaries(values, times_s, 100.0).tolist() == [20, 40]
-    assert boundaries(values, times_s, 100.0, least_s=4).tolist() == [20, 25, 40, 95]
-    assert boundaries(values, times_s, 100.0, longest_s=100, threshold=0.45).tolist() == [20]
+    assert starts(values, times_s) == [20, 40]
+    assert starts(values, times_s, least_s=4) == [20, 25, 40, 95]
+    monkeypatch.setattr(structure, "THRESHOLD", 0.45)
+    assert starts(values, times_s, longest_s=100) == [20]
 
 
 def test_long_sections_are_cut_where_novelty_is_highest():
     values, times_s = curve(t20=0.5, t60=0.02)
-    assert boundaries(values, times_s, 100.0, longest_s=50).tolist() == [20, 60]
-    assert boundaries(*curve(), 100.0, longest_s=60).tolist() == [50]
-    assert boundaries(np.zeros(1), np.zeros(1), 100.0).tolist() == []
+    assert starts(values, times_s, longest_s=50) == [20, 60]
+    assert starts(*curve()) == [50]
+    assert starts(np.zeros(1), np.zeros(1)) == []
 
 
 @settings(deadline=None, max_examples=30)
@@ -157,9 +162,9 @@ def test_sections_keep_their_limits(seed, least, longest, end_s):
 
 def test_boundaries_that_cannot_be():
     with pytest.raises(ValueError, match="the longest must be twice the shortest"):
-        boundaries(np.zeros(3), np.arange(3), 3.0, least_s=10, longest_s=15)
+        starts(np.zeros(3), np.arange(3), least_s=10, longest_s=15)
     with pytest.raises(ValueError, match="as many rising times"):
-        boundaries(np.zeros(3), np.zeros(3), 3.0)
+        starts(np.zeros(3), np.zeros(3))
 
 
 @pytest.fixture(scope="module")
@@ -199,10 +204,10 @@ def test_sections_begin_with_a_bar(song):
 
 def test_blocks_do_not_matter(song, monkeypatch):
     path, _ = song
-    whole, end_s = structure._frames(path, SR)
+    whole, end_s = structure._frames(path)
     read = audio.blocks
     monkeypatch.setattr(audio, "blocks", lambda path, sr: read(path, sr, block_s=1.3))
-    parts, _ = structure._frames(path, SR)
+    parts, _ = structure._frames(path)
     assert whole.shape == parts.shape == (25, 1 + round(50.4 * SR) // 1024) and end_s == 50.4
     assert parts == pytest.approx(whole, abs=1e-3)
 

@@ -29,7 +29,7 @@ def test_what_are_no_samples_is_refused(y, words):
     ("sizes", "words"),
     [
         ((7, 2, 8), "n_fft is 7; it must be even"),
-        ((8, 0, 8), "hop_length is 0 for n_fft 8; it must be 1 to 8"),
+        ((8, 0, 8), "hop_length is 0 for n_fft 8; take 1 to 8"),
         ((8, 9, 8), "hop_length is 9"),
         ((8, 4, 8, 0.0), "top_db is 0.0"),
     ],

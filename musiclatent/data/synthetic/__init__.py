@@ -71,9 +71,7 @@ def _prepare(folder: Path, manifest: dict) -> None:
     """Prepare the folder for this corpus, and remove a corpus of another manifest."""
     note, sounds = folder / "manifest.json", folder / "audio"
     if sounds.exists() and not note.exists():
-        raise ValueError(
-            f"{folder} holds audio that was not rendered here; name an empty folder instead"
-        )
+        raise ValueError(f"{folder} holds audio that was not rendered here; name an empty folder")
     if not note.exists() or json.loads(note.read_text()) != manifest:
         (folder / "index.parquet").unlink(missing_ok=True)
         shutil.rmtree(sounds, ignore_errors=True)

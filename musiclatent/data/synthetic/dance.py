@@ -12,8 +12,7 @@ import numpy as np
 
 from musiclatent.config import SR, DemoSize
 from musiclatent.data.synthetic import instruments, score
-from musiclatent.data.synthetic.club_styles import DANCES
-from musiclatent.data.synthetic.styles import Style
+from musiclatent.data.synthetic.styles import DANCES, Style
 
 # Section, its share of the track, and who plays in it.
 FORM = (

@@ -12,6 +12,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfilt
 
 from musiclatent.config import DemoSize
+from musiclatent.data.synthetic import tables
 
 RATE = 8000  # Hz
 FRAME = 32  # samples between two settings of the resonators
@@ -19,7 +20,7 @@ BANDWIDTHS_HZ = (70.0, 100.0, 180.0, 350.0)
 HIGHEST_HZ = np.array([3000.0, 3000.0, 3300.0, 3500.0])  # near 4 kHz a pole meets its mirror
 
 
-@dataclass(frozen=True)  # rows of a table
+@dataclass(frozen=True, kw_only=True)
 class Phone:
     """Target of a phoneme: formants in Hz, level of voice, length, level and band of noise."""
 
@@ -30,45 +31,9 @@ class Phone:
     band_hz: tuple[float, float] = (1000.0, 3900.0)
 
 
-# In the order of the fields: formants in Hz, voice, seconds, noise, band of the noise in Hz.
-PHONES = {
-    "Z": Phone((250, 1500, 2500), 0.35, 0.09, 0.25, (2600, 3900)),
-    "IH": Phone((390, 1990, 2550), 1.0, 0.08),
-    "IY": Phone((280, 2250, 2950), 1.0, 0.20),
-    "R": Phone((350, 1100, 1550), 0.7, 0.08),
-    "OW": Phone((540, 900, 2350), 1.0, 0.12),
-    "OW2": Phone((380, 780, 2250), 0.7, 0.10),
-    "W": Phone((300, 650, 2200), 0.6, 0.08),
-    "AH": Phone((640, 1190, 2390), 1.0, 0.15),
-    "AX": Phone((500, 1400, 2400), 0.7, 0.06),
-    "N": Phone((260, 1300, 2300), 0.35, 0.11),
-    "UW": Phone((310, 900, 2240), 1.0, 0.22),
-    "AO": Phone((570, 840, 2410), 1.0, 0.16),
-    "AY": Phone((730, 1150, 2440), 1.0, 0.15),
-    "AY2": Phone((380, 2050, 2550), 0.8, 0.10),
-    "EY": Phone((480, 1950, 2550), 1.0, 0.12),
-    "EY2": Phone((330, 2250, 2900), 0.8, 0.10),
-    "EH": Phone((550, 1820, 2480), 1.0, 0.12),
-    "V": Phone((230, 1100, 2100), 0.3, 0.08, 0.08),
-    "TH": Phone((350, 1300, 2500), 0.0, 0.10, 0.12, (1500, 3900)),
-    "F": Phone((350, 1000, 2300), 0.0, 0.11, 0.18),
-    "S": Phone((300, 1700, 2600), 0.0, 0.13, 0.5, (3000, 3950)),
-    "T": Phone((300, 1800, 2700), 0.0, 0.05, 0.5, (2400, 3900)),
-    "K": Phone((300, 1900, 2400), 0.0, 0.05, 0.4, (1300, 2400)),
-    "-": Phone((300, 1700, 2500), 0.0, 0.05),  # the closure before a burst
-}
-WORDS = (
-    "Z IH R OW OW2",
-    "W AH N",
-    "T UW",
-    "TH R IY",
-    "F AO R",
-    "F AY AY2 V",
-    "S IH - K S",
-    "S EH V AX N",
-    "EY EY2 - T",
-    "N AY AY2 N",
-)
+_TABLE = tables.read("phones")
+PHONES = {name: Phone(**row) for name, row in _TABLE["phones"].items()}
+WORDS = _TABLE["words"]  # phonemes of each digit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,9 @@
 """Drums of the embedded corpora: falling sines and shaped noise, float32 (N,) at the rate `SR`."""
 
-from functools import partial
-
 import numpy as np
 
 from musiclatent.config import SR
-from musiclatent.data.synthetic import instruments
+from musiclatent.data.synthetic import instruments, tables
 
 
 def kick(rng: np.random.Generator, f0_hz: float = 48.0, decay_s: float = 0.14) -> np.ndarray:
@@ -42,42 +40,8 @@ def clap(rng: np.random.Generator, decay_s: float = 0.1) -> np.ndarray:
 
 
 KITS = {
-    "acoustic drums": {
-        "kick": kick,
-        "snare": snare,
-        "hat": hat,
-        "open": partial(hat, decay_s=0.18),
-    },
-    "brushes": {
-        "kick": partial(kick, f0_hz=58, decay_s=0.1),
-        "snare": partial(snare, decay_s=0.14, tone=0.1),
-        "hat": partial(hat, cutoff_hz=4000, decay_s=0.05),
-        "open": partial(hat, cutoff_hz=3500, decay_s=0.3),
-    },
-    "chip drums": {
-        "kick": partial(kick, f0_hz=70, decay_s=0.06),
-        "snare": partial(hat, cutoff_hz=1200, decay_s=0.05),
-        "hat": partial(hat, cutoff_hz=5000, decay_s=0.012),
-        "open": partial(hat, cutoff_hz=3000, decay_s=0.06),
-    },
-    "drum machine": {
-        "kick": partial(kick, f0_hz=44, decay_s=0.2),
-        "snare": clap,
-        "hat": partial(hat, cutoff_hz=7500, decay_s=0.025),
-        "open": partial(hat, cutoff_hz=7000, decay_s=0.14),
-    },
-    "field drums": {
-        "kick": partial(kick, f0_hz=60, decay_s=0.25),
-        "snare": partial(snare, f0_hz=240, decay_s=0.07, tone=0.3),
-        "hat": partial(hat, cutoff_hz=3000, decay_s=0.5),
-        "open": partial(hat, cutoff_hz=3000, decay_s=0.8),
-    },
-    "shaker": {
-        "kick": partial(kick, f0_hz=40, decay_s=0.3),
-        "snare": partial(hat, cutoff_hz=5000, decay_s=0.08),
-        "hat": partial(hat, cutoff_hz=5000, decay_s=0.06),
-        "open": partial(hat, cutoff_hz=4500, decay_s=0.4),
-    },
+    kit: {drum: tables.sound(row, [kick, snare, hat, clap]) for drum, row in drums.items()}
+    for kit, drums in tables.read("kits").items()
 }
 
 

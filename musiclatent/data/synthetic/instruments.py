@@ -4,12 +4,11 @@ Every voice takes a fundamental in Hz and a number of samples and returns float3
 `SR` throughout. Notes are normalised to a peak of 1, so that a score's velocities set the balance.
 """
 
-from functools import partial
-
 import numpy as np
 from scipy.signal import butter, lfilter, oaconvolve, sosfilt
 
 from musiclatent.config import SR
+from musiclatent.data.synthetic import tables
 
 TOP_HZ = 0.45 * SR  # partials above this would alias
 CREST_DB = 14.0  # how far a peak may rise above the RMS level
@@ -149,51 +148,12 @@ def pluck(
     return lfilter([1.0], np.concatenate([[1.0], np.zeros(whole - 1), -taps]), x).astype(np.float32)
 
 
-REEDS = (1, 0.8, 0.7, 0.5, 0.45, 0.3, 0.25, 0.2, 0.15, 0.1, 0.08, 0.06)
-BRASS = (0.8, 1, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
-FLUTE = (1, 0.35, 0.12, 0.05)
-BOWED = partial(subtractive, sustain=0.9)
-CHIP = partial(subtractive, detune=0, bright_hz=9000, attack_s=0.002, sustain=0.6)
+VOICES_TABLE = tables.read("voices")
+RELEASE_S = {name: row.pop("release_s", 0.04) for name, row in VOICES_TABLE.items()}
 VOICES = {
-    "accordion": partial(additive, partials=REEDS, attack_s=0.03, sustain=0.9, breath=0.02),
-    "bass synth": partial(subtractive, dark_hz=150, bright_hz=900, sweep_s=0.15, detune=0.003),
-    "acid bass": partial(subtractive, dark_hz=250, bright_hz=2600, sweep_s=0.09, detune=0),
-    "bells": partial(fm, ratio=3.5, index=3.0, index_s=0.9, decay_s=1.6),
-    "brass": partial(additive, partials=BRASS, attack_s=0.05, sustain=0.75, vibrato=0.004),
-    "clavinet": partial(pluck, decay_s=0.35, soft=0.1),
-    "electric piano": partial(fm, ratio=1.0, index=1.6, decay_s=1.2),
-    "fm bass": partial(fm, ratio=1.0, index=4.0, index_s=0.12, decay_s=0.5, sustain=0.2),
-    "flute": partial(
-        additive, partials=FLUTE, attack_s=0.06, sustain=0.8, vibrato=0.006, breath=0.06
-    ),
-    "guitar": partial(pluck, decay_s=0.9, soft=0.45),
-    "harmonica": partial(
-        additive, partials=REEDS[:9], attack_s=0.04, sustain=0.8, vibrato=0.008, breath=0.05
-    ),
-    "harp": partial(pluck, decay_s=1.4, soft=0.7),
-    "organ": partial(additive, partials=(1, 0.8, 0.6, 0.3, 0, 0.2, 0, 0.25), sustain=1.0),
-    "pad": partial(
-        subtractive, detune=0.007, dark_hz=900, bright_hz=1800, sweep_s=2, attack_s=0.5, sustain=0.9
-    ),
-    "piano": partial(additive, partials=(1, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06, 0.04), attack_s=0.004),
-    "piccolo": partial(additive, partials=(1, 0.2, 0.1), attack_s=0.03, sustain=0.8, breath=0.05),
-    "pulse": partial(CHIP, width=0.25, dark_hz=6000),
-    "square": partial(CHIP, width=0.5, dark_hz=5000),
-    "stab": partial(
-        subtractive, detune=0.009, dark_hz=400, bright_hz=5000, sweep_s=0.12, decay_s=0.2, sustain=0
-    ),
-    "strings": partial(
-        BOWED, detune=0.005, dark_hz=1800, bright_hz=3500, attack_s=0.09, vibrato=0.005
-    ),
-    "synth lead": partial(
-        subtractive, detune=0.005, dark_hz=1500, bright_hz=6000, attack_s=0.005, vibrato=0.004
-    ),
-    "triangle wave": partial(additive, partials=(1, 0, -0.11, 0, 0.04, 0, -0.02), sustain=0.9),
-    "tuba": partial(additive, partials=(1, 0.7, 0.5, 0.25, 0.12), attack_s=0.03, sustain=0.6),
-    "upright bass": partial(pluck, decay_s=0.6, soft=0.85),
-    "violin": partial(BOWED, detune=0, dark_hz=2200, bright_hz=4500, attack_s=0.06, vibrato=0.008),
+    name: tables.sound(row, [additive, subtractive, fm, pluck])
+    for name, row in VOICES_TABLE.items()
 }
-RELEASE_S = {"pad": 0.8, "strings": 0.2, "bells": 1.0, "harp": 0.5, "guitar": 0.15, "piano": 0.15}
 
 
 def play(name: str, pitch: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -215,7 +175,7 @@ def play(name: str, pitch: float, seconds: float, rng: np.random.Generator) -> n
     np.ndarray
         float32 (N,), peak 1, release included.
     """
-    release = round(RELEASE_S.get(name, 0.04) * SR)
+    release = round(RELEASE_S[name] * SR)
     n = round(seconds * SR) + release
     y = VOICES[name](440.0 * 2 ** ((pitch - 69) / 12), n, rng)
     y[-release:] *= np.linspace(1, 0, release, dtype=np.float32) ** 2

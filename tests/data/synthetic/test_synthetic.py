@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from musiclatent import audio, config
 from musiclatent.config import PROFILES, DemoSize
 from musiclatent.data import synthetic
-from musiclatent.data.synthetic import dance, digits, instruments, music, score
+from musiclatent.data.synthetic import dance, digits, instruments, music, score, tables
 from musiclatent.data.synthetic.drums import KITS, strike
-from musiclatent.data.synthetic.styles import STYLES
+from musiclatent.data.synthetic.styles import DANCES, STYLES
 
 TINY = PROFILES["tiny"].demo
 SMALL = DemoSize(
@@ -147,6 +147,30 @@ def test_every_voice_and_drum_sounds_in_tune_and_finite():
         assert 1200 * abs(np.log2(peak_hz / (220 * partial))) < 20, name  # detuned voices beat
     for kit, drums in KITS.items():
         assert all(np.isfinite(strike(kit, drum, rng)).all() for drum in drums)
+
+
+def test_a_row_of_a_table_names_a_function_and_its_options():
+    def ping(rng, hz=1.0):
+        return hz
+
+    assert tables.sound({"sound": "ping", "hz": 3.0}, [ping])(None) == 3.0
+    with pytest.raises(ValueError, match="no sound named 'bang'; choose one of: ping"):
+        tables.sound({"sound": "bang"}, [ping])
+    with pytest.raises(TypeError, match="herz"):
+        tables.sound({"sound": "ping", "herz": 3.0}, [ping])
+
+
+def test_a_style_has_patterns_of_whole_bars():
+    assert STYLES["blues"].comp[0] == "x..x....x..x...."
+    with pytest.raises(ValueError, match="a pattern of bass is not 12 steps long"):
+        replace(STYLES["waltz"], bass=("0...............",))
+
+
+def test_styles_play_what_there_is():
+    for style in (*STYLES.values(), *DANCES.values()):
+        assert {*style.leads, *style.comps, *style.basses} <= set(instruments.VOICES)
+        assert set(style.kits) <= set(KITS)
+    assert all(set(word.split()) <= set(digits.PHONES) for word in digits.WORDS)
 
 
 def test_levels_are_those_of_music(corpora):
