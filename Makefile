@@ -31,7 +31,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce notebook lab dashboard colab bench clean distclean
+.PHONY: help setup lint test reproduce notebook record lab dashboard colab bench clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -77,6 +77,9 @@ reproduce: $(READY)  ## run every notebook of a study or of all, then write resu
 
 notebook: $(READY)  ## run one notebook, such as NB=21_mel_evaluation, then write the report
 	@$(BIN)/musiclatent notebook $(WHAT) -- "$(NB)"
+
+record: $(READY)  ## write the figures of a run with PROFILE=real to docs/results, to be committed (STUDY=)
+	@$(BIN)/musiclatent record --study "$(STUDY)"
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks --ServerApp.tornado_settings='$(LARGE)'

@@ -61,7 +61,7 @@ def _add_data(subparsers) -> None:
 
 
 def _add_reproduce(subparsers) -> None:
-    """Add ``reproduce`` and ``notebook``."""
+    """Add ``reproduce``, ``notebook`` and ``record``."""
     every = _command(subparsers, "reproduce", "run the notebooks of a study, then the report")
     one = subparsers.add_parser("notebook", help="run one notebook, then the report")
     one.add_argument("notebook", metavar="NAME", help="such as 21_mel_evaluation")
@@ -71,6 +71,9 @@ def _add_reproduce(subparsers) -> None:
         sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
         _add_options(sub, "experiment", "profile", "corpus", "results")
         sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
+    sub = _command(subparsers, "record", "write the figures of a real run to docs/results")
+    sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
+    _add_options(sub, "results")
 
 
 def _add_encoders(subparsers) -> None:

@@ -73,7 +73,8 @@ class Profile:
 def _profile(name: str, row: dict) -> Profile:
     """Return a profile from its row in ``profiles.toml``."""
     demo = DemoSize(**row["demo"]) if "demo" in row else None
-    return Profile(**row | {"name": name, "demo": demo})
+    seeds = tuple(row.get("seeds", [SEED]))
+    return Profile(**row | {"name": name, "demo": demo, "seeds": seeds})
 
 
 _TABLE = read_toml(Path(__file__).with_name("profiles.toml"))

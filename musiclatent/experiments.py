@@ -4,6 +4,8 @@ In Nunez, Suarez and Vitetta (2024), A1 is the chosen model, A2 the rejected one
 of latent sizes.
 """
 
+from dataclasses import replace
+
 from musiclatent.config import Experiment, Training
 
 TP4 = "Nunez, Suarez and Vitetta (2024), TP 4: Encodeador de musica"
@@ -160,10 +162,28 @@ def _mel(family: str, configuration: int) -> Experiment:
     )
 
 
+def _weighed(name: str, weights: dict[str, float], about: str) -> Experiment:
+    """Return the CRNN baseline with other weights of its two losses."""
+    row = _mel("crnn", 6)
+    changes = {"name": f"mel-{name}", "key": name, "paper": {}, "source": "", "about": about}
+    return replace(row, options=row.options | weights, **changes)
+
+
 MEL = (
     *(_mel("cae", i) for i in range(1, 6)),
     *(_mel("triplet", i) for i in range(1, 6)),
     *(_mel("crnn", i) for i in range(6, 11)),
+    _weighed(
+        "lambda",
+        {"triplet_weight": 0.01},
+        "CRNN baseline with the paper's lambda, 0.01: the squared error, ten times as small as the "
+        "triplet loss here, then rules the sum.",
+    ),
+    _weighed(
+        "alone",
+        {"mse_weight": 0.0},
+        "CRNN baseline with the triplet loss alone, which the paper found worse than the sum.",
+    ),
 )
 COURI = "Couri and Oliveira, CIn/UFPE: autoencoders for digits and music"
 _SPECTRUM = {

@@ -5,9 +5,8 @@ from dataclasses import replace
 from musiclatent import config, experiments, files
 from musiclatent.config import Experiment, Study
 
-# Of `classifiers`, frozen before a test list was read for it: the best on the filtered validation
-# list, and the best in ten folds of the random training and validation lists together.
-ATTRIBUTE_CLASSIFIERS = {"filtered": "vote", "random": "vote_near"}
+# Of `classifiers`: the best on the filtered validation list, frozen before the test list was read.
+ATTRIBUTE_CLASSIFIER = "vote"
 # Notebooks that every study with an encoder runs; the tens digit of the others names the study.
 SHARED = (
     "01_preprocess",

@@ -41,6 +41,8 @@ def test_help_lists_the_commands(capsys):
         (["reproduce", "--study", "waves"], "no study named 'waves'"),
         (["reproduce", "--study", "waveform", "--experiment", "x"], "no experiment of the study"),
         (["reproduce", "--experiment", "waveform-64"], "name the study of the experiment"),
+        (["record", "--study", "waves"], "no study named 'waves'"),
+        (["record", "--study", "genre", "--results", "RESULTS"], "figures of 01_preprocess"),
         (["data", "fetch", "nothing"], "nothing"),
         (["data", "check", "nothing"], "nothing"),
         (["encode", "a.wav", "--profile", "huge"], "no profile named 'huge'"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musiclatent import config, files
-from musiclatent.studies import study
+from musiclatent.studies import STUDIES, study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,17 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
     names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
     notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
+
+
+def record(arguments: argparse.Namespace) -> None:
+    """Write the figures of a real run to docs/results."""
+    from musiclatent.apps import report
+
+    home = config.home()
+    base = home / arguments.results / "real"
+    names = STUDIES if arguments.study == "all" else [study(arguments.study).name]
+    for path in report.record(base, list(names), home):
+        print(path)
 
 
 def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run]":

@@ -1,18 +1,27 @@
-"""The report: one self-contained page of figures, pictures and sounds, readable on a phone."""
+"""The report: one self-contained page of figures, pictures and sounds, readable on a phone.
+
+Beside it the record: the figures of a real run as json that is committed.
+"""
 
 import base64
 import json
+import math
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from pathlib import Path
 
 from musiclatent import __version__, audio
 from musiclatent.config import PROFILES, Experiment, Study
 from musiclatent.display import map_html, sounds
-from musiclatent.files import pick, write_file
+from musiclatent.files import pick, write_file, write_json
 from musiclatent.studies import STUDIES
 
 SOUNDS = 10  # players of each notebook, so that the page stays below a few megabytes
 FAILED = "failed.json"
+CODE = ("musiclatent", "notebooks", "constraints.txt")  # what figures depend on
+DIGITS = 6  # of a recorded figure: the same on one processor, and short to compare
 FIGURES = {
     "validation_mse": "validation MSE",
     "test_mse": "test MSE",
@@ -130,3 +139,76 @@ def write(base: Path, profile: str) -> Path:
         version=__version__,
     )
     return write_file(base / "index.html", page)
+
+
+def record(base: Path, names: Sequence[str], home: Path) -> list[Path]:
+    """Write what the notebooks of studies measured as ``docs/results/STUDY.json``.
+
+    Parameters
+    ----------
+    base
+        Folder of the results of the profile ``real``.
+    names
+        Studies.
+    home
+        The checkout: a git repository, whose commit is written beside the figures.
+
+    Returns
+    -------
+    list of Path
+        One file per study: `commit` (with ``-dirty`` where code was changed since), `date` of the
+        newest figure, `command`, and `metrics`, by notebook.
+
+    Raises
+    ------
+    ValueError
+        If a study is not complete; then nothing is written.
+    RuntimeError
+        If the commit cannot be found.
+    """
+    contents = {name: _recorded(base / name, name) for name in names}
+    commit = _commit(home)
+    folder = home / "docs" / "results"
+    return [
+        write_json(folder / f"{name}.json", {"commit": commit} | content)
+        for name, content in contents.items()
+    ]
+
+
+def _recorded(folder: Path, name: str) -> dict:
+    """Return date, command and figures of a study's run."""
+    command = f"make reproduce PROFILE=real STUDY={name}"
+    paths = {book: folder / "metrics" / f"{book}.json" for book in STUDIES[name].notebooks()}
+    missing = [book for book, path in paths.items() if not path.exists()]
+    if missing or (folder / FAILED).exists():
+        what = f"of {', '.join(missing)}" if missing else "of a run that failed"
+        raise ValueError(f"{name}: the figures {what} are missing; run: {command}")
+    newest = max(path.stat().st_mtime for path in paths.values())
+    return {
+        "date": datetime.fromtimestamp(newest, UTC).date().isoformat(),
+        "command": command,
+        "metrics": {book: _figures(path) for book, path in paths.items()},
+    }
+
+
+def _figures(path: Path) -> dict[str, float | str]:
+    """Return a notebook's figures with a few digits, without those that are no number."""
+    figures = {}
+    for name, value in json.loads(path.read_text()).items():
+        if not isinstance(value, float):
+            figures[name] = value
+        elif math.isfinite(value):
+            figures[name] = float(f"{value:.{DIGITS}g}")
+    return figures
+
+
+def _commit(home: Path) -> str:
+    """Return the commit of a checkout, with ``-dirty`` where its code is not committed."""
+    answers = [
+        subprocess.run(["git", *words], cwd=home, capture_output=True, text=True, check=False)
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", *CODE))
+    ]
+    if any(answer.returncode for answer in answers):
+        raise RuntimeError(f"{home}: git names no commit ({answers[0].stderr.strip()})")
+    commit, changes = (answer.stdout.strip() for answer in answers)
+    return commit + ("-dirty" if changes else "")

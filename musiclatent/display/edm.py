@@ -219,42 +219,35 @@ def contingency(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     return figure
 
 
-def versions(tested: pd.DataFrame) -> Figure:
-    """Draw for each track how many of its sections find another version of their tune.
-
-    Parameters
-    ----------
-    tested
-        Index item_id; sections, right, low, high (`versions.summarise_by_track`).
-    """
-    rows = tested.rename_axis("protocol").reset_index().rename(columns={"right": "accuracy"})
-    figure = results.leakage(rows)
-    axis, counts = figure.axes[0], tested["sections"]
-    mean = np.average(tested["right"], weights=counts)
-    axis.barh(np.arange(len(rows)), tested["right"], alpha=0.4, height=0.65)
-    line = axis.axvline(mean, color="k", ls="--", label=f"{mean:.3f} of {counts.sum()} sections")
-    names = [f"{style.printable(name, 40)} ({count})" for name, count in counts.items()]
-    style.name_rows(axis, names)
-    axis.set_xlabel("nearest section is of another version (line: 95 % interval)")
-    return style.finish(figure, "upper right", marks=[line])
-
-
-def views(table: pd.DataFrame) -> Figure:
-    """Draw how well views and metrics form clusters, and find versions of a tune.
+def versions(table: pd.DataFrame) -> Figure:
+    """Draw for each view how many sections of a file find another version of their tune.
 
     Parameters
     ----------
     table
-        One row per view and metric: view, metric, silhouette, version_top1; numbers may be missing.
+        Index view; files, files_low, files_high (`versions.summarise_views`).
     """
-    figure, axes = style.subplots(1, 2, figsize=(max(9.0, 2 + 0.9 * len(table)), 4.2))
-    for axis, name in zip(axes, ("silhouette", "version_top1"), strict=True):
-        sns.barplot(table, x="view", y=name, hue="metric", ax=axis, saturation=1)
-        axis.get_legend().remove()
-        for group in axis.containers:
-            axis.bar_label(group, fmt="%.2f", fontsize="x-small", padding=1)
-    axes[0].axhline(PAPER, color="k", ls=":", label=f"the paper, its tracks: {PAPER}")
-    axes[1].set(ylim=(0, 1.05), ylabel="nearest section is of the same tune")
+    columns = {"files": "accuracy", "files_low": "low", "files_high": "high"}
+    rows = table.rename_axis("protocol").reset_index().rename(columns=columns)
+    figure = results.leakage(rows)
+    figure.axes[0].set_xlabel("nearest section is of the same tune (line: 95 % interval of files)")
+    return figure
+
+
+def views(table: pd.DataFrame) -> Figure:
+    """Draw how well views form clusters in each metric.
+
+    Parameters
+    ----------
+    table
+        One row per view and metric: view, metric, silhouette (`soft_clustering.compare_metrics`).
+    """
+    figure, axis = style.subplots(figsize=(max(6.0, 2 + 0.6 * len(table)), 4.2))
+    sns.barplot(table, x="view", y="silhouette", hue="metric", ax=axis, saturation=1)
+    axis.get_legend().remove()
+    for group in axis.containers:
+        axis.bar_label(group, fmt="%.2f", fontsize="x-small", padding=1)
+    axis.axhline(PAPER, color="k", ls=":", label=f"the paper, its tracks: {PAPER}")
     return style.finish(figure, "lower center", ncols=9)
 
 

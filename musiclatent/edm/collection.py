@@ -87,9 +87,10 @@ class Collection:
         transform = tonal.Harmony(window_s=self.study.window_s)
         return _measure(transform, self.items, self.sections, self.space)
 
-    def aligned(self) -> np.ndarray:
+    def aligned(self, margin: float = versions.MARGIN) -> np.ndarray:
         """Return how the harmony of `sections` agrees (B, B), see `versions.align_harmony`."""
-        return versions.align_harmony(self.harmony(), self.sections["item_id"], self.positions)
+        items = self.sections["item_id"]
+        return versions.align_harmony(self.harmony(), items, self.positions, margin=margin)
 
     def vectors(self, name: str) -> np.ndarray:
         """Return one vector per section of `sections` (B, D).

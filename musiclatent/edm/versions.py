@@ -1,23 +1,26 @@
 """Which sections are of one tune: harmony laid over harmony, timbre, and the tracks around them.
 
-A version may begin elsewhere and be played by others. So the pitch classes of a section are laid
-over the other track at every place. Where a version keeps its sounds, timbre says so. And sections
-whose tracks agree on the whole are more likely of one tune than two that agree by chance.
+A version may begin elsewhere, in another key or twice as slow, and be played by others. So the
+pitch classes of a section are laid over the other track at every place, in all keys. Where a
+version keeps its sounds, timbre says so. And sections whose tracks agree on the whole are more
+likely of one tune than two that agree by chance, whatever they are compared by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import fft
 from scipy.spatial.distance import pdist, squareform
 
 from musiclatent.analysis import statistics
 
-# Shares of timbre and of the tracks in the distance, by `benchmarks/versions.py` on demo tunes with
-# known versions: the best, and of equally good ones that with the most timbre, for the versions of
-# the demo have other instruments, and those of others often keep theirs.
+# By `benchmarks/versions.py` on embedded tunes with known versions: harmony and tracks are in use.
+# Those tunes choose no timbre, for their versions have other instruments; its share is older.
+MARGIN = 0.2
+TRACK_SHARE = 4.0
 TIMBRE_SHARE = 0.4
-TRACK_SHARE = 2.0
+TEMPI = (1, 2)  # how many times as slow a track is taken; so the other way round is tried as well
 MOST = 4_000  # sections: every one is compared with every other
 FAINT = 1e-3  # of the mean energy: what is fainter has no harmony to agree with
 TIMBRE = (
@@ -29,8 +32,16 @@ TIMBRE = (
 )
 
 
-def align_harmony(harmony: np.ndarray, items: Sequence[str], places: Sequence[int]) -> np.ndarray:
+def align_harmony(
+    harmony: np.ndarray,
+    items: Sequence[str],
+    places: Sequence[int],
+    *,
+    margin: float = MARGIN,
+) -> np.ndarray:
     """Lay every section over every track and keep where its harmony agrees best with each section.
+
+    Two tracks may differ in key, by any of twelve transpositions, and one may be twice as slow.
 
     Parameters
     ----------
@@ -40,20 +51,46 @@ def align_harmony(harmony: np.ndarray, items: Sequence[str], places: Sequence[in
         Track of each section (B,).
     places
         Place of each section in its track (B,), counted from 0; those left out count as silent.
+    margin
+        By how much sections must agree better in another key or tempo, for there are 23 of those
+        that noise may agree in; 2 leaves them out.
 
     Returns
     -------
     ndarray
-        (B, B) float32, symmetric, from 0, the same harmony, to 2: one minus the largest correlation
-        of one section with what of the other's track has its middle in the other section. 1 for
-        silence.
+        (B, B) float32, symmetric, from 0, the same harmony, upwards: one minus the largest
+        correlation of one section with what of the other's track has its middle in the other
+        section, and the margin more where it was moved. 1 for silence. For two tracks one key and
+        one tempo are taken, those in which all their sections agree best.
 
     Raises
     ------
     ValueError
         If shapes do not fit together, values are not finite, or there are more than `MOST`.
+
+    Notes
+    -----
+    Serra, Gomez and Herrera (2008), Transposing chroma representations to a common key: one
+    transposition of the pitch classes for a pair of tracks.
     """
     harmony, items, places = np.asarray(harmony, np.float32), np.asarray(items), np.asarray(places)
+    _validate_harmony(harmony, items, places)
+    query = harmony - harmony.mean(axis=2, keepdims=True)
+    energy = np.square(query).sum(axis=(1, 2))
+    query /= np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))[:, None, None]
+    of_track, names = pd.factorize(items)
+    distances = np.empty((len(harmony), len(harmony)), np.float32)
+    for code in range(len(names)):
+        rows = np.flatnonzero(of_track == code)
+        tried = [_over_track(query, harmony[rows], places[rows], tempo) for tempo in TEMPI]
+        ways = np.concatenate(tried)  # 24 x B x b; the first is as they are
+        ways[1:] -= margin
+        distances[:, rows] = 1 - _best_together(ways, of_track)
+    return np.minimum(distances, distances.T)
+
+
+def _validate_harmony(harmony: np.ndarray, items: np.ndarray, places: np.ndarray) -> None:
+    """Refuse what cannot be aligned."""
     if harmony.ndim != 3 or not harmony.size or not np.isfinite(harmony).all():
         raise ValueError(f"harmony has shape {harmony.shape}; give finite (B, 12, T)")
     if not len(items) == len(places) == len(harmony):
@@ -62,30 +99,41 @@ def align_harmony(harmony: np.ndarray, items: Sequence[str], places: Sequence[in
         )
     if len(harmony) > MOST:
         raise ValueError(f"{len(harmony)} sections are more than {MOST}; compare fewer tracks")
-    query = harmony - harmony.mean(axis=2, keepdims=True)
-    energy = np.square(query).sum(axis=(1, 2))
-    query /= np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))[:, None, None]
-    distances = np.empty((len(harmony), len(harmony)), np.float32)
-    for name in pd.unique(items):
-        rows = np.flatnonzero(items == name)
-        distances[:, rows] = 1 - _over_track(query, harmony[rows], places[rows])
-    return np.minimum(distances, distances.T)
 
 
-def _over_track(query: np.ndarray, harmony: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Correlate sections (B, 12, T) with a track at every place: the best by section (B, b)."""
+def _over_track(
+    query: np.ndarray, harmony: np.ndarray, places: np.ndarray, tempo: int
+) -> np.ndarray:
+    """Correlate (B, 12, T) with a track in each key at every place: the best (12, B, b)."""
     width = query.shape[2]
     track = np.zeros((12, (places.max() + 1) * width), np.float32)
     for place, part in zip(places, harmony, strict=True):
         track[:, place * width : (place + 1) * width] = part
+    track = _faster(track, tempo, width)
     length, starts = track.shape[1], track.shape[1] - width + 1
-    spectra = np.fft.rfft(query, length).conj() * np.fft.rfft(track)  # B x 12 x F
-    product = np.fft.irfft(spectra.sum(axis=1), length)[:, :starts]
+    # Over classes and time at once: twelve keys cost little more than one.
+    spectra = fft.rfftn(query, (12, length), axes=(1, 2)).conj()
+    product = fft.irfftn(spectra * fft.rfftn(track), (12, length), axes=(1, 2))[:, :, :starts]
     windows = np.lib.stride_tricks.sliding_window_view(track, width, axis=1)  # 12 x starts x T
     energy = (windows.var(axis=2) * width).sum(axis=0)
     agreement = product / np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))
-    middle = (np.arange(starts) + width // 2) // width  # the place that holds it
-    return np.stack([agreement[:, middle == place].max(axis=1) for place in places], axis=1)
+    middle = (np.arange(starts) + width // 2) * tempo // width  # the place that holds it
+    found = [agreement[:, :, middle == place].max(axis=2, initial=-1) for place in places]
+    return np.stack(found, axis=2).transpose(1, 0, 2)
+
+
+def _faster(track: np.ndarray, tempo: int, width: int) -> np.ndarray:
+    """Average as many frames into one, and put silence after what is shorter than a section."""
+    frames = track.shape[1] // tempo
+    track = track[:, : frames * tempo].reshape(12, frames, tempo).mean(axis=2)
+    return np.pad(track, ((0, 0), (0, max(0, width - frames))))
+
+
+def _best_together(ways: np.ndarray, of_track: np.ndarray) -> np.ndarray:
+    """Take, for all sections of a track, the way (W, B, b) in which it agrees best: (B, b)."""
+    nearest = pd.DataFrame(ways.max(axis=2).T)  # B x W
+    best = nearest.groupby(of_track).mean().to_numpy().argmax(axis=1)
+    return ways[best[of_track], np.arange(len(of_track))]
 
 
 def timbre_distance(sections: pd.DataFrame) -> np.ndarray:
@@ -133,13 +181,9 @@ def track_distance(distances: np.ndarray, items: Sequence[str]) -> np.ndarray:
 
 
 def version_distance(
-    sections: pd.DataFrame,
-    aligned: np.ndarray,
-    *,
-    timbre_share: float = TIMBRE_SHARE,
-    track_share: float = TRACK_SHARE,
+    sections: pd.DataFrame, aligned: np.ndarray, *, timbre_share: float = TIMBRE_SHARE
 ) -> np.ndarray:
-    """Add harmony and timbre, each in units of its median, and how their tracks agree.
+    """Add harmony and timbre, each in units of its median.
 
     Parameters
     ----------
@@ -147,8 +191,8 @@ def version_distance(
         item_id and the columns `TIMBRE`.
     aligned
         (B, B) of `align_harmony`.
-    timbre_share, track_share
-        Shares of timbre and of `track_distance`; 0 leaves it out.
+    timbre_share
+        Share of timbre; 0 leaves it out.
 
     Returns
     -------
@@ -163,8 +207,28 @@ def version_distance(
     _validate(aligned, sections)
     timbre = timbre_distance(sections)
     units = [max(float(np.median(part)), 1e-9) for part in (aligned, timbre)]
-    distances = aligned / units[0] + timbre_share * timbre / units[1]
-    return distances + track_share * track_distance(distances, sections["item_id"])
+    return aligned / units[0] + timbre_share * timbre / units[1]
+
+
+def with_tracks(
+    distances: np.ndarray, items: Sequence[str], share: float = TRACK_SHARE
+) -> np.ndarray:
+    """Add to distances (B, B) of sections a share of `track_distance`; any view can be given."""
+    return distances + share * track_distance(distances, items)
+
+
+def chance(sections: pd.DataFrame) -> float:
+    """Return how often a section of another track, drawn at random, is of the same tune.
+
+    Parameters
+    ----------
+    sections
+        As in `version_retrieval`, whose share of right answers it is to be compared with.
+    """
+    sizes = sections.groupby("group")["item_id"].value_counts()
+    others = sizes.groupby("group").transform("sum") - sizes  # of the tune, in other tracks
+    asked = sizes[others > 0]
+    return float(np.average(others[others > 0] / (len(sections) - asked), weights=asked))
 
 
 def _validate(distances: np.ndarray, sections: pd.DataFrame) -> None:
@@ -238,8 +302,62 @@ def version_retrieval(sections: pd.DataFrame, distances: np.ndarray) -> pd.DataF
     return table[several].reset_index(drop=True)
 
 
-def summarise_by_track(tested: pd.DataFrame) -> pd.DataFrame:
-    """Sum up `version_retrieval` by track: item_id, sections, share right, its 95 % interval."""
-    rows = tested.groupby("item_id", sort=True)["right"].agg(sections="size", right="mean")
-    bounds = [statistics.wilson(row.right, row.sections) for row in rows.itertuples()]
-    return rows.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
+def summarise_by_file(tested: pd.DataFrame) -> pd.DataFrame:
+    """Sum up `version_retrieval`: index item_id; sections, right (the share of them)."""
+    return tested.groupby("item_id", sort=True)["right"].agg(sections="size", right="mean")
+
+
+def compare_views(
+    distances: Mapping[str, np.ndarray], sections: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Ask every view for versions, section by section and with the tracks around them.
+
+    Parameters
+    ----------
+    distances
+        Name of a view -> (B, B).
+    sections
+        As in `version_retrieval`.
+
+    Returns
+    -------
+    dict
+        NAME and NAME_tracks -> `version_retrieval`.
+
+    Raises
+    ------
+    ValueError
+        As `version_retrieval`.
+    """
+    tested = {}
+    for name, away in distances.items():
+        both = {name: away, f"{name}_tracks": with_tracks(away, sections["item_id"])}
+        tested |= {key: version_retrieval(sections, matrix) for key, matrix in both.items()}
+    return tested
+
+
+def summarise_views(tested: Mapping[str, pd.DataFrame], best: str) -> pd.DataFrame:
+    """Compare views by the files that they are right about, for the sections of one are not apart.
+
+    Parameters
+    ----------
+    tested
+        Name of a view -> `version_retrieval` of the same sections.
+    best
+        Name of the view that all others are compared with.
+
+    Returns
+    -------
+    DataFrame
+        Index view; sections (share of all sections that are right), files (mean over files of the
+        share of their sections), files_low, files_high (its interval over files), behind (how much
+        more `best` has, file by file), behind_low, behind_high, behind_p.
+    """
+    shares = {name: summarise_by_file(rows)["right"] for name, rows in tested.items()}
+    rows = {
+        name: {"sections": float(tested[name]["right"].mean())}
+        | statistics.mean(share).named("files")
+        | statistics.paired(shares[best], share).named("behind")
+        for name, share in shares.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("view")

@@ -5,7 +5,8 @@ A split names the part of each row: ``train``, ``validation``, ``test``, or empt
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from musiclatent import config
 from musiclatent.analysis import statistics
+from musiclatent.analysis.statistics import Interval
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.data import cache, corpus, gtzan_tables, splits
 from musiclatent.data.datamodules import CorpusDataModule
@@ -22,6 +24,7 @@ from musiclatent.evaluation import classifiers
 from musiclatent.features import descriptors
 
 SEEDS = 5
+REDRAWS = 20  # of a split at random: each test row is in six of them
 FOLDS = 5  # of a random split: one is the test part
 KINDS = ("filtered", "random")  # splits of the table
 
@@ -42,6 +45,8 @@ class Predictions:
         True labels (Q,).
     probabilities
         (seeds, Q, classes).
+    units
+        What is independent of what (Q,), such as the recording; None where each row is.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Predictions:
     classes: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+    units: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -60,19 +66,79 @@ class Predictions:
         """Return the true labels (Q,) as columns; -1 for one that training never saw."""
         return pd.Index(self.classes).get_indexer(self.labels)
 
+    @property
+    def right(self) -> np.ndarray:
+        """Return the share of the seeds (Q,) that name each row rightly."""
+        return (self.predicted == self.labels).mean(axis=0)
+
     def summary(self) -> dict[str, float | str | int]:
-        """Return method, accuracy (mean over the seeds), sd, low, high (95 %), n_test, seeds."""
-        scores = (self.predicted == self.labels).mean(axis=1)
-        low, high = statistics.wilson(scores.mean(), len(self.rows))
+        """Return method, accuracy, low and high over units, and seeds_low and seeds_high."""
+        over_units = statistics.mean(self.right, self.units)
+        over_seeds = statistics.over_seeds((self.predicted == self.labels).mean(axis=1))
         return {
             "method": self.name,
-            "accuracy": float(scores.mean()),
-            "sd": float(scores.std(ddof=1)) if len(scores) > 1 else np.nan,
-            "low": low,
-            "high": high,
+            "accuracy": over_units.estimate,
+            "low": over_units.low,
+            "high": over_units.high,
+            "seeds_low": over_seeds.low,
+            "seeds_high": over_seeds.high,
             "n_test": len(self.rows),
-            "seeds": len(scores),
+            "seeds": over_seeds.units,
         }
+
+    def metrics(self, key: str) -> dict[str, float]:
+        """Return what a table of metrics keeps: KEY, and its bounds over units and over seeds."""
+        one = self.summary()
+        bounds = {f"{key}_{at}": one[at] for at in ("low", "high", "seeds_low", "seeds_high")}
+        return {key: one["accuracy"]} | {k: v for k, v in bounds.items() if np.isfinite(v)}
+
+    def by_part(self, split: np.ndarray, key: str) -> dict[str, float]:
+        """Return the accuracy on each part of a split (B,) of the table, as KEY_PART."""
+        accuracy = pd.Series(self.right).groupby(np.asarray(split)[self.rows]).mean()
+        return accuracy.add_prefix(f"{key}_").to_dict()
+
+    def difference(self, other: "Predictions") -> Interval:
+        """Compute how much more accurate this classifier is than another on the same rows.
+
+        Raises
+        ------
+        ValueError
+            If they predict other rows.
+        """
+        require_same_rows(self, other)
+        return statistics.paired(self.right, other.right, self.units)
+
+
+def require_same_rows(one: Predictions, other: Predictions) -> None:
+    """Validate that two classifiers predict the same rows.
+
+    Raises
+    ------
+    ValueError
+        If rows or their labels differ.
+    """
+    same_rows = np.array_equal(other.rows, one.rows)
+    if not same_rows or not np.array_equal(other.labels, one.labels):
+        raise ValueError(f"{other.name} and {one.name} predict other rows; take one split")
+
+
+def compare_in_pairs(predictions: Sequence[Predictions]) -> dict[str, float]:
+    """Compare each of several classifiers of the same rows with those after it.
+
+    Parameters
+    ----------
+    predictions
+        What they predict.
+
+    Returns
+    -------
+    dict
+        ONE_vs_OTHER, by how much ONE is more accurate, with its interval and p.
+    """
+    metrics = {}
+    for one, other in combinations(predictions, 2):
+        metrics |= one.difference(other).named(f"{one.name}_vs_{other.name}")
+    return metrics
 
 
 def concatenate(name: str, parts: Sequence[Predictions]) -> Predictions:
@@ -91,7 +157,21 @@ def concatenate(name: str, parts: Sequence[Predictions]) -> Predictions:
         classes=parts[0].classes,
         labels=np.concatenate([part.labels for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts], axis=1),
+        units=None if parts[0].units is None else np.concatenate([part.units for part in parts]),
     )
+
+
+def stack_seeds(runs: Sequence[Predictions]) -> Predictions:
+    """Stack predictions of the same rows that differ in the seed of their training.
+
+    Raises
+    ------
+    ValueError
+        If they predict other rows.
+    """
+    for run in runs:
+        require_same_rows(runs[0], run)
+    return replace(runs[0], probabilities=np.concatenate([run.probabilities for run in runs]))
 
 
 def load_table(study: Study, space: Workspace, window_s: float = 30.0) -> tuple[pd.DataFrame, ...]:
@@ -279,6 +359,40 @@ def rotate_parts(
     return concatenate(name, parts)
 
 
+def measure_leakage(
+    name: str, x: np.ndarray, *, labels: np.ndarray, split: np.ndarray, redraws: int = REDRAWS
+) -> Interval:
+    """Measure how much better the test rows are classified where parts are drawn at random.
+
+    Parameters
+    ----------
+    name, x, labels
+        As in `fit_predict`.
+    split
+        Part of each row (B,), such as the lists that keep artists apart.
+    redraws
+        How often the same rows are divided at random into parts of the same sizes.
+
+    Returns
+    -------
+    Interval
+        Share right under random parts less that under `split`, paired by row: the same rows, and
+        as many to learn from, so that what differs is who is on both sides.
+    """
+    split = np.asarray(split, str)
+    inside = np.flatnonzero(np.isin(split, splits.SPLITS))
+    strict = evaluate_on_test(name, x, labels=labels, split=split, seeds=1)
+    right = np.full((redraws, len(split)), np.nan)
+    for seed in range(redraws):
+        drawn = split.copy()
+        drawn[inside] = np.random.default_rng(seed).permutation(split[inside])
+        loose = evaluate_on_test(name, x, labels=labels, split=drawn, seeds=1)
+        right[seed, loose.rows] = loose.right
+    drawn_rows = np.isfinite(right[:, strict.rows]).any(axis=0)
+    shares = np.nanmean(right[:, strict.rows[drawn_rows]], axis=0)
+    return statistics.paired(shares, strict.right[drawn_rows])
+
+
 def calibrate_on_validation(
     name: str, x: np.ndarray, *, labels: np.ndarray, split: np.ndarray
 ) -> tuple[dict[str, float], dict[str, pd.DataFrame]]:
@@ -294,7 +408,7 @@ def calibrate_on_validation(
     Returns
     -------
     dict
-        ``temperature``, ``calibration_error_raw`` and ``calibration_error`` after it.
+        ``temperature``, and the metrics of `classifiers.compare_calibration`.
     dict
         Title -> curve, see `classifiers.reliability_curve`.
     """

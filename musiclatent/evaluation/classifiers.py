@@ -5,6 +5,8 @@ duller. So the tuned ones take logarithms, and whiten the descriptors: what vari
 then varies alike in every direction. Probabilities get one temperature, fitted on validation rows.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
@@ -22,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from musiclatent import files
+from musiclatent.analysis import statistics
 from musiclatent.config import SEED
 
 SHRINKAGE = 0.1  # of the scatter inside genres towards that of independent features
@@ -87,16 +90,13 @@ class Margins(SVC):
 
 
 LDA = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
-# Kernels are fixed: finding one by likelihood takes minutes.
+# The kernel is fixed: finding one by likelihood takes minutes.
 WIDE = make_pipeline(Whiten(), GaussianProcessClassifier(10 * RBF(6.0), optimizer=None))
-NARROW = make_pipeline(Whiten(), GaussianProcessClassifier(10 * RBF(4.0), optimizer=None))
-PLAIN = GaussianProcessClassifier(100 * RBF(4.0), optimizer=None)
 # A share, as a small table has fewer columns than a fixed number that each split would try.
 RANDOM_TREES = make_pipeline(Whiten(), ensemble.ExtraTreesClassifier(TREES, max_features=0.36))
 BOOSTING = ensemble.HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15)
-# Three that err differently; and near and far neighbours for tables with duplicates.
+# Three that err differently.
 VOTE = VotingClassifier([("lda", LDA), ("gp", WIDE), ("trees", RANDOM_TREES)], voting="soft")
-NEAR = VotingClassifier([("far", WIDE), ("near", NARROW), ("plain", PLAIN)], voting="soft")
 MODELS = {  # unfitted; cloned by `make_classifier`
     "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
     "svm": make_pipeline(StandardScaler(), Margins(C=5.0)),
@@ -107,10 +107,9 @@ MODELS = {  # unfitted; cloned by `make_classifier`
     "lda": make_pipeline(Logs(), StandardScaler(), LDA),
     "gp": make_pipeline(Logs(), StandardScaler(), WIDE),
     "vote": make_pipeline(Logs(), StandardScaler(), VOTE),
-    "vote_near": make_pipeline(Logs(), StandardScaler(), NEAR),
 }
 SEEDED = ("forest", "boosting", "mlp", "vote")  # the others do not depend on a seed
-BINS = 10
+BINS = 10  # of as many rows each, so that none stands on a handful
 BOUNDS = (0.05, 20.0)  # of the temperature
 _LEAST = 1e-12
 
@@ -122,9 +121,8 @@ def make_classifier(name: str, seed: int = SEED) -> Pipeline:
     ----------
     name
         ``logistic``, ``svm`` (C = 5), ``forest``, ``boosting``, ``mlp`` (two layers of 110), all of
-        them on standardised features; ``svm_logs``, ``lda``, ``gp`` (Gaussian process), ``vote``
-        (of the latter two and of trees), ``vote_near`` (of three Gaussian processes), on
-        standardised logarithms.
+        them on standardised features; ``svm_logs``, ``lda``, ``gp`` (Gaussian process) and
+        ``vote`` (of the latter two and of trees), on standardised logarithms.
     seed
         Seed of those that draw numbers.
 
@@ -149,7 +147,7 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
         (B, classes), of rows that the classifier was not fitted on.
     codes
         Their true classes (B,), as column numbers; -1 where there is no column: such rows are left
-        out here, and count as wrong in `reliability_curve`.
+        out here, and count as wrong elsewhere.
 
     Returns
     -------
@@ -194,34 +192,78 @@ def reliability_curve(
     probabilities, codes
         As in `fit_temperature`, of held-out rows.
     bins
-        Ranges of the highest probability, of equal width.
+        Ranges of the highest probability that hold as many rows each; equal ones share a range.
 
     Returns
     -------
     DataFrame
-        One row per range that holds rows: `confidence` and `accuracy` (means), `n`.
+        One row per range: `confidence` and `accuracy` (means), `n`.
     """
-    probabilities, codes = _checked(probabilities, codes)
-    best, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == codes
-    table = pd.DataFrame({"confidence": best, "accuracy": right})
-    parts = table.groupby((best * bins).astype(int).clip(max=bins - 1))
-    return parts.mean().assign(n=parts.size()).reset_index(drop=True)
+    table = _answers(probabilities, codes, bins)
+    parts = table.groupby("bin")
+    return parts[["confidence", "accuracy"]].mean().assign(n=parts.size()).reset_index(drop=True)
 
 
-def calibration_error(probabilities: np.ndarray, codes: np.ndarray, bins: int = BINS) -> float:
-    """Return the mean distance of confidence and accuracy over ranges, weighted by rows; 0 is best.
+def calibration_gaps(probabilities: np.ndarray, codes: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Return a number for each row (B,) whose mean is the expected calibration error; 0 is best.
 
     Parameters
     ----------
     probabilities, codes, bins
         As in `reliability_curve`.
+
+    Notes
+    -----
+    Confidence less accuracy of a row, with the sign that its range has: the sum over a range is
+    the range's distance times its rows (Nixon et al. 2019, Measuring calibration in deep
+    learning, with ranges of equal mass). The error is biased upward where rows are few.
     """
-    curve = reliability_curve(probabilities, codes, bins)
-    return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n"]))
+    table = _answers(probabilities, codes, bins)
+    gaps = table["confidence"] - table["accuracy"]
+    return (gaps * np.sign(gaps.groupby(table["bin"]).transform("mean"))).to_numpy()
+
+
+def log_losses(probabilities: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the negative logarithm of the true class's probability of each row (B,), in nats.
+
+    Parameters
+    ----------
+    probabilities, codes
+        As in `fit_temperature`.
+    """
+    return -np.log(np.maximum(_of_true_class(probabilities, codes), _LEAST))
+
+
+def brier_scores(probabilities: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the squared distance of each row (B,) from the truth, from 0 to 2.
+
+    Parameters
+    ----------
+    probabilities, codes
+        As in `fit_temperature`.
+
+    Notes
+    -----
+    Brier (1950), Verification of forecasts expressed in terms of probability.
+    """
+    of_true = _of_true_class(probabilities, codes)
+    return np.square(probabilities).sum(axis=1) - 2 * of_true + 1
+
+
+# Each is a mean over rows, so that the gain by a temperature is a paired difference.
+MEASURES = {
+    "calibration_error": calibration_gaps,
+    "log_loss": log_losses,
+    "brier": brier_scores,
+}
 
 
 def compare_calibration(
-    probabilities: np.ndarray, codes: np.ndarray, temperature: float
+    probabilities: np.ndarray,
+    codes: np.ndarray,
+    temperature: float,
+    *,
+    units: Sequence | None = None,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """Compare held-out rows with and without a temperature.
 
@@ -231,23 +273,43 @@ def compare_calibration(
         As in `reliability_curve`.
     temperature
         Fitted on other rows.
+    units
+        Unit of each row (B,), as in `statistics.paired`.
 
     Returns
     -------
     dict
         Title -> `reliability_curve`.
     dict
-        ``calibration_error_raw`` and ``calibration_error``.
+        Of each of `MEASURES`: NAME_raw, NAME with the temperature, and NAME_gain, by how much it
+        fell, with its paired interval.
     """
     softened = apply_temperature(probabilities, temperature)
     curves = {
         "as it is": reliability_curve(probabilities, codes),
         f"temperature {temperature:.2f}": reliability_curve(softened, codes),
     }
-    return curves, {
-        "calibration_error_raw": calibration_error(probabilities, codes),
-        "calibration_error": calibration_error(softened, codes),
-    }
+    metrics = {}
+    for name, measure in MEASURES.items():
+        before, after = measure(probabilities, codes), measure(softened, codes)
+        metrics |= {f"{name}_raw": float(before.mean()), name: float(after.mean())}
+        metrics |= statistics.paired(before, after, units).named(f"{name}_gain")
+    return curves, metrics
+
+
+def _answers(probabilities: np.ndarray, codes: np.ndarray, bins: int) -> pd.DataFrame:
+    """Return confidence, whether it is right (`accuracy`), and the range (`bin`) of each row."""
+    probabilities, codes = _checked(probabilities, codes)
+    best, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == codes
+    table = pd.DataFrame({"confidence": best, "accuracy": right.astype(float)})
+    ranks = table["confidence"].rank(method="min") - 1  # equal ones stay together
+    return table.assign(bin=(ranks * bins // len(table)).astype(int))
+
+
+def _of_true_class(probabilities: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the probability of the true class of each row (B,); 0 where it has no column."""
+    probabilities, codes = _checked(probabilities, codes)
+    return np.where(codes >= 0, probabilities[np.arange(len(codes)), codes], 0.0)
 
 
 def _checked(probabilities: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

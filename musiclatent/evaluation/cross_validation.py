@@ -6,19 +6,28 @@ of its labels that the encoder was given.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from musiclatent import config
+from musiclatent import config, studies
 from musiclatent.analysis import neighbours, pooling, projection, statistics
 from musiclatent.config import Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.evaluation import leakage, linear_probes
+from musiclatent.evaluation import (
+    attribute_classification,
+    genre_networks,
+    leakage,
+    linear_probes,
+)
+from musiclatent.evaluation.attribute_classification import Predictions
 from musiclatent.latents import encode
 from musiclatent.latents.store import Latents
-from musiclatent.training import fit
+from musiclatent.training import fit, supervised
 from musiclatent.training.run_folder import Run
+
+EMBEDDED = ("genre-crnn", "genre-joint")  # rows whose features are tried as an embedding
 
 
 def train_on_split(
@@ -84,10 +93,27 @@ def score_embeddings(encoded: Latents) -> dict[str, float]:
 
 
 def neighbour_predictions(encoded: Latents) -> pd.DataFrame:
-    """Return `label` and the neighbours' `predicted` for each window of the test part."""
+    """Return what the neighbours of each window of the test part say.
+
+    Parameters
+    ----------
+    encoded
+        As in `score_embeddings`; items has the columns `leakage.WINDOW` too.
+
+    Returns
+    -------
+    DataFrame
+        One row per window: `leakage.WINDOW`, `label`, `predicted`; and `predicted_lda`, by the
+        neighbours among the `leakage.discriminants` of the embeddings, as baselines have them.
+    """
     z, labels, fitted, test = _parts(encoded)
-    predicted = neighbours.predictions(z[fitted], labels[fitted], z[test])
-    return pd.DataFrame({"label": labels[test], "predicted": predicted})
+    rows = encoded.items.loc[test, [*leakage.WINDOW, "label"]].reset_index(drop=True)
+    groups = encoded.items["group"].to_numpy()
+    reduced = leakage.discriminants(z[fitted], labels[fitted], groups=groups[fitted], z=z[test])
+    return rows.assign(
+        predicted=neighbours.predictions(z[fitted], labels[fitted], z[test]),
+        predicted_lda=neighbours.predictions(reduced[0], labels[fitted], reduced[1]),
+    )
 
 
 def _parts(encoded: Latents) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -146,25 +172,85 @@ def evaluate_splits(
     return pd.DataFrame(rows), predictions
 
 
-def summarise_splits(scores: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the rows of `evaluate_splits` by experiment.
+def answers(predictions: dict[str, pd.DataFrame], names: dict[str, str]) -> pd.DataFrame:
+    """Return whether neighbours of embeddings were right, as `leakage.baselines` has it.
 
     Parameters
     ----------
-    scores
+    predictions
+        Experiment -> rows of `evaluate_splits`.
+    names
+        Experiment -> ending of its methods: ``knn_NAME`` and ``knn_lda_NAME``.
+
+    Returns
+    -------
+    DataFrame
+        One row per method and window: `leakage.WINDOW`, `method`, `right`.
+    """
+    parts = []
+    for name, rows in predictions.items():
+        for column, method in {"predicted": "knn", "predicted_lda": "knn_lda"}.items():
+            right = rows[column] == rows["label"]
+            about = {"method": f"{method}_{names[name]}", "right": right}
+            parts.append(rows[leakage.WINDOW].assign(**about))
+    return pd.concat(parts, ignore_index=True)
+
+
+def compare_methods(answered: pd.DataFrame, *, reference: str) -> pd.DataFrame:
+    """Compare methods that judged the same windows, over recordings.
+
+    Parameters
+    ----------
+    answered
+        `leakage.WINDOW`, `method`, `right`; every method has the same windows.
+    reference
+        The method that all others are set against.
+
+    Returns
+    -------
+    DataFrame
+        By method, the best first: `accuracy`, `low`, `high` (95 %, over recordings), `n`; and
+        `difference` to the reference with `difference_low`, `difference_high` and `p`.
+
+    Raises
+    ------
+    ValueError
+        If methods judged other windows.
+    """
+    window = leakage.WINDOW[:2]
+    known = {n: part.set_index(window).sort_index() for n, part in answered.groupby("method")}
+    base, rows = known[reference], {}
+    for name, one in known.items():
+        if not one.index.equals(base.index):
+            raise ValueError(f"{name} judged other windows than {reference}; judge the same")
+        alone = statistics.mean(one["right"], one["group"])
+        gain = statistics.paired(one["right"], base["right"], one["group"])
+        rows[name] = {"accuracy": alone.estimate, "low": alone.low, "high": alone.high}
+        rows[name] |= {"n": len(one)} | gain.named("difference")
+    table = pd.DataFrame(rows).T.rename(columns={"difference_p": "p"})
+    return table.sort_values("accuracy", ascending=False, kind="stable")
+
+
+def summarise_splits(scores: pd.DataFrame, predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Summarise what `evaluate_splits` returns by experiment.
+
+    Parameters
+    ----------
+    scores, predictions
         As returned by `evaluate_splits`.
 
     Returns
     -------
     DataFrame
         Means over the splits by experiment; `sd` of the accuracy over the splits, each with a seed
-        of its own; `low` and `high`, the 95 % interval of all test windows together.
+        of its own; `low` and `high`, its 95 % interval over the recordings of all splits.
     """
     parts = scores.groupby("experiment", sort=False)
     summary = parts[["accuracy", *leakage.METRICS]].mean()
     summary["sd"] = parts["accuracy"].std()
-    bounds = map(statistics.wilson, summary["accuracy"], parts["n"].sum())
-    summary[["low", "high"]] = list(bounds)
+    for name, rows in predictions.items():
+        one = statistics.mean(rows["predicted"] == rows["label"], rows["group"])
+        summary.loc[name, ["low", "high"]] = one.low, one.high
     return summary[["accuracy", "sd", "low", "high", *leakage.METRICS]]
 
 
@@ -184,6 +270,159 @@ def fewer_labels(
     return pd.Series([table["accuracy"].mean() for table in tables], list(shares), name="accuracy")
 
 
+def classify_latents(space: Workspace, split: str) -> Predictions | None:
+    """Classify by an SVM the latents of the study ``mel``, whose encoder saw the same split.
+
+    Parameters
+    ----------
+    space
+        Where the results of genre go. On real data the encoder must have been trained by the study
+        ``mel`` beside it; an embedded one is trained here.
+    split
+        Such as ``outer-0``.
+
+    Returns
+    -------
+    Predictions or None
+        None where there is no such encoder.
+    """
+    study = studies.study("mel", space.profile)
+    row = study.main()
+    if config.profile(space.profile).demo is None:
+        space = replace(space, study="mel")
+        trained = space.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
+        if not trained.exists():
+            return None
+    # An embedded encoder stays in the folder of genre: study mel may be at work in its own.
+    _, encoded = train_on_split(row, study, space=space, split=split)
+    usable = encoded.items["label"].ne("") & ~encoded.items["silent"].astype(bool)
+    items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]
+    train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
+    labels = items["label"].to_numpy(str)
+    predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
+    units = items["group"].to_numpy()[test]
+    return replace(predictions, name=f"mel_latents_{split}", units=units)
+
+
+def embed_excerpts(
+    experiment: Experiment, data: genre_networks.Excerpts, *, folders: dict[int, Path], epochs: int
+) -> np.ndarray:
+    """Embed excerpts by networks of several seeds, side by side: what each scores, standardised.
+
+    Parameters
+    ----------
+    experiment, data, epochs
+        As in `genre_networks.train_network`.
+    folders
+        Seed of the weights -> folder of that network.
+
+    Returns
+    -------
+    array
+        Vectors (B, D) of all excerpts; only those of the training part were learned from.
+    """
+    parts, train = [], data.part("train")
+    for seed, folder in folders.items():
+        network = genre_networks.train_network(
+            experiment, data, folder=folder, epochs=epochs, seed=seed
+        )
+        inputs = data.inputs(network.experiment, np.ones(len(train), bool))
+        z = supervised.class_features(network.checkpoint, network.experiment, inputs)
+        parts.append(neighbours.standardise(z[train], z)[1])
+    return np.concatenate(parts, axis=1)
+
+
+def embeddings(
+    space: Workspace, split: str, *, seeds: Sequence[int], names: Sequence[str] = EMBEDDED
+) -> tuple[dict[str, np.ndarray], genre_networks.Excerpts]:
+    """Embed the excerpts of one split by networks that learned genre from its training part.
+
+    Parameters
+    ----------
+    space
+        Where the results of the study ``genre`` go; what it trained there is reused.
+    split
+        Such as ``outer-0``.
+    seeds
+        Of the networks side by side, as in `genre_networks.evaluate_over_folds`.
+    names
+        Rows of the study.
+
+    Returns
+    -------
+    dict
+        Name -> vectors (B, D); ``NAME_descriptors`` has the `leakage.discriminants` of the
+        descriptors beside them, with equal weight.
+    Excerpts
+        Whose they are.
+    """
+    study = studies.study("genre", space.profile)
+    epochs = config.profile(space.profile).epochs["genre"]
+    data, found = genre_networks.load_excerpts(study, space, split), {}
+    train = data.part("train")
+    z = neighbours.standardise(data.descriptors[train], data.descriptors)[1]
+    groups = data.items["group"].to_numpy()[train]
+    beside = leakage.discriminants(z[train], data.labels[train], groups=groups, z=z)[1]
+    for name in names:
+        row, folders = (
+            study.experiment(name),
+            genre_networks.seed_folders(space, name, split, seeds),
+        )
+        found[row.key] = z = embed_excerpts(row, data, folders=folders, epochs=epochs)
+        found[f"{row.key}_descriptors"] = np.concatenate([_even(z, train), _even(beside, train)], 1)
+    return found, data
+
+
+def _even(z: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return vectors (B, D) scaled so that those of training rows have a mean square of 1."""
+    return z / np.sqrt(np.square(z[train]).sum(axis=1).mean())
+
+
+def best_embedding(
+    space: Workspace, *, chosen_on: Sequence[str], splits: Sequence[str]
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Choose an embedding on some folds, and judge it on others by its neighbours.
+
+    Parameters
+    ----------
+    space
+        As in `embeddings`.
+    chosen_on
+        Splits on which the best one is found, with one seed.
+    splits
+        Splits on which that one is judged, with all seeds of the profile side by side.
+
+    Returns
+    -------
+    Series
+        Embedding -> mean accuracy on `chosen_on`; the highest is the chosen one.
+    DataFrame
+        One row per window of `splits`: `leakage.WINDOW`, `method` (``knn_best_embedding``),
+        `embedding`, `right`.
+    """
+    tried = [_neighbours_right(*embeddings(space, split, seeds=[0])) for split in chosen_on]
+    scores = pd.concat(tried).groupby("embedding", sort=False)["right"].mean()
+    best, seeds = str(scores.idxmax()), config.profile(space.profile).seeds
+    study = studies.study("genre", space.profile)
+    names = [name for name in EMBEDDED if study.experiment(name).key == best.split("_")[0]]
+    parts = [
+        _neighbours_right(*embeddings(space, split, seeds=seeds, names=names)) for split in splits
+    ]
+    judged = pd.concat(parts, ignore_index=True)
+    return scores, judged[judged["embedding"] == best].assign(method="knn_best_embedding")
+
+
+def _neighbours_right(found: dict[str, np.ndarray], data: genre_networks.Excerpts) -> pd.DataFrame:
+    """Return for each embedding and test row whether the neighbours were right."""
+    train, test = data.part("train"), data.part("test")
+    parts = []
+    for name, z in found.items():
+        predicted = neighbours.predictions(z[train], data.labels[train], z[test])
+        rows = data.items.loc[test, leakage.WINDOW]
+        parts.append(rows.assign(embedding=name, right=predicted == data.labels[test]))
+    return pd.concat(parts, ignore_index=True)
+
+
 def group_leakage(
     experiments: Sequence[Experiment], study: Study, *, space: Workspace, folds: Sequence[int]
 ) -> pd.DataFrame:
@@ -200,14 +439,14 @@ def group_leakage(
     -------
     DataFrame
         `protocol` (experiment and ``by_group`` or ``random``), `accuracy`, `sd` over the splits,
-        `low` and `high` (95 % interval of all of them together), `n_test`, `seeds`.
+        `low` and `high` (95 %, over recordings), `n_test`, `seeds`.
     """
     rows = []
     for protocol, kind in (("by_group", "outer"), ("random", "shuffled")):
-        scores, _ = evaluate_splits(
+        scores, predictions = evaluate_splits(
             experiments, study, space=space, splits=[f"{kind}-{k}" for k in folds]
         )
-        summary = summarise_splits(scores)[["accuracy", "sd", "low", "high"]]
+        summary = summarise_splits(scores, predictions)[["accuracy", "sd", "low", "high"]]
         summary["protocol"] = summary.index + f" {protocol}"
         summary["n_test"] = scores.groupby("experiment")["n"].sum()
         rows.append(summary.assign(seeds=len(folds)))
@@ -243,7 +482,7 @@ def held_out_maps(
         labels = encoded.items.loc[test, "label"]
         panels[f"{row.name}, held out"] = points
         metrics[f"trustworthiness_{row.key}"] = projection.trustworthiness(z[test], points)
-        distance = projection.label_distance(points, labels)
+        distance = projection.label_distance(z[test], labels)
         if np.isfinite(distance):  # the corpus has both labels
             metrics[f"classical_jazz_distance_{row.key}"] = distance
     return panels, labels, metrics

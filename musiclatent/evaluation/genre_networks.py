@@ -13,16 +13,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent import config, files, studies
+from musiclatent import files, studies
 from musiclatent.analysis import genre_groups, pooling, statistics
+from musiclatent.analysis.statistics import Interval
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import CheckpointError
-from musiclatent.evaluation import attribute_classification, classifiers, cross_validation
+from musiclatent.evaluation import (
+    attribute_classification,
+    classifiers,
+)
 from musiclatent.evaluation.attribute_classification import Predictions
 from musiclatent.features import mel_descriptors
 from musiclatent.training import supervised
 
+SEED_STEP = 10  # between the seeds of a fold's weights, so that no two folds share one
 FINAL = "classifier"  # folder of the network that names the genre of any file
 
 
@@ -58,6 +63,10 @@ class Excerpts:
     def part(self, split: str) -> np.ndarray:
         """Return the rows (B,) bool of one part of the split."""
         return self.items["split"].eq(split).to_numpy()
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """Return the recordings of the rows (B,) bool, which are independent of each other."""
+        return self.items.loc[rows, "group"].to_numpy()
 
     def inputs(self, experiment: Experiment, rows: np.ndarray) -> list[np.ndarray]:
         """Return what a network takes of the rows (B,) bool."""
@@ -189,6 +198,7 @@ def evaluate_network(
         classes=np.array(network.classes),
         labels=data.labels[test],
         probabilities=network.probabilities(data.x[test], data.descriptors[test])[None],
+        units=data.units(test),
     )
 
 
@@ -199,6 +209,7 @@ def evaluate_over_folds(
     space: Workspace,
     splits: Sequence[str],
     epochs: int,
+    seeds: Sequence[int] = (SEED,),
 ) -> dict[str, list[Predictions]]:
     """Evaluate networks and an SVM on several splits, each trained on that split alone.
 
@@ -209,9 +220,11 @@ def evaluate_over_folds(
     study, space
         What is studied, and where its results go.
     splits
-        Such as ``outer-0``; the number at the end is the seed of the weights.
+        Such as ``outer-0``; the number at the end is that of the fold.
     epochs
         Length of each training.
+    seeds
+        Of the trainings on each split; weights take the number of the fold and ten times the seed.
 
     Returns
     -------
@@ -221,17 +234,30 @@ def evaluate_over_folds(
     """
     predictions = defaultdict(list)
     for split in splits:
-        data, seed = load_excerpts(study, space, split), int(split.rpartition("-")[2])
+        data = load_excerpts(study, space, split)
         for row in experiments:
-            folder = space.path("folds", f"{row.name}-{split}")
-            of_test = evaluate_network(row, data, folder=folder, epochs=epochs, seed=seed)
-            predictions[row.key].append(of_test)
+            folders = seed_folders(space, row.name, split, seeds)
+            runs = [
+                evaluate_network(row, data, folder=folder, epochs=epochs, seed=seed)
+                for seed, folder in folders.items()
+            ]
+            predictions[row.key].append(attribute_classification.stack_seeds(runs))
         train, test = data.part("train"), data.part("test")
         tables = {"svm_attributes": data.descriptors, "svm_band_stats": data.bands}
         for key, table in tables.items():
             of_test = attribute_classification.fit_predict("svm", table, data.labels, train, test)
-            predictions[key].append(of_test)
+            predictions[key].append(replace(of_test, units=data.units(test)))
     return dict(predictions)
+
+
+def seed_folders(space: Workspace, name: str, split: str, seeds: Sequence[int]) -> dict[int, Path]:
+    """Return the seed of the weights of a row on a split, and its folder, for each seed."""
+    fold = int(split.rpartition("-")[2])
+    endings = {k: f"-seed-{k}" if k != SEED else "" for k in seeds}
+    return {
+        fold + SEED_STEP * k: space.path("folds", f"{name}-{split}{end}")
+        for k, end in endings.items()
+    }
 
 
 def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:
@@ -244,50 +270,17 @@ def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:
     """
     first = predictions[0]
     for other in predictions[1:]:
-        same = np.array_equal(other.rows, first.rows) and np.array_equal(other.labels, first.labels)
-        if not same or not np.array_equal(other.classes, first.classes):
-            raise ValueError(f"{other.name} and {first.name} predict other rows; fuse one split")
-    mean = np.mean([part.probabilities for part in predictions], axis=0)
-    return replace(first, name=name, probabilities=mean)
-
-
-def classify_latents(space: Workspace, split: str) -> Predictions | None:
-    """Classify by an SVM the latents of the study ``mel``, whose encoder saw the same split.
-
-    Parameters
-    ----------
-    space
-        Where the results of genre go. On real data the encoder must have been trained by the study
-        ``mel`` beside it; an embedded one is trained here.
-    split
-        Such as ``outer-0``.
-
-    Returns
-    -------
-    Predictions or None
-        None where there is no such encoder.
-    """
-    study = studies.study("mel", space.profile)
-    row = study.main()
-    if config.profile(space.profile).demo is None:
-        space = replace(space, study="mel")
-        trained = space.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
-        if not trained.exists():
-            return None
-    # An embedded encoder stays in the folder of genre: study mel may be at work in its own.
-    _, encoded = cross_validation.train_on_split(row, study, space=space, split=split)
-    usable = encoded.items["label"].ne("") & ~encoded.items["silent"].astype(bool)
-    items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]
-    train, test = (items["split"].eq(part).to_numpy() for part in ("train", "test"))
-    labels = items["label"].to_numpy(str)
-    predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
-    return replace(predictions, name=f"mel_latents_{split}")
+        attribute_classification.require_same_rows(first, other)
+        if not np.array_equal(other.classes, first.classes):
+            raise ValueError(f"{other.name} and {first.name} have other labels; fuse one split")
+    total = sum(part.probabilities for part in predictions)  # one seed goes with each of several
+    return replace(first, name=name, probabilities=total / len(predictions))
 
 
 def genre_group_accuracy(
     predictions: Sequence[Predictions], study: Study, space: Workspace, splits: Sequence[str]
-) -> dict[str, float]:
-    """Return how often the group of a genre is right: probabilities of its genres are added up.
+) -> Interval:
+    """Compute how often the group of a genre is right: probabilities of its genres are added up.
 
     Parameters
     ----------
@@ -299,23 +292,23 @@ def genre_group_accuracy(
 
     Returns
     -------
-    dict
-        ``accuracy``, ``low``, ``high`` (95 %), ``n_test``.
+    Interval
+        Over recordings; mean over the seeds of the predictions.
     """
-    right = []
+    right, units = [], []
     for part, split in zip(predictions, splits, strict=True):
         data = load_excerpts(study, space, split)
         train = data.part("train")
         columns = mel_descriptors.columns(data.x.shape[1])
         table = pd.DataFrame(data.descriptors[train], columns=columns)
         groups = genre_groups.fit(table, data.labels[train])
-        by_group = pd.DataFrame(part.probabilities[0].T).groupby(groups.assign(part.classes)).sum()
+        names, codes = np.unique(groups.assign(part.classes), return_inverse=True)
+        by_group = part.probabilities @ np.eye(len(names))[codes]  # seeds x Q x groups
         seen = np.isin(part.labels, part.classes)
-        predicted = by_group.idxmax().to_numpy()[seen]
-        right.append(predicted == groups.assign(part.labels[seen]))
-    right = np.concatenate(right)
-    low, high = statistics.wilson(right.mean(), len(right))
-    return {"accuracy": float(right.mean()), "low": low, "high": high, "n_test": len(right)}
+        predicted = names[by_group.argmax(axis=2)][:, seen]
+        right.append((predicted == groups.assign(part.labels[seen])).mean(axis=0))
+        units.append(part.units[seen])
+    return statistics.mean(np.concatenate(right), np.concatenate(units))
 
 
 def calibrate(
@@ -337,7 +330,7 @@ def calibrate(
     dict
         Title -> curve of the test part, see `classifiers.reliability_curve`.
     dict
-        ``calibration_error_raw``, and ``calibration_error`` with the temperature.
+        Metrics of the test part, see `classifiers.compare_calibration`.
     """
     parts = {}
     for split in ("validation", "test"):
@@ -345,7 +338,7 @@ def calibrate(
         probabilities = network.probabilities(data.x[rows], data.descriptors[rows])
         parts[split] = probabilities, np.searchsorted(network.classes, data.labels[rows])
     factor = classifiers.fit_temperature(*parts["validation"])
-    curves, errors = classifiers.compare_calibration(*parts["test"], factor)
+    curves, errors = classifiers.compare_calibration(*parts["test"], factor, units=data.units(rows))
     return replace(network, temperature=network.temperature * factor), curves, errors
 
 

@@ -4,22 +4,27 @@ A random split of GTZAN has artists, and duplicates of a recording, on both side
 set it beside stricter splits of the same clips.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from musiclatent.analysis import clustering, neighbours, pooling, statistics
 from musiclatent.config import SEED
-from musiclatent.features import fingerprint, stft
+from musiclatent.features import fingerprint, mel_descriptors, stft
 
 C = 5.0  # of the support vector machine, as in the figures that the data's README names
 COMPONENTS = 128
 FOLDS = 5  # spectrograms: one fold is the test part
+SHRINKAGES = [0.1, 0.3, 0.5, 0.7, 0.9]
 METRICS = ["recall_at_1", "mean_average_precision", "v_measure", "silhouette"]
+WINDOW = ["item_id", "start_s", "group"]  # which window it is, and of which recording
 TEST_SHARE = 0.25  # descriptors: of the published random lists
 Split = tuple[np.ndarray, np.ndarray]  # rows to train on, rows to test on
 
@@ -57,55 +62,117 @@ def score_vectors(
 
 
 def baselines(
-    x: np.ndarray, labels: np.ndarray, *, folds: np.ndarray, chosen: Sequence[int]
-) -> pd.DataFrame:
+    x: np.ndarray, items: pd.DataFrame, *, chosen: Sequence[int]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Evaluate what is to be had without a network.
 
     Parameters
     ----------
     x
-        Spectrograms (B, M, T) in dB or standardised.
-    labels
-        Their labels (B,).
-    folds
-        Fold of each row (B,), int; a group never straddles.
+        Spectrograms (B, M, T) in dB or standardised, as large as `mel_descriptors.extract` asks.
+    items
+        Their rows (B): `WINDOW`, `label`, and `fold`, int; a group never straddles.
     chosen
         Folds to test on; each time all other rows are for training.
 
     Returns
     -------
     DataFrame
-        One row per method and fold: `method`, `fold`, `accuracy`, `low`, `high` (95 % interval),
-        `n_test`; and in the rows of neighbours those of `score_vectors`. Methods: ``knn``
-        (k = 10) and ``svm``, on ``band_stats``, standardised, and on ``pca``, 128 components of
-        spectrograms scaled to [0, 1]; all fitted on training rows.
+        One row per method and fold: `method`, `fold`, and `score_vectors`. Methods: ``knn``
+        (k = 10), ``svm`` and ``knn_lda`` (neighbours among `discriminants`) on ``band_stats``;
+        ``pooled_input``, the spectrogram pooled as a latent is, see `pooling.embedding`;
+        ``descriptors``, those of `mel_descriptors`; ``pca``, 128 components. All are standardised
+        and fitted on training rows.
+    DataFrame
+        One row per method and test row: `WINDOW`, `method`, `fold`, `right`.
 
     Raises
     ------
     ValueError
         If lengths differ, or a fold has no rows, or all of them.
     """
-    labels, folds = np.asarray(labels), np.asarray(folds)
-    _same_length(x, labels, folds)
-    bands = pooling.mean_and_deviation(x)
-    flat = stft.scale(np.asarray(x, np.float32))[0].reshape(len(x), -1)  # B x MT
-    rows = []
+    _same_length(x, items["label"], items["fold"])
+    features = _without_network(x)
+    rows, answers = [], []
     for fold in chosen:
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        if not len(train) or not len(test):
-            raise ValueError(f"fold {fold} holds {len(test)} of {len(labels)} rows; choose another")
-        features = {
-            "band_stats": neighbours.standardise(bands[train], bands[test]),
-            "pca": _pca(flat, train, test),
-        }
-        for feature, (z_train, z_test) in features.items():
-            near = score_vectors(z_train, labels[train], z_test=z_test, labels_test=labels[test])
-            rows.append({"method": f"knn_{feature}", "fold": fold, "n_test": len(test)} | near)
-            right = svm_predictions(z_train, labels[train], z_test) == labels[test]
-            low, high = statistics.wilson(right.mean(), len(test))
-            figures = {"accuracy": right.mean(), "low": low, "high": high}
-            rows.append({"method": f"svm_{feature}", "fold": fold, "n_test": len(test)} | figures)
-    return pd.DataFrame(rows)[["method", "fold", "accuracy", "low", "high", "n_test", *METRICS]]
+        test = items["fold"].eq(fold).to_numpy()
+        if test.all() or not test.any():
+            raise ValueError(f"fold {fold} holds {test.sum()} of {len(test)} rows; choose another")
+        for feature, z in features.items():
+            z_train, z_test = _prepared(feature, z, test)
+            for method, right, figures in _judged(z_train, z_test, items[~test], items[test]):
+                about = {"method": f"{method}_{feature}", "fold": fold}
+                rows.append(about | figures)
+                answers.append(items.loc[test, WINDOW].assign(right=right, **about))
+    return pd.DataFrame(rows), pd.concat(answers, ignore_index=True)
+
+
+def _without_network(x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what spectrograms (B, M, T) give without a network: name -> (B, D)."""
+    scaled = stft.scale(np.asarray(x, np.float32))[0]
+    return {
+        "band_stats": pooling.mean_and_deviation(x),
+        "pooled_input": pooling.embedding(scaled),
+        "descriptors": mel_descriptors.extract(scaled),
+        "pca": scaled.reshape(len(x), -1),  # B x MT
+    }
+
+
+def _prepared(feature: str, z: np.ndarray, test: np.ndarray) -> Split:
+    """Return the training and the test rows of a feature as methods take them."""
+    if feature == "pca":
+        return _pca(z, ~test, test)
+    return neighbours.standardise(z[~test], z[test])
+
+
+def _judged(
+    z_train: np.ndarray, z_test: np.ndarray, train: pd.DataFrame, test: pd.DataFrame
+) -> Iterator[tuple[str, np.ndarray, dict[str, float]]]:
+    """Yield each method, whether it was right (Q,), and its figures."""
+    labels, truth = train["label"].to_numpy(str), test["label"].to_numpy(str)
+    reduced = discriminants(z_train, labels, groups=train["group"].to_numpy(), z=z_test)
+    for method, (a, b) in {"knn": (z_train, z_test), "knn_lda": reduced}.items():
+        right = neighbours.predictions(a, labels, b) == truth
+        yield method, right, score_vectors(a, labels, z_test=b, labels_test=truth)
+    right = svm_predictions(z_train, labels, z_test) == truth
+    yield "svm", right, {"accuracy": right.mean(), "n": len(right)}
+
+
+def discriminants(
+    z_train: np.ndarray, labels: np.ndarray, *, groups: np.ndarray, z: np.ndarray
+) -> Split:
+    """Reduce vectors to the directions in which labels lie apart, one fewer than labels.
+
+    Parameters
+    ----------
+    z_train
+        Vectors (B, D), standardised.
+    labels, groups
+        Label and recording of each (B,). By folds of them that keep a recording whole the shrinkage
+        of the scatter is chosen, for the neighbours that vote afterwards.
+    z
+        Vectors (Q, D) to reduce by the same.
+
+    Returns
+    -------
+    array, array
+        (B, L - 1) and (Q, L - 1).
+
+    Notes
+    -----
+    Ledoit and Wolf (2004), Honey, I shrunk the sample covariance matrix, for the shrunken scatter;
+    its share is searched here.
+    """
+    fewest = pd.Series(groups).groupby(labels).nunique().min()
+    model = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGES[-1])
+    if fewest > 1:
+        folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=SEED)
+        vote = Pipeline([("lda", model), ("knn", KNeighborsClassifier(neighbours.K))])
+        search = GridSearchCV(vote, {"lda__shrinkage": SHRINKAGES}, cv=folds)
+        model = search.fit(z_train, labels, groups=groups).best_estimator_["lda"]
+    else:
+        model.fit(z_train, labels)
+    return model.transform(z_train), model.transform(z)
 
 
 def descriptor_leakage(
@@ -288,7 +355,7 @@ def _groups(table: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
 
 def _pca(flat: np.ndarray, train: np.ndarray, test: np.ndarray) -> Split:
     """Return principal components of training rows, and the test rows on them."""
-    n = min(COMPONENTS, len(train), flat.shape[1])
+    n = min(COMPONENTS, len(flat[train]), flat.shape[1])
     model = PCA(n, svd_solver="randomized", random_state=SEED).fit(flat[train])
     return model.transform(flat[train]), model.transform(flat[test])
 

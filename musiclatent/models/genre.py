@@ -106,18 +106,26 @@ class GenreNetwork(base.LitModule):
         self, x: Tensor, descriptors: Tensor | None = None, generator: torch.Generator | None = None
     ) -> list[Tensor]:
         """Return the scores (B, classes) of each head; arguments as in `forward`."""
-        h = self.features(x).flatten(1, 2).float()  # B x (C M') x T'
         drop = partial(base.drop_features, share=self.hparams.dropout, generator=generator)
+        features = self.embed(x, descriptors, generator)
+        layers = [self.out] if self.numbers is None else [self.out, self.numbers[2]]
+        with torch.autocast(x.device.type, enabled=False):
+            return [layer(drop(h)) for layer, h in zip(layers, features, strict=True)]
+
+    def embed(
+        self, x: Tensor, descriptors: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
+        """Return the features (B, D) that each head scores; arguments as in `forward`."""
+        h = self.features(x).flatten(1, 2).float()  # B x (C M') x T'
         with torch.autocast(h.device.type, enabled=False):
             if self.recurrent is not None:
                 h = self.recurrent(h.transpose(1, 2))[0].transpose(1, 2)
-            h = torch.cat([h.mean(2), h.std(2, correction=0)], dim=1)
-            scores = [self.out(drop(h))]
+            features = [torch.cat([h.mean(2), h.std(2, correction=0)], dim=1)]
             if self.numbers is not None:
-                standardise, inward, outward = self.numbers
-                h = torch.relu(inward(drop(standardise(descriptors))))
-                scores.append(outward(drop(h)))
-        return scores
+                standardise, inward, _ = self.numbers
+                h = base.drop_features(standardise(descriptors), self.hparams.dropout, generator)
+                features.append(torch.relu(inward(h)))
+        return features
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log cross entropy and accuracy, and return the former."""

@@ -32,6 +32,8 @@ class MelAutoencoder(base.LitModule):
         M, mel bands of the input; ``prod(band_strides)`` divides it.
     batch_norm
         Whether batch normalisation follows each convolution of the encoder.
+    mse_weight
+        What the squared error counts in the loss; 0 leaves the triplet loss alone.
     triplet_weight
         Lambda: the loss is the squared error plus so many times the triplet loss; 0 leaves that
         out. The squared error of spectrograms in [0, 1] is about 0.01, the triplet loss about 0.1.
@@ -67,6 +69,7 @@ class MelAutoencoder(base.LitModule):
         time_strides: list[int] = [2, 2, 1],  # noqa: B006
         n_mels: int = 128,
         batch_norm: bool = True,
+        mse_weight: float = 1.0,
         triplet_weight: float = 0.0,
         margin: float = 0.2,
         miner: str = "all",
@@ -78,6 +81,10 @@ class MelAutoencoder(base.LitModule):
     ) -> None:
         super().__init__(learning_rate, total_steps)
         _check(channels, kernel_size, band_strides, time_strides, n_mels, miner)
+        if min(mse_weight, triplet_weight) < 0 or not mse_weight + triplet_weight:
+            raise ValueError(
+                f"the losses weigh {mse_weight} and {triplet_weight}; give 0 or more, not both 0"
+            )
         if not 0 <= mixing <= 0.5 or masks < 0:
             raise ValueError(f"mixing {mixing}, masks {masks}; give 0 to 0.5, and none or some")
         self.save_hyperparameters()
@@ -123,10 +130,10 @@ class MelAutoencoder(base.LitModule):
             x, target = augment.augment(target, seed=self.step_seed(index), **options)
         out = self(x)
         mse = nn.functional.mse_loss(out.x_hat, target)
-        loss, values = mse, {"mse": mse}
+        loss, values = self.hparams.mse_weight * mse, {"mse": mse}
         if self.hparams.triplet_weight:
             values["triplet"] = self.triplet_loss(out.z, label)
-            loss = mse + self.hparams.triplet_weight * values["triplet"]
+            loss = loss + self.hparams.triplet_weight * values["triplet"]
         self.log_means(stage, values, len(x))
         return loss
 

@@ -1,7 +1,7 @@
 """Train a classifier on arrays, go on where it was killed, or reuse it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,6 @@ def tensors(inputs: Sequence[np.ndarray]) -> list[torch.Tensor]:
     return [part[:, None] if part.ndim == 3 else part for part in parts]
 
 
-@torch.no_grad()
 def class_probabilities(
     checkpoint: Path, experiment: Experiment, inputs: Sequence[np.ndarray]
 ) -> np.ndarray:
@@ -98,8 +97,22 @@ def class_probabilities(
         As in `fit_classifier`.
     """
     model = checkpoints.load_checkpoint(checkpoint, experiment)
+    return _batched(lambda *part: model(*part).softmax(1), inputs)
+
+
+def class_features(
+    checkpoint: Path, experiment: Experiment, inputs: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the features (B, D) that a network scores, of all heads; arguments as above."""
+    model = checkpoints.load_checkpoint(checkpoint, experiment)
+    return _batched(lambda *part: torch.cat(model.embed(*part), dim=1), inputs)
+
+
+@torch.no_grad()
+def _batched(function: Callable[..., torch.Tensor], inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what a function gives of inputs, 64 rows at a time."""
     parts = zip(*(part.split(64) for part in tensors(inputs)), strict=True)
-    return torch.cat([model(*part).softmax(1) for part in parts]).numpy()
+    return torch.cat([function(*part) for part in parts]).numpy()
 
 
 def _identity(

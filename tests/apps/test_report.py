@@ -1,4 +1,7 @@
 import json
+import os
+import shutil
+import subprocess
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 
 from musiclatent import audio
 from musiclatent.apps import report
+from musiclatent.files import write_json
 from musiclatent.studies import STUDIES
 
 METRICS = {
@@ -100,3 +104,63 @@ def test_the_map_that_plays_is_linked_where_there_is_one(base):
     assert "map.html" not in report.write(base, "demo").read_text()
     (base / "waveform" / "map.html").touch()
     assert '<a href="waveform/map.html">' in report.write(base, "demo").read_text()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A git repository, and in it the figures of a real run of one study."""
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
+    (tmp_path / "musiclatent").mkdir()
+    (tmp_path / "musiclatent" / "code.py").write_text("1")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    for book in STUDIES["genre"].notebooks():
+        write_json(tmp_path / "real" / "genre" / "metrics" / f"{book}.json", {"book": book})
+    return tmp_path
+
+
+def test_a_record_holds_figures_commit_date_and_command(checkout):
+    metrics = checkout / "real" / "genre" / "metrics"
+    figures = {"b": 0.123456789, "a": 72_141_184, "text": "vote", "none": float("nan")}
+    newest = write_json(metrics / "52_genre_classifiers.json", figures)
+    os.utime(newest, (4e9, 4e9))  # 2096-10-02
+    write_json(metrics / "99_gone.json", {"stale": 1})
+    (path,) = report.record(checkout / "real", ["genre"], checkout)
+    assert path == checkout / "docs" / "results" / "genre.json"
+    content = json.loads(path.read_text())
+    assert len(content["commit"]) == 40 and content["date"] == "2096-10-02"
+    assert content["command"] == "make reproduce PROFILE=real STUDY=genre"
+    assert list(content["metrics"]) == sorted(STUDIES["genre"].notebooks())
+    expected = {"a": 72_141_184, "b": 0.123457, "text": "vote"}
+    assert content["metrics"]["52_genre_classifiers"] == expected
+    again = path.read_text()
+    report.record(checkout / "real", ["genre"], checkout)  # that it is not committed is no change
+    assert path.read_text() == again
+
+
+def test_a_record_says_that_code_was_changed(checkout):
+    (checkout / "musiclatent" / "code.py").write_text("2")
+    (path,) = report.record(checkout / "real", ["genre"], checkout)
+    assert json.loads(path.read_text())["commit"].endswith("-dirty")
+
+
+def test_what_is_not_complete_is_not_recorded(checkout):
+    folder = checkout / "real" / "genre"
+    (folder / "metrics" / "53_genre_networks.json").unlink()
+    words = "genre: the figures of 53_genre_networks are missing; run: make reproduce PROFILE=real"
+    with pytest.raises(ValueError, match=words):
+        report.record(checkout / "real", ["genre"], checkout)
+    write_json(folder / "metrics" / "53_genre_networks.json", {})
+    write_json(folder / report.FAILED, {"reason": "x"})
+    with pytest.raises(ValueError, match="genre: the figures of a run that failed are missing"):
+        report.record(checkout / "real", ["genre"], checkout)
+    (folder / report.FAILED).unlink()
+    with pytest.raises(ValueError, match="mel: the figures of 01_preprocess"):
+        report.record(checkout / "real", ["genre", "mel"], checkout)
+    assert not (checkout / "docs").exists()
+
+
+def test_without_git_there_is_no_record(checkout):
+    shutil.rmtree(checkout / ".git")
+    with pytest.raises(RuntimeError, match="git names no commit"):
+        report.record(checkout / "real", ["genre"], checkout)

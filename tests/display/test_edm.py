@@ -186,29 +186,27 @@ def test_crossed_counts_are_written_on_shares_of_the_row():
     assert (axis.get_ylabel(), axis.get_xlabel()) == ("cluster, classical", "cluster, vggish")
 
 
-def test_versions_have_a_bar_a_track_and_the_mean_over_sections(tmp_path):
-    tested = pd.DataFrame({"item_id": ["a"] * 3 + [ODD], "right": [True, True, True, False]})
-    figure = edm.versions(versions.summarise_by_track(tested))
+def test_versions_have_a_row_a_view_with_its_interval_over_files(tmp_path):
+    tested = pd.DataFrame({"item_id": ["a"] * 3 + ["b"], "right": [True, True, True, False]})
+    table = versions.summarise_views({"one": tested, "other": tested}, "one")
+    figure = edm.versions(table)
     axis = figure.axes[0]
-    assert [bar.get_width() for bar in axis.patches] == [1, 0]
-    assert axis.lines[-1].get_xdata()[0] == 0.75
-    assert _texts(figure.legends[0].texts) == ["0.750 of 4 sections"]
-    names = _texts(axis.get_yticklabels())
-    assert names[0] == "a (3)" and names[1].startswith("a $_$ b_{c № é")
+    assert axis.lines[0].get_xdata().tolist() == [0.5, 0.5]
+    assert axis.collections[0].get_segments()[0][:, 0].tolist() == [0, 1]
+    assert _texts(axis.get_yticklabels())[0] == "one"
     style.save_figure(figure, tmp_path / "a.png")
 
 
-def test_views_are_grouped_by_metric_and_gaps_stay_open(tmp_path):
-    rows = [("classical", "cosine", 0.3, 0.9), ("classical", "euclidean", 0.2, 0.8)]
-    rows += [("vggish", "cosine", -0.1, np.nan)]
-    table = pd.DataFrame(rows, columns=["view", "metric", "silhouette", "version_top1"])
-    figure = edm.views(table)
-    left, right = figure.axes
-    assert sorted(bar.get_height() for bar in left.patches if bar.get_width()) == [-0.1, 0.2, 0.3]
-    assert left.lines[-1].get_ydata()[0] == 0.178 and right.get_ylim() == (0, 1.05)
+def test_views_are_grouped_by_metric(tmp_path):
+    rows = [("classical", "cosine", 0.3), ("classical", "euclidean", 0.2)]
+    rows += [("vggish", "cosine", -0.1)]
+    figure = edm.views(pd.DataFrame(rows, columns=["view", "metric", "silhouette"]))
+    axis = figure.axes[0]
+    assert sorted(bar.get_height() for bar in axis.patches if bar.get_width()) == [-0.1, 0.2, 0.3]
+    assert axis.lines[-1].get_ydata()[0] == 0.178
     shown = ["cosine", "euclidean", "the paper, its tracks: 0.178"]
     assert sorted(_texts(figure.legends[0].texts)) == shown
-    style.save_figure(edm.views(table.assign(version_top1=np.nan)), tmp_path / "a.png")
+    style.save_figure(figure, tmp_path / "a.png")
 
 
 def test_a_part_is_marked_on_its_spectrogram_and_its_map(rng):

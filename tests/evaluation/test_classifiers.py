@@ -14,9 +14,11 @@ from musiclatent.evaluation.classifiers import (
     Logs,
     Whiten,
     apply_temperature,
-    calibration_error,
+    brier_scores,
+    calibration_gaps,
     compare_calibration,
     fit_temperature,
+    log_losses,
     make_classifier,
     reliability_curve,
 )
@@ -77,7 +79,9 @@ def test_a_class_without_a_column_is_no_help_to_a_temperature(honest):
     assert fit_temperature(both, unknown) == fit_temperature(p, codes)
     found = reliability_curve(both, unknown)
     assert found["n"].iloc[-1] >= 100 and found["n"].sum() == 600
-    assert calibration_error(both[500:], unknown[500:]) == 1  # they count as wrong
+    assert calibration_gaps(both[500:], unknown[500:]).tolist() == [1] * 100  # they are wrong
+    assert brier_scores(both[500:], unknown[500:]).tolist() == [2] * 100
+    assert (log_losses(both[500:], unknown[500:]) > 20).all()
     with pytest.raises(ValueError, match="no row is of a class with a column"):
         fit_temperature(p, np.full(500, -1))
 
@@ -87,23 +91,50 @@ def test_a_curve_known_by_hand():
     codes = np.array([0] * 8 + [1] * 2 + [0] * 5 + [0] * 2)
     found = reliability_curve(sure, codes)
     assert list(found) == ["confidence", "accuracy", "n"]
-    assert found["n"].tolist() == [2, 10, 5]
+    assert found["n"].tolist() == [2, 10, 5]  # equal ones stay together
     assert found["confidence"].tolist() == pytest.approx([0.55, 0.8, 1])
     assert found["accuracy"].tolist() == pytest.approx([0, 0.8, 1])
-    assert calibration_error(sure, codes) == pytest.approx(0.55 * 2 / 17)
+    assert calibration_gaps(sure, codes).mean() == pytest.approx(0.55 * 2 / 17)
     assert len(reliability_curve(sure, codes, bins=1)) == 1
 
 
-def test_calibration_errors_of_the_extremes():
-    sure = np.eye(3)
-    assert calibration_error(sure, np.arange(3)) == 0
-    assert calibration_error(sure, np.array([1, 2, 0])) == 1
+def test_ranges_hold_as_many_rows_each(honest):
+    found = reliability_curve(*honest)
+    assert found["n"].tolist() == [600] * 10 and found["confidence"].is_monotonic_increasing
+    assert reliability_curve(honest[0][:25], honest[1][:25], bins=5)["n"].tolist() == [5] * 5
+
+
+def test_gaps_have_the_sign_of_their_range():
+    """Two ranges of two rows: 0.6 and 0.7 both right, 0.8 and 0.9 both wrong."""
+    p = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
+    gaps = calibration_gaps(p, np.array([1, 0, 1, 0]), bins=2)
+    np.testing.assert_allclose(gaps, [0.9, 0.4, 0.8, 0.3])
+    half = calibration_gaps(p[[1, 1]], np.array([0, 1]), bins=1)  # 0.6 sure, half right
+    np.testing.assert_allclose(half, [-0.4, 0.6])
+
+
+def test_measures_of_the_extremes():
+    sure, right, wrong = np.eye(3), np.arange(3), np.array([1, 2, 0])
+    for measure in (calibration_gaps, log_losses, brier_scores):
+        assert measure(sure, right).tolist() == [0, 0, 0]
+    assert calibration_gaps(sure, wrong).mean() == 1
+    assert brier_scores(sure, wrong).tolist() == [2, 2, 2]
+    assert log_losses(sure, wrong) == pytest.approx(12 * np.log(10))
+
+
+def test_measures_known_by_hand():
+    p, codes = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]), np.array([1, 1])
+    assert log_losses(p, codes) == pytest.approx(-np.log([0.3, 0.8]))
+    assert brier_scores(p, codes) == pytest.approx([0.25 + 0.49 + 0.04, 0.01 + 0.04 + 0.01])
 
 
 def test_true_probabilities_have_a_small_error(honest):
     p, codes = honest
-    assert calibration_error(p, codes) < 0.02
-    assert calibration_error(apply_temperature(p, 0.4), codes) > 0.1
+    assert calibration_gaps(p, codes).mean() < 0.02
+    assert calibration_gaps(apply_temperature(p, 0.4), codes).mean() > 0.1
+    for measure in (log_losses, brier_scores):  # least for the true ones
+        for t in (0.4, 2.5):
+            assert measure(apply_temperature(p, t), codes).mean() > measure(p, codes).mean()
     rows = reliability_curve(p, codes)
     assert (rows["confidence"] - rows["accuracy"]).abs().max() < 0.1
 
@@ -111,14 +142,32 @@ def test_true_probabilities_have_a_small_error(honest):
 def test_a_temperature_of_other_rows_helps(honest):
     p, codes = apply_temperature(honest[0], 0.4), honest[1]
     heat = fit_temperature(p[::2], codes[::2])
-    curves, errors = compare_calibration(p[1::2], codes[1::2], heat)
+    curves, errors = compare_calibration(p[1::6], codes[1::6], heat)
     assert list(curves) == ["as it is", f"temperature {heat:.2f}"]
-    assert list(errors) == ["calibration_error_raw", "calibration_error"]
-    assert errors["calibration_error"] < 0.03 < 0.1 < errors["calibration_error_raw"]
-    assert all(table["n"].sum() == 3000 for table in curves.values())
+    assert all(table["n"].sum() == 1000 for table in curves.values())
+    ends = ("{}_raw", "{}", "{}_gain", "{}_gain_low", "{}_gain_high", "{}_gain_p")
+    names = ("calibration_error", "log_loss", "brier")
+    assert list(errors) == [end.format(name) for name in names for end in ends]
+    assert errors["calibration_error"] < 0.05 < 0.1 < errors["calibration_error_raw"]
+    for name in names:
+        gain = errors[f"{name}_raw"] - errors[name]
+        assert errors[f"{name}_gain"] == pytest.approx(gain) and errors[f"{name}_gain_low"] > 0
 
 
-@pytest.mark.parametrize("call", [fit_temperature, reliability_curve, calibration_error])
+def test_bounds_of_a_gain_are_of_units(honest):
+    p, codes = apply_temperature(honest[0][:200], 0.4), honest[1][:200]
+    rows = compare_calibration(p, codes, 2.5)[1]
+    units = compare_calibration(p, codes, 2.5, units=np.arange(200) // 50)[1]
+    assert units["brier_gain"] == pytest.approx(rows["brier_gain"])
+    assert units["brier_gain_low"] != rows["brier_gain_low"]
+    same = compare_calibration(p, codes, 1.0)[1]
+    assert [same[f"{name}_gain"] for name in ("log_loss", "brier")] == pytest.approx([0, 0])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [fit_temperature, reliability_curve, calibration_gaps, log_losses, brier_scores],
+)
 @pytest.mark.parametrize(
     ("p", "codes", "words"),
     [

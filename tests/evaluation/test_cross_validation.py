@@ -4,12 +4,14 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from musiclatent import config
 from musiclatent.analysis import projection, statistics
 from musiclatent.config import Experiment, Training, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
@@ -77,7 +79,8 @@ def _encoded(n=12, spread=0.01, **columns) -> Latents:
     code = np.arange(n) % 3
     still = np.random.default_rng(0).normal(0, spread, (n, 3, 1)) + np.eye(3)[code][:, :, None]
     z = still.repeat(4, axis=2)  # the same in each frame: nothing but the label varies
-    items = pd.DataFrame({"label": LABELS[code], "silent": False})
+    items = pd.DataFrame({"label": LABELS[code], "silent": False, "start_s": 0.0})
+    items["item_id"] = items["group"] = [f"clip{i}" for i in range(n)]
     items["split"] = np.where(np.arange(n) < n / 2, "train", "test")
     about = {"latent_shape": [3, 4], "input": "logmel"}
     return Latents(z.reshape(n, -1).astype(np.float32), items.assign(**columns), about)
@@ -236,7 +239,7 @@ def test_fewer_labels_hide_recordings_from_encoder_and_neighbours(trained, space
     assert trained["outer-0"][1].items["known"].all()  # what has all labels stays as it was
 
 
-def test_a_summary_takes_means_over_splits_and_all_windows_together():
+def test_a_summary_takes_means_over_splits_and_intervals_over_recordings():
     judged = pd.DataFrame(
         {
             "experiment": ["b", "b", "a", "a"],
@@ -246,15 +249,75 @@ def test_a_summary_takes_means_over_splits_and_all_windows_together():
             "recall_at_1": [0.2, 0.4, 1.0, 1.0],
         }
     )
+    rows = pd.DataFrame({"label": "x", "group": np.arange(40) // 2})
+    right = rows.assign(predicted=np.where(np.arange(40) // 2 % 2, "x", "y"))
     more = {"mean_average_precision": 0.3, "v_measure": 0.2, "silhouette": -0.1}
-    found = cross_validation.summarise_splits(judged.assign(**more))
+    found = cross_validation.summarise_splits(
+        judged.assign(**more), {"b": right, "a": rows.assign(predicted="x")}
+    )
     assert found.index.tolist() == ["b", "a"]  # as they came
-    assert list(found)[:4] == ["accuracy", "sd", "low", "high"]
-    b = found.loc["b"]
+    b, units = found.loc["b"], statistics.mean(np.arange(20) % 2)
     assert b["accuracy"] == pytest.approx(0.5) and b["sd"] == pytest.approx(0.1 * 2**0.5)
     assert b["recall_at_1"] == pytest.approx(0.3) and b["silhouette"] == pytest.approx(-0.1)
-    assert (b["low"], b["high"]) == pytest.approx(statistics.wilson(0.5, 40))
+    assert (b["low"], b["high"]) == pytest.approx((units.low, units.high))
     assert found.loc["a", "sd"] == 0 and found.loc["a", "high"] == 1
+
+
+def _answered(**right: list[bool]) -> pd.DataFrame:
+    n = len(next(iter(right.values())))
+    rows = pd.DataFrame({"item_id": [f"clip{i}" for i in range(n)], "start_s": 0.0})
+    rows["group"] = rows["item_id"]
+    return pd.concat([rows.assign(method=name, right=values) for name, values in right.items()])
+
+
+def test_methods_are_compared_on_the_same_recordings():
+    base = [True] * 60 + [False] * 40
+    answered = _answered(base=base, same=base, better=[True] * 80 + [False] * 20)
+    table = cross_validation.compare_methods(
+        answered.sample(frac=1, random_state=0), reference="base"
+    )
+    assert table.index[0] == "better" and (table["n"] == 100).all()
+    assert table.loc["better", "difference"] == pytest.approx(0.2)
+    assert table.loc["better", "difference_low"] > 0.1 and table.loc["better", "p"] < 0.001
+    for name in ("base", "same"):
+        assert table.loc[name, ["difference", "difference_low", "difference_high"]].eq(0).all()
+    with pytest.raises(ValueError, match="better judged other windows than base; judge the same"):
+        cross_validation.compare_methods(answered.iloc[:-1], reference="base")
+
+
+def test_what_neighbours_said_becomes_answers_by_method():
+    rows = cross_validation.neighbour_predictions(_encoded(72))
+    answered = cross_validation.answers({"mel-x": rows}, {"mel-x": "x"})
+    assert set(answered["method"]) == {"knn_x", "knn_lda_x"} and len(answered) == 72
+    assert answered["right"].all()
+
+
+def test_an_embedding_is_chosen_on_some_folds_and_judged_on_others(space, monkeypatch):
+    asked = []
+
+    def embed(space, split, seeds, names=cross_validation.EMBEDDED):
+        asked.append((split, tuple(seeds), tuple(names)))
+        encoded = _encoded(72)
+        data = SimpleNamespace(
+            items=encoded.items,
+            labels=encoded.items["label"].to_numpy(str),
+            part=lambda name: encoded.items["split"].eq(name).to_numpy(),
+        )
+        noise = np.random.default_rng(0).standard_normal(encoded.z.shape)
+        return {"recurrent": noise, "joint_descriptors": encoded.z}, data
+
+    monkeypatch.setattr(cross_validation, "embeddings", embed)
+    tried, best = cross_validation.best_embedding(
+        space, chosen_on=["outer-3"], splits=["outer-0", "outer-1"]
+    )
+    assert tried["joint_descriptors"] == 1 > tried["recurrent"]
+    assert (
+        best["right"].all() and len(best) == 72 and set(best["embedding"]) == {"joint_descriptors"}
+    )
+    assert set(best["method"]) == {"knn_best_embedding"}
+    seeds = config.profile(space.profile).seeds
+    assert asked[0] == ("outer-3", (0,), cross_validation.EMBEDDED)
+    assert asked[1:] == [(f"outer-{k}", seeds, ("genre-joint",)) for k in (0, 1)]
 
 
 def test_shares_of_labels_are_averaged_over_splits(monkeypatch, space):

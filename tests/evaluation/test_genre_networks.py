@@ -169,6 +169,7 @@ def test_judging_trains_on_the_training_part_alone(data, tmp_path, monkeypatch):
     assert verdict.name == "cnn" and verdict.probabilities.shape == (1, 12, 3)
     assert np.array_equal(verdict.rows, np.flatnonzero(data.part("test")))
     assert np.array_equal(verdict.labels, data.labels[verdict.rows])
+    assert np.array_equal(verdict.units, data.items["group"][verdict.rows])
     assert verdict.summary()["accuracy"] == 1
 
 
@@ -204,6 +205,9 @@ def test_fusing_takes_the_mean():
     np.testing.assert_allclose(found.probabilities[0], [[0.7, 0.15, 0.15], [0.2, 0.525, 0.275]])
     assert found.name == "both" and found.predicted.tolist() == [["blues", "disco"]]
     assert A.summary()["accuracy"] == 0.5 and found.summary()["accuracy"] == 1
+    seeds = replace(A, probabilities=np.concatenate([A.probabilities, B.probabilities]))
+    both = fuse("both", [seeds, B])  # each seed of one with the only one of the other
+    np.testing.assert_allclose(both.probabilities, [found.probabilities[0], B.probabilities[0]])
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,8 @@ def test_fusing_takes_the_mean():
     ],
 )
 def test_other_rows_are_not_fused(change):
-    with pytest.raises(ValueError, match="two and one predict other rows; fuse one split"):
+    words = "two and one (predict other rows; take|have other labels; fuse) one split"
+    with pytest.raises(ValueError, match=words):
         fuse("both", [A, replace(B, **change)])
 
 
@@ -231,9 +236,20 @@ def test_over_folds_judges_each_network_and_the_plain_ones_on_each_split(monkeyp
     monkeypatch.setattr(genre_networks, "evaluate_network", spy)
     space = Workspace(profile="demo", study="genre", results=str(tmp_path))
     found = genre_networks.evaluate_over_folds(
-        [CNN], studies.study("genre"), space=space, splits=list(made), epochs=7
+        [CNN], studies.study("genre"), space=space, splits=list(made), epochs=7, seeds=(0, 2)
     )
-    assert seeds == [("genre-cnn-outer-0", 7, 0), ("genre-cnn-outer-1", 7, 1)]
+    assert seeds == [
+        ("genre-cnn-outer-0", 7, 0),
+        ("genre-cnn-outer-0-seed-2", 7, 20),
+        ("genre-cnn-outer-1", 7, 1),
+        ("genre-cnn-outer-1-seed-2", 7, 21),
+    ]
+    assert [len(part.probabilities) for part in found["cnn"]] == [2, 2]
+    assert [len(part.probabilities) for part in found["svm_attributes"]] == [1, 1]
+    groups = made["outer-0"].items["group"]
+    assert (
+        found["svm_band_stats"][0].units.tolist() == groups[made["outer-0"].part("test")].tolist()
+    )
     assert {name: len(said) for name, said in found.items()} == dict.fromkeys(
         ("cnn", "svm_attributes", "svm_band_stats"), 2
     )
@@ -256,12 +272,13 @@ def test_the_accuracy_of_types_adds_up_their_genres(monkeypatch):
     monkeypatch.setattr(genre_groups, "fit", fit)
     said = [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]]
     verdict = _verdict(range(4), ["blues", "blues", "disco", "disco"], said)
+    verdict = replace(verdict, units=np.array(["r", "r", "s", "t"]))
     find = genre_networks.genre_group_accuracy
     found = find(
         [verdict], studies.study("genre"), Workspace(profile="demo", study="genre"), ["outer-0"]
     )
-    assert found["accuracy"] == 0.75 and found["n_test"] == 4  # disco is no metal, but as loud
-    assert found["low"] < 0.75 < found["high"]
+    assert found.estimate == 0.75 and found.units == 3  # disco is no metal, but as loud
+    assert found.low < 0.75 < found.high
     train_rows = data.part("train")
     columns = mel_descriptors.columns(BANDS)
     numbers = data.descriptors[train_rows].tolist()
@@ -279,11 +296,12 @@ def test_types_of_real_attributes_can_be_told(data, monkeypatch):
     monkeypatch.setattr(genre_networks, "load_excerpts", lambda *_: data)
     rows = np.flatnonzero(data.part("test"))
     perfect = _verdict(rows, data.labels[rows], np.eye(3)[rows % 3])
+    perfect = replace(perfect, units=rows)
     space = Workspace(profile="demo", study="genre")
     found = genre_networks.genre_group_accuracy(
         [perfect], studies.study("genre"), space, ["outer-0"]
     )
-    assert found["accuracy"] == 1 and found["n_test"] == len(rows)
+    assert found.estimate == found.low == 1 and found.units == len(rows)
 
 
 def test_a_temperature_is_fitted_on_the_validation_part(data, monkeypatch):

@@ -242,6 +242,20 @@ def test_validation_sees_the_windows_as_they_are():
     assert model.measure(x, out.x_hat)["mse"].mean().item() == pytest.approx(mse.item())
 
 
+def test_a_loss_of_no_weight_does_not_teach():
+    torch.manual_seed(0)
+    x, labels = torch.rand(8, 1, 16, 12), torch.arange(8) % 2
+    batch = (x, torch.zeros(8), labels)
+    alone = _small(mse_weight=0.0, triplet_weight=1.0)
+    _logged(alone)
+    alone.training_step(batch, 0).backward()
+    assert all(p.grad is None or not p.grad.any() for p in alone.up.parameters())
+    assert any(p.grad.any() for p in alone.down.parameters())
+    for weights in ((0.0, 0.0), (-1.0, 2.0)):
+        with pytest.raises(ValueError, match="give 0 or more, not both 0"):
+            _small(mse_weight=weights[0], triplet_weight=weights[1])
+
+
 def test_training_sees_masks_that_the_target_does_not_have():
     model = _small(triplet_weight=0.5)
     values = _logged(model)

@@ -1,7 +1,8 @@
 """Long dance tracks of several sections, with silences, in several versions of each tune.
 
 A tune is a key, a chord sequence and a melody; a version sets it with other instruments, drums,
-lengths of sections, and a tempo up to 3 % away.
+lengths of sections, and a tempo up to 3 % away. Any but the first may also be transposed, up to
+18 % faster or slower, and in half time: chords and melody twice as slow over the same beat.
 """
 
 import json
@@ -25,6 +26,7 @@ FORM = (
 )
 DRUM_LEVELS = {"kick": 1.0, "snare": 0.6, "hat": 0.35, "open": 0.35}
 LEVELS = {**DRUM_LEVELS, "bass": 0.6, "comp": 0.6, "lead": 0.4}
+STAYS = (0, 1.0, False)  # in key and tempo, and not in half time
 PANS = {"hat": 0.3, "open": -0.3, "comp": -0.4, "lead": 0.3}  # from -1, left, to 1, right
 
 
@@ -36,6 +38,10 @@ class Track(score.Factors):
     ----------
     tune, version
         Numbers of the tune and of its version.
+    semitones
+        How far it is transposed up from the first version, from 0 to 11.
+    half_time
+        Whether chords and melody take twice as long.
     seconds
         Length.
     seed
@@ -44,6 +50,8 @@ class Track(score.Factors):
 
     tune: int
     version: int
+    semitones: int
+    half_time: bool
     seconds: float
     seed: int
 
@@ -93,6 +101,8 @@ class Track(score.Factors):
             "seconds": self.seconds,
             "tune": self.tune,
             "version": self.version,
+            "semitones": self.semitones,
+            "half_time": self.half_time,
             **self.factors(),
             "beat_times": self.grid.beat_times(self.seconds),
             "sections": json.dumps(self.sections()),
@@ -131,42 +141,56 @@ def _rng(seed: int, tune: int, version: int, use: int) -> np.random.Generator:
 
 
 def _draw(tune: int, version: int, seconds: float, seed: int) -> Track:
-    """Draw one version of a tune; tempo, key and mode come from the tune."""
+    """Draw one version of a tune; tempo, key and mode come from the tune, and may be moved."""
     name = list(DANCES)[(tune + version) % len(DANCES)]
     style = DANCES[name]
     tune_rng = _rng(seed, tune, -1, 0)
     rng = _rng(seed, tune, version, 0)
     tempo = tune_rng.uniform(*style.tempo) * rng.uniform(0.97, 1.03)
+    factors = score.draw(style, tune_rng, rng, levels_db=(-20.0, -15.0))
+    semitones, faster, half_time = _moved(_rng(seed, tune, version, 3)) if version else STAYS
+    factors["key"] = score.KEYS[(score.KEYS.index(factors["key"]) + semitones) % 12]
     return Track(
         tune=tune,
         version=version,
+        semitones=semitones,
+        half_time=half_time,
         style=name,
-        tempo=round(tempo, 2),
-        **score.draw(style, tune_rng, rng, levels_db=(-20.0, -15.0)),
+        tempo=round(tempo * faster, 2),
+        **factors,
         seconds=seconds,
         seed=seed,
     )
 
 
+def _moved(rng: np.random.Generator) -> tuple[int, float, bool]:
+    """Draw by how many semitones, and how many times as fast, and whether it is in half time."""
+    semitones = int(rng.integers(1, 12)) * int(rng.random() < 0.5)
+    faster = float(rng.uniform(1 / 1.18, 1.18)) if rng.random() < 0.5 else 1.0
+    return semitones, faster, bool(rng.random() < 0.25)
+
+
 def _compose(track: Track, style: Style, rng: np.random.Generator) -> dict[str, score.Layer]:
     """Write the parts; chords and melody are drawn from the tune alone."""
     tune = _rng(track.seed, track.tune, -1, 1)
-    setting = track.setting(track.grid, style, tune, rng)
+    slower = 2 if track.half_time else 1
+    setting = track.setting(score.Grid(tempo=track.tempo / slower), style, tune, rng)
     motifs = score.tune(style.lead, setting.chords, tune)
     players = [playing for _, length, playing in track.form() for _ in range(length)]
+    tuned = players[::slower]
 
-    def part(name: str) -> list[str]:
+    def part(name: str, players: list) -> list[str]:
         """Return patterns bar by bar, empty where the player rests."""
         patterns = score.choose(getattr(style, name), len(players), rng)
         return [p if name in playing else "" for p, playing in zip(patterns, players, strict=True)]
 
-    leading = [bar for bar, playing in enumerate(players) if "lead" in playing]
+    leading = [bar for bar, playing in enumerate(tuned) if "lead" in playing]
     notes = {
         "lead": score.lead(motifs, leading, setting),
-        "comp": score.comp(part("comp"), setting, style.gate),
-        "bass": score.bass(part("bass"), setting),
+        "comp": score.comp(part("comp", tuned), setting, style.gate),
+        "bass": score.bass(part("bass", tuned), setting),
     }
-    notes |= {name: score.drum(part(name), track.grid, rng) for name in DRUM_LEVELS}
+    notes |= {name: score.drum(part(name, players), track.grid, rng) for name in DRUM_LEVELS}
     return {
         name: score.Layer(instrument=track.instrument(name), notes=played, gain=LEVELS[name])
         for name, played in notes.items()
