@@ -301,7 +301,7 @@ def classify_latents(space: Workspace, split: str) -> Predictions | None:
     labels = items["label"].to_numpy(str)
     predictions = attribute_classification.fit_predict("svm", z, labels, train, test)
     units = items["group"].to_numpy()[test]
-    return replace(predictions, name=f"mel_latents_{split}", units=units)
+    return replace(predictions, name=f"mel_latents_{split.replace('-', '_')}", units=units)
 
 
 def embed_excerpts(
