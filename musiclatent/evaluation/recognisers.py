@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from musiclatent import files
 from musiclatent.audio.windows import Grid
 from musiclatent.config import SEED, Experiment, Training
+from musiclatent.evaluation import reconstruction
 from musiclatent.features import mel, stft
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
-from musiclatent.training import supervised
+from musiclatent.training import checkpoints, supervised
 
 TOP_HZ = 4000
 BANDS = 40
@@ -53,6 +55,18 @@ class Recogniser:
     def predict_spectrograms(self, x: np.ndarray) -> np.ndarray:
         """Return the labels (B,) of spectrograms `x` ``(B, F, T)`` in [0, 1]."""
         return self.predict(log_mel_of_spectrograms(x, self.transform))
+
+    def predict_sounds(self, sounds: np.ndarray, sr: int, *, folder: Path) -> np.ndarray:
+        """Write sounds (B, N) at `sr` Hz as wav files into a folder; return the labels (B,)."""
+        names = [f"{i:04d}" for i in range(len(sounds))]
+        return self.predict_files(reconstruction.write_sounds(sounds, sr, names, folder))
+
+    @torch.no_grad()
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Return what labels are read from (B, D), for spectrograms `x` ``(B, F, T)`` in [0, 1]."""
+        model = checkpoints.load_checkpoint(self.checkpoint, self.experiment)
+        (bands,) = supervised.tensors([log_mel_of_spectrograms(x, self.transform)])
+        return torch.cat([model.pooled(part) for part in bands.split(64)]).numpy()
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Return the probability of each label (B, classes) for log-mel spectrograms (B, M, T)."""

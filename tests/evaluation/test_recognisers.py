@@ -16,7 +16,7 @@ from musiclatent.evaluation.recognisers import (
     train_recogniser,
 )
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
-from musiclatent.training import supervised
+from musiclatent.training import checkpoints, supervised
 
 WINDOW_S = 0.2
 TINY = LogSTFT(window_s=WINDOW_S)
@@ -161,6 +161,23 @@ def test_many_are_judged_as_each_by_itself(judge, tones):
     scores = judge.probabilities(x)
     np.testing.assert_allclose(scores[70:71], judge.probabilities(x[70:71]), atol=1e-5)
     assert len(judge.predict(x)) == 84
+
+
+def test_sounds_are_written_and_recognised(judge, tmp_path):
+    y = np.stack([_tone(hz, 22_050, WINDOW_S) for hz in (400, 2000)]).astype(np.float32)
+    assert judge.predict_sounds(y, 22_050, folder=tmp_path / "new").tolist() == ["low", "high"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["0000.wav", "0001.wav"]
+
+
+def test_features_are_what_the_labels_are_read_from(judge, rng):
+    x = rng.uniform(0, 1, (70, *TINY.shape)).astype(np.float32)  # more than go at once
+    features = judge.features(x)
+    assert features.shape == (70, 192) and features.min() >= 0
+    model = checkpoints.load_checkpoint(judge.checkpoint, judge.experiment)
+    with torch.no_grad():
+        scores = model.out(torch.from_numpy(features)).softmax(1).numpy()
+    wanted = judge.probabilities(log_mel_of_spectrograms(x, TINY))
+    np.testing.assert_allclose(scores, wanted, atol=1e-5)
 
 
 def _weights(found: recognisers.Recogniser) -> dict[str, torch.Tensor]:
