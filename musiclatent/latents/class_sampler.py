@@ -137,7 +137,9 @@ class ClassSampler:
         transform = self.spectra.transform
         return np.concatenate(z), SpectrogramBatch(x, low, high, items, transform)
 
-    def as_speakers(self, n: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
+    def as_speakers(
+        self, n: int, *, seed: int = SEED, spread: float = SPREAD
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw `n` new sounds of each label as each speaker who recorded it.
 
         Returns
@@ -149,7 +151,10 @@ class ClassSampler:
         """
         classes = self.train.items[["label", "speaker"]].astype(str)
         pairs = sorted(set(classes.itertuples(index=False, name=None)))
-        sounds = [self.sample(n, *pair, seed=seed + i)[1].sounds() for i, pair in enumerate(pairs)]
+        sounds = [
+            self.sample(n, *pair, seed=seed + i, spread=spread)[1].sounds()
+            for i, pair in enumerate(pairs)
+        ]
         return np.repeat(np.array(pairs), n, axis=0), np.concatenate(sounds)
 
     def _rows(self, label: str, speaker: str) -> np.ndarray:
