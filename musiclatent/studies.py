@@ -89,8 +89,8 @@ STUDIES = {
         ),
         Study(
             name="jazz",
-            title="Variational autoencoder of jazz",
-            question="Does the same model still work on six seconds of jazz?",
+            title="Variational autoencoder of music",
+            question="Does the same model still work on six-second windows of music?",
             source=experiments.COURI,
             demo=("demo-music",),
             real=("gtzan", "music_speech/music"),

@@ -67,6 +67,26 @@ def pca(z: np.ndarray, n: int = 2, fit_on: np.ndarray | None = None) -> Projecti
     )
 
 
+def components(rows: np.ndarray, n: int, *, whiten: bool = False, seed: int = SEED) -> PCA:
+    """Fit the best linear map from wide rows to few dimensions and back.
+
+    Parameters
+    ----------
+    rows
+        (B, D).
+    n
+        Dimensions; as many as there are rows or columns at most.
+    whiten
+        Whether each dimension has variance 1.
+    seed
+        Of the randomised decomposition.
+    """
+    kept = min(n, *rows.shape)
+    # As many more as are wanted: then the search finds what an exact one would.
+    model = PCA(kept, whiten=whiten, svd_solver="randomized", n_oversamples=kept, random_state=seed)
+    return model.fit(rows)
+
+
 def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> Projection:
     """Project latents onto a plane where near neighbours stay near.
 

@@ -7,21 +7,29 @@ names that earlier results carry.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from musiclatent import files
+from musiclatent.analysis import statistics
 from musiclatent.audio.windows import Grid
 from musiclatent.config import SEED, Experiment, Training
+from musiclatent.evaluation import reconstruction
 from musiclatent.features import mel, stft
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
-from musiclatent.training import supervised
+from musiclatent.latents import class_sampler
+from musiclatent.latents.class_sampler import SPREAD, ClassSampler
+from musiclatent.training import checkpoints, supervised
 
 TOP_HZ = 4000
 BANDS = 40
 RANGE_DB = 60.0
+SPREADS = (0.4, 0.6, 0.8, 1.0, 1.2)
+UNLABELLED = ("normal", "gaussian", "mixture")  # samplers that know no labels
+RECOGNISED = 0.9  # share that a chosen spread needs: nine of ten
 TRAINING = Training(learning_rate=4e-3, batch_size=32, select="last")
 
 
@@ -53,6 +61,38 @@ class Recogniser:
     def predict_spectrograms(self, x: np.ndarray) -> np.ndarray:
         """Return the labels (B,) of spectrograms `x` ``(B, F, T)`` in [0, 1]."""
         return self.predict(log_mel_of_spectrograms(x, self.transform))
+
+    def predict_sounds(
+        self, sounds: np.ndarray, sr: int, *, folder: Path, names: Sequence[str] = ()
+    ) -> np.ndarray:
+        """Write sounds as wav files, and recognise the files.
+
+        Parameters
+        ----------
+        sounds
+            (B, N) in [-1, 1].
+        sr
+            Their rate in Hz.
+        folder
+            Where the files are written.
+        names
+            Their names without ending; numbers where there are none.
+
+        Returns
+        -------
+        ndarray
+            Labels (B,).
+        """
+        names = names or [f"{i:04d}" for i in range(len(sounds))]
+        files = reconstruction.write_sounds(sounds, sr, names=names, folder=folder)
+        return self.predict_files(files)
+
+    @torch.no_grad()
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Return what labels are read from (B, D), for spectrograms `x` ``(B, F, T)`` in [0, 1]."""
+        model = checkpoints.load_checkpoint(self.checkpoint, self.experiment)
+        (bands,) = supervised.tensors([log_mel_of_spectrograms(x, self.transform)])
+        return torch.cat([model.pooled(part) for part in bands.split(64)]).numpy()
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Return the probability of each label (B, classes) for log-mel spectrograms (B, M, T)."""
@@ -206,3 +246,138 @@ def from_spectrogram(
     return train_recogniser(
         "eye", x, labels=labels, transform=train.transform, folder=folder, epochs=epochs, seed=seed
     )
+
+
+def ask(
+    sampler: ClassSampler,
+    recogniser: Recogniser,
+    n: int,
+    *,
+    folder: Path | None = None,
+    spread: float = SPREAD,
+    seed: int = SEED,
+) -> tuple[SpectrogramBatch, np.ndarray]:
+    """Draw sounds of each label, and recognise them.
+
+    Parameters
+    ----------
+    sampler, n, spread, seed
+        Whose sounds, and how many of each label, see `ClassSampler.each`.
+    recogniser
+        From audio, or from spectrograms where there is no folder.
+    folder
+        Where wav files are written that it recognises.
+
+    Returns
+    -------
+    samples
+        The spectrograms; the label that was asked for is in their items.
+    labels
+        The labels that were recognised (B,).
+    """
+    _, samples = sampler.each(n, seed=seed, spread=spread)
+    return samples, _recognised(recogniser, samples, folder)
+
+
+def sample_entropies(
+    sampler: ClassSampler,
+    recogniser: Recogniser,
+    n: int,
+    *,
+    folder: Path | None = None,
+    seed: int = SEED,
+) -> dict[str, float]:
+    """Measure how evenly labels come where none is asked for, see `class_sampler.entropy`.
+
+    Parameters
+    ----------
+    sampler, recogniser, folder, seed
+        As in `ask`.
+    n
+        Number of sounds of each kind.
+
+    Returns
+    -------
+    dict
+        ``normal``, ``gaussian`` and ``mixture`` know no labels; ``conditional`` first draws the
+        label of a training recording.
+    """
+    kinds = {kind: kind for kind in UNLABELLED} | {"conditional": "classes"}
+    entropies = {}
+    for name, kind in kinds.items():
+        _, samples = sampler.sample(n, kind=kind, seed=seed)
+        labels = _recognised(recogniser, samples, folder and folder / name)
+        entropies[name] = class_sampler.entropy(labels, len(recogniser.labels))
+    return entropies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How to sample, as a second recogniser chose it.
+
+    Parameters
+    ----------
+    kind
+        The sampler without labels whose labels come most evenly.
+    spread
+        The widest at which nine of ten are recognised; the least one where there is none.
+    tried
+        Spread -> share recognised, and kind -> entropy.
+    """
+
+    kind: str
+    spread: float
+    tried: dict[str | float, float]
+
+
+def choose(sampler: ClassSampler, second: Recogniser, n: int, *, seed: int) -> Choice:
+    """Choose how to sample by a recogniser that does not judge, on draws that are not judged.
+
+    Parameters
+    ----------
+    sampler, n
+        As in `ask`.
+    second
+        A recogniser from spectrograms, another than the one that judges.
+    seed
+        Another seed than that of the draws that are judged.
+    """
+    tried = {}
+    for spread in SPREADS:
+        samples, labels = ask(sampler, second, n, spread=spread, seed=seed)
+        tried[spread] = float(np.mean(labels == samples.items["label"].to_numpy(str)))
+    entropies = sample_entropies(sampler, second, n * len(sampler.labels), seed=seed)
+    wide = [spread for spread in SPREADS if tried[spread] >= RECOGNISED]
+    kind = max(UNLABELLED, key=entropies.get)
+    return Choice(kind=kind, spread=max(wide, default=SPREADS[0]), tried=tried | entropies)
+
+
+def _recognised(
+    recogniser: Recogniser, samples: SpectrogramBatch, folder: Path | None
+) -> np.ndarray:
+    """Return the labels (B,) of spectrograms, or of their sounds where a folder takes the files."""
+    if folder is None:
+        return recogniser.predict_spectrograms(samples.x)
+    names = [f"{label or 'any'}_{i}" for i, label in enumerate(samples.items["label"])]
+    sr, sounds = samples.transform.sr, samples.sounds()
+    return recogniser.predict_sounds(sounds, sr, folder=folder, names=names)
+
+
+def compare(right: np.ndarray, others: np.ndarray, key: str) -> dict[str, float]:
+    """Compare how often two methods were right on the same recordings.
+
+    Parameters
+    ----------
+    right, others
+        Whether each method was right (B,), one answer per recording.
+    key
+        Name of the difference.
+
+    Returns
+    -------
+    dict
+        KEY, the first method's share less the other's; KEY_low and KEY_high, see
+        `statistics.paired`; KEY_p, see `statistics.mcnemar`.
+    """
+    p = statistics.mcnemar(right, others)
+    return replace(statistics.paired(right, others), p=p).named(key)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 
 from musiclatent import audio
+from musiclatent.analysis import projection
 from musiclatent.audio import windows
 from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED
@@ -141,9 +141,7 @@ def reconstruct_by_pca(
         Of the randomised decomposition.
     """
     rows, others = (_cut(part, blocks) for part in (train, x))
-    kept = min(n // blocks, *rows.shape)
-    # As many more as are wanted: then the search finds what an exact one would.
-    pca = PCA(kept, svd_solver="randomized", n_oversamples=kept, random_state=seed).fit(rows)
+    pca = projection.components(rows, n // blocks, seed=seed)
     x_hat = pca.inverse_transform(pca.transform(others))
     x_hat = x_hat.reshape(len(x), blocks, x.shape[1], -1).transpose(0, 2, 1, 3)  # B x F x b x T/b
     return x_hat.reshape(x.shape).clip(0, 1).astype(np.float32)
@@ -173,10 +171,12 @@ def spectrogram_errors(
     -------
     dict
         ``mse``, ``log_spectral_distance`` in dB; with `inside` also ``mse_inside``,
-        ``mse_outside``, ``inside_share`` of all cells and ``outside_share_of_error``.
+        ``mse_outside``, ``log_spectral_distance_inside``, ``inside_share`` of all cells and
+        ``outside_share_of_error``.
     """
     error = np.square(x_hat - original.x)
-    distance = stft.log_spectral_distance(original.db(), original.db(x_hat))
+    pair = original.db(), original.db(x_hat)
+    distance = stft.log_spectral_distance(*pair)
     mse = float(error.mean())
     metrics = {"mse": mse, "log_spectral_distance": float(distance.mean())}
     if inside is None:
@@ -184,10 +184,17 @@ def spectrogram_errors(
     share, outside = float(inside.mean()), float((error * ~inside).mean())
     return metrics | {
         "mse_inside": (mse - outside) / max(share, 1e-9),
+        "log_spectral_distance_inside": _distance_inside(*pair, inside),
         "inside_share": share,
         "mse_outside": outside / max(1 - share, 1e-9),
         "outside_share_of_error": outside / max(mse, 1e-12),
     }
+
+
+def _distance_inside(x_db: np.ndarray, x_hat_db: np.ndarray, inside: np.ndarray) -> float:
+    """Return the mean log-spectral distance over the cells and frames (B, F, T) inside."""
+    square = np.ma.masked_array(np.square(x_db - x_hat_db), ~inside)
+    return float(np.sqrt(square.mean(axis=1)).mean(axis=1).mean())
 
 
 def phase_convergence(original: SpectrogramBatch, start: str) -> float:
@@ -238,8 +245,11 @@ def audio_errors(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict
-        ``sisdr`` in dB and ``mrstft``, means over the audible ones.
+        ``sisdr`` in dB and ``mrstft``, means over the audible ones, and ``sisdr_median``: the
+        ratio has a long tail.
     """
     x, x_hat = (torch.from_numpy(np.array(part, np.float32))[:, None] for part in (y, y_hat))
-    means = {"sisdr": base.sisdr(x, x_hat).mean(), "mrstft": base.mrstft(x, x_hat).mean()}
+    sisdr = base.sisdr(x, x_hat).numpy()
+    means = {"sisdr": sisdr.mean(), "mrstft": base.mrstft(x, x_hat).mean()}
+    means["sisdr_median"] = np.median(sisdr) if len(sisdr) else np.nan
     return {name: float(value) for name, value in means.items()}

@@ -56,9 +56,13 @@ class Judge(base.LitModule):
 
         With a generator, it draws the features that are left out.
         """
+        h = base.drop_features(self.pooled(x), self.hparams.dropout, generator)
+        return self.out(h)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Return what the classes are read from (B, 2C): mean and maximum of each feature."""
         h = self.features(x)
-        h = torch.cat([h.mean((2, 3)), h.amax((2, 3))], dim=1)  # B x 2C
-        return self.out(base.drop_features(h, self.hparams.dropout, generator))
+        return torch.cat([h.mean((2, 3)), h.amax((2, 3))], dim=1)  # B x 2C
 
     def _step(self, batch: tuple[Tensor, ...], stage: str, index: int) -> Tensor:
         """Log cross entropy and accuracy, and return the former."""

@@ -16,7 +16,9 @@ from musiclatent.evaluation.recognisers import (
     train_recogniser,
 )
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
-from musiclatent.training import supervised
+from musiclatent.latents import class_sampler
+from musiclatent.latents.class_sampler import ClassSampler
+from musiclatent.training import checkpoints, supervised
 
 WINDOW_S = 0.2
 TINY = LogSTFT(window_s=WINDOW_S)
@@ -163,6 +165,25 @@ def test_many_are_judged_as_each_by_itself(judge, tones):
     assert len(judge.predict(x)) == 84
 
 
+def test_sounds_are_written_and_recognised(judge, tmp_path):
+    y = np.stack([_tone(hz, 22_050, WINDOW_S) for hz in (400, 2000)]).astype(np.float32)
+    assert judge.predict_sounds(y, 22_050, folder=tmp_path / "new").tolist() == ["low", "high"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["0000.wav", "0001.wav"]
+    judge.predict_sounds(y, 22_050, folder=tmp_path / "named", names=["a", "b"])
+    assert sorted(path.name for path in (tmp_path / "named").iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_features_are_what_the_labels_are_read_from(judge, rng):
+    x = rng.uniform(0, 1, (70, *TINY.shape)).astype(np.float32)  # more than go at once
+    features = judge.features(x)
+    assert features.shape == (70, 192) and features.min() >= 0
+    model = checkpoints.load_checkpoint(judge.checkpoint, judge.experiment)
+    with torch.no_grad():
+        scores = model.out(torch.from_numpy(features)).softmax(1).numpy()
+    wanted = judge.probabilities(log_mel_of_spectrograms(x, TINY))
+    np.testing.assert_allclose(scores, wanted, atol=1e-5)
+
+
 def _weights(found: recognisers.Recogniser) -> dict[str, torch.Tensor]:
     return torch.load(found.checkpoint, weights_only=True)["state_dict"]
 
@@ -252,3 +273,53 @@ def test_a_judge_needs_two_labels(tmp_path, labels):
             "ear", x, labels=np.array(labels), transform=TINY, folder=tmp_path / "ear", epochs=1
         )
     assert not (tmp_path / "ear").exists()
+
+
+class _Echo:
+    """A recogniser that knows spreads: it is right about samples that lie near their class."""
+
+    labels = ("7", "8")
+
+    def predict_spectrograms(self, x: np.ndarray) -> np.ndarray:
+        level = x.mean(axis=(1, 2))
+        return np.where(np.abs(level - 0.75) < 0.1, "7", np.where(level < 0.35, "8", "7"))
+
+
+@pytest.fixture
+def sampler(rng) -> ClassSampler:
+    """Two labels of level 0.75 and 0.25; as many decoded cells as a tiny spectrogram has."""
+    labels = np.array(["7", "8"] * 40)
+    level = np.where(labels == "7", 0.75, 0.25) + 0.05 * rng.standard_normal(80)
+    x = np.tile(level[:, None, None], (1, *TINY.shape)).astype(np.float32)
+    items = pd.DataFrame({"label": labels, "speaker": "theo"})
+    low, high = np.full((2, 80), [[-60.0], [0.0]])
+    return class_sampler.component_sampler(SpectrogramBatch(x, low, high, items, TINY), 1)
+
+
+def test_what_was_asked_for_is_beside_what_was_recognised(sampler, judge, tmp_path):
+    samples, labels = recognisers.ask(sampler, _Echo(), 5, spread=0.0)
+    assert samples.items["label"].tolist() == labels.tolist() == ["7"] * 5 + ["8"] * 5
+    _, heard = recognisers.ask(sampler, judge, 2, folder=tmp_path)
+    assert set(heard) <= {"low", "high"}
+    names = ["7_0.wav", "7_1.wav", "8_2.wav", "8_3.wav"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_the_widest_spread_that_is_recognised_is_chosen(sampler, monkeypatch):
+    found = recognisers.choose(sampler, _Echo(), 50, seed=9)
+    rates = [found.tried[spread] for spread in recognisers.SPREADS]
+    assert found.spread == max(s for s in recognisers.SPREADS if found.tried[s] >= 0.9)
+    assert rates[0] == 1 > rates[-1]
+    best = max(recognisers.UNLABELLED, key=found.tried.get)
+    assert found.kind == best != "conditional" and found.tried["conditional"] > 0.9
+    monkeypatch.setattr(recognisers, "RECOGNISED", 1.1)
+    assert recognisers.choose(sampler, _Echo(), 50, seed=9).spread == recognisers.SPREADS[0]
+
+
+def test_accuracies_are_compared_on_the_same_recordings():
+    right = np.array([True] * 90 + [False] * 10)
+    others = np.array([True] * 80 + [False] * 20)
+    found = recognisers.compare(right, others, "accuracy_vs_pca")
+    assert found["accuracy_vs_pca"] == pytest.approx(0.1)
+    assert 0 < found["accuracy_vs_pca_low"] < 0.1 < found["accuracy_vs_pca_high"] < 0.2
+    assert found["accuracy_vs_pca_p"] == pytest.approx(2 * 0.5**10)  # ten to none

@@ -217,7 +217,20 @@ def test_perfect_spectrograms_have_no_error(rng):
     inside[:, :2] = True
     found = reconstruction.spectrogram_errors(_originals(x), x, inside)
     assert found["mse_inside"] == found["mse_outside"] == 0 and found["inside_share"] == 0.5
-    assert found["outside_share_of_error"] == 0
+    assert found["outside_share_of_error"] == found["log_spectral_distance_inside"] == 0
+
+
+def test_the_distance_inside_leaves_padding_out():
+    x, inside = np.full((1, 4, 5), 0.5, np.float32), np.zeros((1, 4, 5), bool)
+    inside[0, :2, :3] = True
+    x_hat = x.copy()
+    x_hat[0, 0, :3] += 0.1  # 8 of 80 dB in one of two bins that can hold sound
+    found = reconstruction.spectrogram_errors(_originals(x), x_hat, inside)
+    assert found["log_spectral_distance_inside"] == pytest.approx(8 / np.sqrt(2), rel=1e-4)
+    assert found["log_spectral_distance"] == pytest.approx(8 / np.sqrt(4) * 3 / 5, rel=1e-4)
+    x_hat[0, 3] = x_hat[0, :, 4] = 0.0  # outside
+    again = reconstruction.spectrogram_errors(_originals(x), x_hat, inside)
+    assert again["log_spectral_distance_inside"] == found["log_spectral_distance_inside"]
 
 
 def test_errors_in_decibels_follow_the_range_of_each():
@@ -256,6 +269,17 @@ def test_perfect_sounds_are_heard_as_such_and_noise_is_not(rng):
     noisy = y + np.sqrt(0.3**2 / 2 / 100) * rng.standard_normal(y.shape).astype(np.float32)
     assert reconstruction.audio_errors(y, noisy)["sisdr"] == pytest.approx(20, abs=0.5)
     assert reconstruction.audio_errors(y, noisy)["mrstft"] > 10 * perfect["mrstft"]
+
+
+def test_one_lost_sound_moves_the_mean_ratio_and_not_the_median(rng):
+    y = _sounds(5)
+    noise = rng.standard_normal(y.shape).astype(np.float32)
+    noisy = y + 0.03 * noise
+    before = reconstruction.audio_errors(y, noisy)
+    noisy[0] = noise[0]
+    after = reconstruction.audio_errors(y, noisy)
+    assert after["sisdr"] < before["sisdr"] - 5
+    assert after["sisdr_median"] == pytest.approx(before["sisdr_median"], abs=0.5)
 
 
 def test_silent_originals_are_left_out():
