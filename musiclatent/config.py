@@ -58,6 +58,8 @@ class Profile:
         those of `musiclatent.evaluation.recognisers`.
     seeds
         Of the trainings that a table takes the mean of; the first one makes everything else.
+    probe_clips
+        Rendered clips of each of the ten styles that linear probes stand on.
     parallel_studies
         Studies that run side by side, each on one thread: notebooks spend much of a short run on
         loading libraries, which takes one thread only.
@@ -67,6 +69,7 @@ class Profile:
     demo: DemoSize | None
     epochs: dict[str, int] = field(default_factory=dict)
     seeds: tuple[int, ...] = (SEED,)
+    probe_clips: int = 30
     parallel_studies: int = 1
 
 
@@ -103,8 +106,10 @@ _TINY_EPOCHS, _DEMO_EPOCHS, _REAL_EPOCHS, _PAPER_EPOCHS = (
     dict(zip(_EPOCHS, column, strict=True)) for column in zip(*_EPOCHS.values(), strict=True)
 )
 PROFILES = {
-    "tiny": Profile(name="tiny", demo=_TINY, epochs=_TINY_EPOCHS),
-    "demo": Profile(name="demo", demo=_DEMO, epochs=_DEMO_EPOCHS, parallel_studies=2),
+    "tiny": Profile(name="tiny", demo=_TINY, epochs=_TINY_EPOCHS, probe_clips=2),
+    "demo": Profile(
+        name="demo", demo=_DEMO, epochs=_DEMO_EPOCHS, probe_clips=6, parallel_studies=2
+    ),
     "real": Profile(name="real", demo=None, epochs=_REAL_EPOCHS, seeds=(0, 1, 2)),
     "paper": Profile(name="paper", demo=None, epochs=_PAPER_EPOCHS, seeds=(0, 1, 2)),
 }
