@@ -250,33 +250,25 @@ def held_out_maps(
 
 
 def probe_factors(
-    experiments: Sequence[Experiment],
-    study: Study,
-    *,
-    space: Workspace,
-    split: str,
-    demo: Workspace,
-) -> pd.DataFrame:
-    """Read known factors off the embeddings of a corpus that was rendered with them.
+    experiments: Sequence[Experiment], study: Study, *, space: Workspace, split: str
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Read factors off the embeddings of clips that were rendered with them.
 
     Parameters
     ----------
     experiments, study, space, split
         As in `train_on_split`.
-    demo
-        Results of a profile with an embedded corpus.
 
     Returns
     -------
-    DataFrame
-        One row per factor, one column per experiment, and `chance`; see `linear_probes.probe`.
+    DataFrame, dict
+        As `linear_probes.summarise`.
     """
-    scores, data = {}, CorpusDataModule.of_study(study, demo, split=split)
+    probes, data = {}, linear_probes.probe_corpus(study, space)
     for row in experiments:
         run, _ = train_on_split(row, study, space=space, split=split)
         encoded = encode.encode_corpus(run, data, space.path("probes", row.name))
-        probes = linear_probes.probe(pooling.window_vectors(encoded), encoded.items)
-        probes = probes.set_index("factor")
-        scores |= {row.name: probes["score"], "chance": probes["chance"]}
-    chance = scores.pop("chance")
-    return pd.DataFrame(scores).assign(chance=chance)
+        rows = linear_probes.whole_windows(encoded.items, data.transform.window_s)
+        z, items = pooling.window_vectors(encoded)[rows], encoded.items.iloc[rows]
+        probes[row.name] = linear_probes.probe(z, items)
+    return linear_probes.summarise(probes)

@@ -70,6 +70,35 @@ def whole_windows(items: pd.DataFrame, window_s: float) -> np.ndarray:
     return np.flatnonzero(whole & ~items["silent"].astype(bool))
 
 
+def summarise(probes: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return a table of factors by latents, and every figure under a name of its own.
+
+    Parameters
+    ----------
+    probes
+        Name of the latents -> what `probe` returns, of the same clips.
+
+    Returns
+    -------
+    DataFrame
+        One row per factor: the score of each latent, then `chance`, `style_oracle`, and `control`,
+        the highest of all latents.
+    dict
+        ``probe_LATENTS_FACTOR`` with ``_low``, ``_high``, ``_ordinary`` and ``_control``;
+        ``probe_chance_FACTOR`` and ``probe_style_oracle_FACTOR``.
+    """
+    parts = {name: part.set_index("factor") for name, part in probes.items()}
+    table = pd.DataFrame({name: part["score"] for name, part in parts.items()})
+    shared = next(iter(parts.values()))[["chance", "style_oracle"]]
+    control = pd.DataFrame({name: part["control"] for name, part in parts.items()}).max(axis=1)
+    metrics = {f"probe_{c}_{factor}": v for c in shared for factor, v in shared[c].items()}
+    for name, part in parts.items():
+        metrics |= {f"probe_{name}_{factor}": v for factor, v in part["score"].items()}
+        for c in ("low", "high", "ordinary", "control"):
+            metrics |= {f"probe_{name}_{factor}_{c}": v for factor, v in part[c].items()}
+    return table.join(shared).assign(control=control), metrics
+
+
 def probe(z: np.ndarray, items: pd.DataFrame, factors: Mapping[str, str] = FACTORS) -> pd.DataFrame:
     """Fit a linear probe for each factor, and score it on styles it has not seen.
 

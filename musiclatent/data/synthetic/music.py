@@ -118,16 +118,17 @@ def plan_probes(size: DemoSize, seed: int) -> list[Clip]:
         for style in STYLES
         for number in range(size.clips_per_style)
     ]
-    return [_freed(clip, np.random.default_rng((*clip.rng_key, 0))) for clip in clips]
+    return [_freed(clip) for clip in clips]
 
 
-def _freed(clip: Clip, rng: np.random.Generator) -> Clip:
+def _freed(clip: Clip) -> Clip:
     """Draw again what a style would narrow down."""
+    rng = np.random.default_rng((*clip.rng_key, 0))
     return replace(
         clip,
         tempo=round(rng.uniform(*FREE_TEMPO), 2),
         key=str(rng.choice(score.KEYS)),
-        mode=str(rng.choice(list(score.MODES))),
+        mode=str(rng.choice(list(score.MODES))),  # in turn, the rest would tell it
         brightness=round(rng.uniform(*FREE_BRIGHTNESS), 3),
     )
 
@@ -140,8 +141,8 @@ def render_pair(
     Parameters
     ----------
     factor
-        ``tempo`` (`FASTER`), ``key`` (`TRANSPOSED`), ``mode``, ``brightness``, or ``lead``, the
-        instrument of the melody.
+        ``tempo`` (`FASTER`), ``key`` (`TRANSPOSED`; chords stay in their octave, so that some are
+        inverted), ``mode``, ``brightness``, or ``lead``, the instrument of the melody.
     number
         Which pair; styles take turns.
     seconds
@@ -163,8 +164,7 @@ def render_pair(
     """
     change = pick(CHANGES, factor, "factor of a pair")
     style = list(STYLES)[number % len(STYLES)]
-    clip = _draw(style, number // len(STYLES), seconds, seed, corpus="pairs")
-    clip = _freed(clip, np.random.default_rng((*clip.rng_key, 0)))
+    clip = _freed(_draw(style, number // len(STYLES), seconds, seed, corpus="pairs"))
     a, b = (replace(clip, **values) for values in change(clip))
     y_a, y_b = (_scaled(one, max(a.tempo, b.tempo)).synthesise()[0] for one in (a, b))
     n = round(seconds * SR)
@@ -190,7 +190,7 @@ def _keys(clip: Clip) -> tuple[dict, dict]:
 
 
 def _leads(clip: Clip) -> tuple[dict, dict]:
-    """Return the instrument of the melody, and one that all styles may have."""
+    """Return the instrument of the melody, and another one of any style."""
     others = sorted({lead for style in STYLES.values() for lead in style.leads} - {clip.lead})
     return {"lead": clip.lead}, {"lead": others[sum(clip.rng_key) % len(others)]}
 
