@@ -262,13 +262,17 @@ def probe_factors(
     Returns
     -------
     DataFrame, dict
-        As `linear_probes.summarise`.
+        As `linear_probes.summarise`; ``input`` is the input itself, pooled as the latents are.
     """
-    probes, data = {}, linear_probes.probe_corpus(study, space)
+    data = linear_probes.probe_corpus(study, space)
+    data.setup()
+    items = data.window_items()
+    rows = linear_probes.whole_windows(items, data.transform.window_s)
+    x = data.transform.model_input(data.cached.x[data.cached.items["row"].to_numpy()[rows]])
+    vectors = {"input": pooling.embedding(x)}
     for row in experiments:
         run, _ = train_on_split(row, study, space=space, split=split)
         encoded = encode.encode_corpus(run, data, space.path("probes", row.name))
-        rows = linear_probes.whole_windows(encoded.items, data.transform.window_s)
-        z, items = pooling.window_vectors(encoded)[rows], encoded.items.iloc[rows]
-        probes[row.name] = linear_probes.probe(z, items)
+        vectors[row.name] = pooling.window_vectors(encoded)[rows]
+    probes = {name: linear_probes.probe(z, items.iloc[rows]) for name, z in vectors.items()}
     return linear_probes.summarise(probes)

@@ -340,7 +340,8 @@ def test_factors_are_probed_in_the_latents_of_the_fold(trained, space, monkeypat
 
     monkeypatch.setattr(linear_probes, "probe_corpus", few)
     table, metrics = cross_validation.probe_factors([ONE, TWO], STUDY, space=space, split="outer-0")
-    assert list(table) == ["mel-tiny-1", "mel-tiny-2", "chance", "style_oracle", "control"]
+    latents = ["input", "mel-tiny-1", "mel-tiny-2"]
+    assert list(table) == [*latents, "chance", "style_oracle", "control"]
     assert table.index.tolist() == list(linear_probes.FACTORS) and table.notna().all(axis=None)
     assert table.loc["style", "style_oracle"] == pytest.approx(1)
     assert table.loc["mode", "chance"] == 0.5 and metrics["probe_chance_style"] == 0.1
