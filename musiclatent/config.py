@@ -58,6 +58,8 @@ class Profile:
         those of `musiclatent.evaluation.recognisers`.
     seeds
         Of the trainings that a table takes the mean of; the first one makes everything else.
+    probe_clips
+        Rendered clips of each of the ten styles that linear probes stand on.
     parallel_studies
         Studies that run side by side, each on one thread: notebooks spend much of a short run on
         loading libraries, which takes one thread only.
@@ -67,6 +69,7 @@ class Profile:
     demo: DemoSize | None
     epochs: dict[str, int] = field(default_factory=dict)
     seeds: tuple[int, ...] = (SEED,)
+    probe_clips: int = 30
     parallel_studies: int = 1
 
 

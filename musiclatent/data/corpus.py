@@ -1,8 +1,9 @@
 """Index tables of the corpora: one row per item, with its label, its group and its split.
 
-Corpora are the embedded ones (``demo-music``, ``demo-digits``, ``demo-dance``), the real datasets
-of `datasets`, and any folder of music, named by its path. Files whose header cannot be read are
-set aside in the quarantine table; duplicates of a recording, by their sound, share a group.
+Corpora are the embedded ones (``demo-music``, ``demo-digits``, ``demo-dance`` and ``demo-probes``),
+the real datasets of `datasets`, and any folder of music, named by its path. Files whose header
+cannot be read are set aside in the quarantine table; duplicates of a recording, by their sound,
+share a group.
 """
 
 import re

@@ -489,33 +489,29 @@ def held_out_maps(
 
 
 def probe_factors(
-    experiments: Sequence[Experiment],
-    study: Study,
-    *,
-    space: Workspace,
-    split: str,
-    demo: Workspace,
-) -> pd.DataFrame:
-    """Read known factors off the embeddings of a corpus that was rendered with them.
+    experiments: Sequence[Experiment], study: Study, *, space: Workspace, split: str
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Read factors off the embeddings of clips that were rendered with them.
 
     Parameters
     ----------
     experiments, study, space, split
         As in `train_on_split`.
-    demo
-        Results of a profile with an embedded corpus.
 
     Returns
     -------
-    DataFrame
-        One row per factor, one column per experiment, and `chance`; see `linear_probes.probe`.
+    DataFrame, dict
+        As `linear_probes.summarise`; ``input`` is the input itself, pooled as the latents are.
     """
-    scores, data = {}, CorpusDataModule.of_study(study, demo, split=split)
+    data = linear_probes.probe_corpus(study, space)
+    data.setup()
+    items = data.window_items()
+    rows = linear_probes.whole_windows(items, data.transform.window_s)
+    x = data.transform.model_input(data.cached.x[data.cached.items["row"].to_numpy()[rows]])
+    vectors = {"input": pooling.embedding(x)}
     for row in experiments:
         run, _ = train_on_split(row, study, space=space, split=split)
         encoded = encode.encode_corpus(run, data, space.path("probes", row.name))
-        probes = linear_probes.probe(pooling.window_vectors(encoded), encoded.items)
-        probes = probes.set_index("factor")
-        scores |= {row.name: probes["score"], "chance": probes["chance"]}
-    chance = scores.pop("chance")
-    return pd.DataFrame(scores).assign(chance=chance)
+        vectors[row.name] = pooling.window_vectors(encoded)[rows]
+    probes = {name: linear_probes.probe(z, items.iloc[rows]) for name, z in vectors.items()}
+    return linear_probes.summarise(probes)

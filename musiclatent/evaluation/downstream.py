@@ -309,26 +309,11 @@ def evaluate_latent(
     return metrics | {f"evenness_{name}": value for name, value in evenness(coder, test).items()}
 
 
-def factor_scores(
-    coder: ModelCodec, data: CorpusDataModule, rows: np.ndarray, kinds: Mapping[str, str]
-) -> dict[str, float]:
-    """Evaluate a latent on a rendered corpus: by its duplicates, and by probes of its factors."""
-    x, items = waveforms(data, rows)
-    latents = encode_waveforms(coder, x, items, data.transform)
-    scores = duplicate_scores(coder, latents, x=x, transform=data.transform)
-    metrics = {f"demo_copies_{name}": value for name, value in scores.items()}
-    for name, v in comparison_vectors(coder, latents).items():
-        probes = linear_probes.probe(v, items, kinds).set_index("factor")["score"]
-        metrics |= {f"probe_{factor}_{name}": value for factor, value in probes.items()}
-    return metrics
-
-
 def downstream_table(
     coders: Mapping[str, ModelCodec],
     music: tuple[CorpusDataModule, np.ndarray],
     *,
     rendered: tuple[CorpusDataModule, np.ndarray],
-    kinds: Mapping[str, str] = linear_probes.FACTORS,
 ) -> pd.DataFrame:
     """Compare what latents help with.
 
@@ -338,16 +323,46 @@ def downstream_table(
         Name -> trained model.
     music, rendered
         The study's corpus and a rendered one, each with the rows that are taken of it.
-    kinds
-        Known factors and their kind, see `linear_probes.probe`.
 
     Returns
     -------
     DataFrame
-        One column per model, one row per figure: see `evaluate_latent` and `factor_scores`.
+        One column per model, one row per figure: see `evaluate_latent`; and ``demo_copies_recall``
+        and ``demo_copies_precision`` of the rendered corpus, see `duplicate_scores`.
     """
-    columns = {
-        name: evaluate_latent(coder, *music) | factor_scores(coder, *rendered, kinds)
-        for name, coder in coders.items()
-    }
+    x, items = waveforms(*rendered)
+    columns = {}
+    for name, coder in coders.items():
+        latents = encode_waveforms(coder, x, items, rendered[0].transform)
+        scores = duplicate_scores(coder, latents, x=x, transform=rendered[0].transform)
+        copies = {f"demo_copies_{key}": value for key, value in scores.items()}
+        columns[name] = evaluate_latent(coder, *music) | copies
     return pd.DataFrame(columns)
+
+
+def probe_factors(
+    coders: Mapping[str, ModelCodec], data: CorpusDataModule
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Read factors off the latents of clips that were rendered with them.
+
+    Parameters
+    ----------
+    coders
+        Name -> trained model.
+    data
+        The clips, see `linear_probes.probe_corpus`.
+
+    Returns
+    -------
+    DataFrame, dict
+        As `linear_probes.summarise`, of latents named ``MODEL_whole`` and ``MODEL_levels``.
+    """
+    data.setup()
+    rows = linear_probes.whole_windows(data.window_items(), data.transform.window_s)
+    x, items = waveforms(data, rows)
+    probes = {}
+    for name, coder in coders.items():
+        latents = encode_waveforms(coder, x, items, data.transform)
+        for view, v in comparison_vectors(coder, latents).items():
+            probes[f"{name}_{view}"] = linear_probes.probe(v, items)
+    return linear_probes.summarise(probes)

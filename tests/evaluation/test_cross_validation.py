@@ -394,28 +394,21 @@ def test_a_map_without_classical_and_jazz_has_no_distance(monkeypatch, space):
     ]
 
 
-def test_known_factors_are_probed_in_the_latents_of_the_fold(trained, space, monkeypatch):
-    known = replace(space, results=space.results + "-known")
-    original = CorpusDataModule.index
+def test_factors_are_probed_in_the_latents_of_the_fold(trained, space, monkeypatch):
+    original = linear_probes.probe_corpus
 
-    def index(data):
-        """The corpus of known factors: as the study's own, with what it was rendered with."""
-        first, corpus = data.corpus is None, original(data)
-        if first and "-known" in str(data.folder):
-            code = corpus.items["label"].map(dict(zip(LABELS, range(3), strict=True)))
-            noise = np.random.default_rng(0).normal(size=len(code))
-            corpus.items["tempo"], corpus.items["brightness"] = noise, code.astype(float)
-            corpus.items["style"] = corpus.items["key"] = corpus.items["label"]
-            corpus.items["mode"] = "major"
-        return corpus
+    def few(study, space):
+        """Return the clips of the profile tiny, rendered in this process."""
+        return replace(original(study, replace(space, profile="tiny")), n_jobs=1)
 
-    monkeypatch.setattr(CorpusDataModule, "index", index)
-    table = cross_validation.probe_factors(
-        [ONE, TWO], STUDY, space=space, split="outer-0", demo=known
-    )
-    assert list(table) == ["mel-tiny-1", "mel-tiny-2", "chance"]
-    assert table.index.tolist() == list(linear_probes.FACTORS)
-    for name in ("mel-tiny-1", "mel-tiny-2"):
-        assert table.loc["style", name] == 1 and table.loc["brightness", name] > 0.9
-        assert table.loc["tempo", name] < 0.5 and np.isnan(table.loc["mode", name])
-    assert table.loc["style", "chance"] == pytest.approx(1 / 3, abs=0.1)
+    monkeypatch.setattr(linear_probes, "probe_corpus", few)
+    table, metrics = cross_validation.probe_factors([ONE, TWO], STUDY, space=space, split="outer-0")
+    latents = ["input", "mel-tiny-1", "mel-tiny-2"]
+    assert list(table) == [*latents, "chance", "style_oracle", "control"]
+    assert table.index.tolist() == list(linear_probes.FACTORS) and table.notna().all(axis=None)
+    assert table.loc["style", "style_oracle"] == pytest.approx(1)
+    assert table.loc["mode", "chance"] == 0.5 and metrics["probe_chance_style"] == 0.1
+    for factor, score in table["mel-tiny-2"].items():
+        name = f"probe_mel-tiny-2_{factor}"
+        assert metrics[name] == score and metrics[f"{name}_low"] <= score
+        assert metrics[f"{name}_control"] <= table.loc[factor, "control"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,8 +7,10 @@ from helpers.models import A1, SPARSE, untrained, waveform_experiment
 
 from musiclatent import audio
 from musiclatent.audio.windows import Waveform
+from musiclatent.config import Workspace
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.evaluation import downstream, rate_distortion
+from musiclatent.evaluation import downstream, linear_probes, rate_distortion
+from musiclatent.studies import STUDIES
 
 
 def test_smoothness_is_one_for_equal_steps_and_large_for_a_jump():
@@ -148,12 +152,21 @@ def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
         names=(str(music),), folder=tmp_path / "cache", root=music, transform=transform, n_jobs=1
     )
     rows = downstream.sample_rows(data, 99, 9)
-    known = {"tempo": "number", "style": "class"}
-    data.corpus.items["tempo"] = np.arange(9.0)
-    data.corpus.items["style"] = np.array(["calm", "wild"])[np.arange(9) % 2]
     coders = {"a1": a1, "sparse": sparse}
-    found = downstream.downstream_table(coders, (data, rows), rendered=(data, rows), kinds=known)
+    found = downstream.downstream_table(coders, (data, rows), rendered=(data, rows))
     assert list(found.columns) == ["a1", "sparse"]
     assert found.loc[["knn_whole", "knn_levels"]].isna().all(axis=None)  # without labels
     assert found.loc["copies_recall"].notna().all()
-    assert "probe_tempo_levels" in found.index and np.isnan(found["a1"]["evenness_placed"])
+    assert "demo_copies_recall" in found.index and np.isnan(found["a1"]["evenness_placed"])
+
+
+def test_what_was_rendered_into_sounds_is_read_off_their_levels(a1, sparse, tmp_path):
+    space = Workspace(profile="tiny", study="waveform")
+    data = linear_probes.probe_corpus(STUDIES["waveform"], space)
+    data = replace(data, folder=tmp_path, work=tmp_path, transform=WAVEFORM, n_jobs=1)
+    table, metrics = downstream.probe_factors({"a1": a1, "sparse": sparse}, data)
+    latents = ["a1_whole", "a1_levels", "sparse_whole", "sparse_levels"]
+    assert list(table) == [*latents, "chance", "style_oracle", "control"]
+    assert list(table.index) == list(linear_probes.FACTORS) and table.notna().all(axis=None)
+    assert table.loc["style", "sparse_levels"] > 0.2 > table.loc["style", "chance"]
+    assert metrics["probe_a1_levels_tempo"] == table.loc["tempo", "a1_levels"]

@@ -17,8 +17,13 @@ from musiclatent.config import DemoSize
 from musiclatent.data.synthetic import dance, digits, music
 from musiclatent.files import pick, progress, write_file, write_json
 
-MAKERS = {"music": music, "digits": digits, "dance": dance}
-KINDS = tuple(MAKERS)
+PLANS = {
+    "music": music.plan,
+    "digits": digits.plan,
+    "dance": dance.plan,
+    "probes": music.plan_probes,
+}
+KINDS = tuple(PLANS)
 CACHE_VERSION = 2  # raise by hand when the same seed would give other sounds
 Item = music.Clip | digits.Utterance | dance.Track
 
@@ -31,8 +36,8 @@ def render(
     Parameters
     ----------
     kind
-        ``music`` (22,050 Hz mono clips of ten styles), ``digits`` (8 kHz utterances) or ``dance``
-        (22,050 Hz stereo tracks).
+        ``music`` (22,050 Hz mono clips of ten styles), ``digits`` (8 kHz utterances), ``dance``
+        (22,050 Hz stereo tracks) or ``probes`` (as music, but no factor follows the style).
     size
         How much of it.
     folder
@@ -54,7 +59,7 @@ def render(
     ValueError
         If there is no such kind, or the folder holds audio that was not rendered by us.
     """
-    items = pick(MAKERS, kind, "embedded corpus").plan(size, seed)
+    items = pick(PLANS, kind, "embedded corpus")(size, seed)
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     manifest = {"kind": kind, "size": asdict(size), "seed": seed, "version": CACHE_VERSION}

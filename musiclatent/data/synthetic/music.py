@@ -1,18 +1,26 @@
-"""Music of ten styles whose factors are known, with planted duplicates and two outliers."""
+"""Music of ten styles whose factors are known, with planted duplicates and two outliers.
+
+In the clips for probes no factor follows the style; a pair is one score with one factor changed.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from musiclatent.config import SR, DemoSize
+from musiclatent.config import SEED, SR, DemoSize
 from musiclatent.data.synthetic import instruments, score
 from musiclatent.data.synthetic.styles import STYLES, Style
+from musiclatent.files import pick
 
 MARGIN_S = 0.4  # rendered beyond the clip, so that a shifted duplicate can be cut from it
 SOFTEST_DB = -26.0  # RMS in dBFS below which no clip falls
 OUTLIERS = {"ambient": 40.0, "techno": 300.0}  # beats per minute, far outside every style
 DRUM_LEVELS = {"kick": 0.9, "snare": 0.6, "hat": 0.35, "open": 0.3}
 COPIES = ("exact", "gain", "codec", "offset")
+CORPORA = {"music": 0, "probes": 3, "pairs": 4}  # so that none holds a clip of another
+FREE_TEMPO, FREE_BRIGHTNESS = (60.0, 180.0), (0.1, 0.95)  # of clips for probes, in any style
+FASTER = 1.3  # tempo ratio of a pair: a tempo between has no octave that lies between too
+TRANSPOSED = 4  # semitones between the keys of a pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +111,103 @@ def plan(size: DemoSize, seed: int) -> list[Clip]:
     return clips + outliers + copies
 
 
-def _draw(name: str, number: int, seconds: float, seed: int) -> Clip:
+def plan_probes(size: DemoSize, seed: int) -> list[Clip]:
+    """Draw clips whose tempo, key, mode and brightness say nothing of their style."""
+    clips = [
+        _draw(style, number, size.clip_s, seed, corpus="probes")
+        for style in STYLES
+        for number in range(size.clips_per_style)
+    ]
+    return [_freed(clip) for clip in clips]
+
+
+def _freed(clip: Clip) -> Clip:
+    """Draw again what a style would narrow down."""
+    rng = np.random.default_rng((*clip.rng_key, 0))
+    return replace(
+        clip,
+        tempo=round(rng.uniform(*FREE_TEMPO), 2),
+        key=str(rng.choice(score.KEYS)),
+        mode=str(rng.choice(list(score.MODES))),  # in turn, the rest would tell it
+        brightness=round(rng.uniform(*FREE_BRIGHTNESS), 3),
+    )
+
+
+def render_pair(
+    factor: str, *, number: int = 0, seconds: float = 6.0, seed: int = SEED
+) -> tuple[np.ndarray, np.ndarray, tuple]:
+    """Render one score twice, with one factor changed and the same notes in beats and degrees.
+
+    Parameters
+    ----------
+    factor
+        ``tempo`` (`FASTER`), ``key`` (`TRANSPOSED`; chords stay in their octave, so that some are
+        inverted), ``mode``, ``brightness``, or ``lead``, the instrument of the melody.
+    number
+        Which pair; styles take turns.
+    seconds
+        Length of both.
+    seed
+        Seed of all random numbers.
+
+    Returns
+    -------
+    y_a, y_b
+        Samples (N,) float32 at `config.SR`, of the same loudness.
+    values
+        The factor of either: beats per minute, tonic, mode, setting in [0, 1], instrument.
+
+    Raises
+    ------
+    ValueError
+        If there is no such factor.
+    """
+    change = pick(CHANGES, factor, "factor of a pair")
+    style = list(STYLES)[number % len(STYLES)]
+    clip = _freed(_draw(style, number // len(STYLES), seconds, seed, corpus="pairs"))
+    a, b = (replace(clip, **values) for values in change(clip))
+    y_a, y_b = (_scaled(one, max(a.tempo, b.tempo)).synthesise()[0] for one in (a, b))
+    n = round(seconds * SR)
+    return y_a[:n], y_b[:n], (getattr(a, factor), getattr(b, factor))
+
+
+def _scaled(clip: Clip, tempo: float) -> Clip:
+    """Give a slower clip more seconds, so that it has the bars of one at `tempo`."""
+    whole_s = (clip.seconds + MARGIN_S) * tempo / clip.tempo
+    return replace(clip, seconds=whole_s - MARGIN_S)
+
+
+def _tempi(clip: Clip) -> tuple[dict, dict]:
+    """Return a tempo in the middle of what music has, and a faster one."""
+    tempo = round(float(np.interp(clip.tempo, FREE_TEMPO, (80, 110))), 2)
+    return {"tempo": tempo}, {"tempo": round(FASTER * tempo, 2)}
+
+
+def _keys(clip: Clip) -> tuple[dict, dict]:
+    """Return the key of the clip, and one that lies some semitones above."""
+    above = (score.KEYS.index(clip.key) + TRANSPOSED) % 12
+    return {"key": clip.key}, {"key": score.KEYS[above]}
+
+
+def _leads(clip: Clip) -> tuple[dict, dict]:
+    """Return the instrument of the melody, and another one of any style."""
+    others = sorted({lead for style in STYLES.values() for lead in style.leads} - {clip.lead})
+    return {"lead": clip.lead}, {"lead": others[sum(clip.rng_key) % len(others)]}
+
+
+CHANGES = {
+    "tempo": _tempi,
+    "key": _keys,
+    "mode": lambda clip: ({"mode": "major"}, {"mode": "minor"}),
+    "brightness": lambda clip: ({"brightness": 0.2}, {"brightness": 0.8}),
+    "lead": _leads,
+}
+
+
+def _draw(name: str, number: int, seconds: float, seed: int, *, corpus: str = "music") -> Clip:
     """Draw the factors of one clip of a style."""
     style = STYLES[name]
-    rng_key = (seed, 0, list(STYLES).index(name), number)
+    rng_key = (seed, CORPORA[corpus], list(STYLES).index(name), number)
     rng = np.random.default_rng((*rng_key, 0))
     tempo = rng.uniform(*style.tempo)  # the order of the draws decides what all clips sound like
     factors = score.draw(style, rng, rng, levels_db=(-24.0, -14.5))

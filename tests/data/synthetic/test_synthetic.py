@@ -90,8 +90,8 @@ def test_a_larger_corpus_holds_the_smaller_one():
     large_size = replace(
         SMALL, clips_per_style=2, repeats=2, speakers=3, takes=2, tunes=2, versions=2
     )
-    for module in (music, digits, dance):
-        small, large = module.plan(SMALL, 0), module.plan(large_size, 0)
+    for plan in synthetic.PLANS.values():
+        small, large = plan(SMALL, 0), plan(large_size, 0)
         originals = [item for item in small if not getattr(item, "copy_of", "")]
         assert set(originals) <= set(large)
         assert len({item.item_id for item in large}) == len(large)
@@ -230,6 +230,74 @@ def test_strongest_pitches_belong_to_the_key(originals):
         chroma = librosa.feature.chroma_stft(y=y, sr=sr, tuning=0, n_fft=4096).mean(axis=1)
         belongs.append(set(np.argsort(chroma)[-3:].tolist()) <= scale(row))
     assert np.mean(belongs) >= 0.75
+
+
+def test_no_factor_of_the_clips_for_probes_follows_their_style():
+    many = replace(SMALL, clips_per_style=100)
+    clips = pd.DataFrame([clip.row() for clip in music.plan_probes(many, 0)])
+    assert clips["group"].is_unique and sorted(clips["style"].unique()) == sorted(STYLES)
+    for factor, (low, high) in {"tempo": (60, 180), "brightness": (0.1, 0.95)}.items():
+        styles = clips.groupby("style")[factor]
+        assert styles.min().max() < low + 0.1 * (high - low)
+        assert styles.max().min() > high - 0.1 * (high - low)
+        assert styles.mean().std() < 0.2 * clips[factor].std()
+    assert clips.groupby("style")["key"].nunique().eq(12).all()
+    assert clips["mode"].eq("minor").groupby(clips["style"]).mean().between(0.3, 0.7).all()
+
+
+def test_no_corpus_holds_a_clip_of_another():
+    keys = [{clip.rng_key for clip in plan(SMALL, 0)} for plan in (music.plan, music.plan_probes)]
+    assert not keys[0] & keys[1]
+
+
+@pytest.mark.parametrize("factor", music.CHANGES)
+def test_a_pair_is_one_score_with_one_factor_changed(factor, monkeypatch):
+    scores = []
+
+    def write(clip):
+        """Keep the parts of a clip, and render nothing."""
+        rng = np.random.default_rng(clip.rng_key)
+        scores.append((clip, music._compose(clip, STYLES[clip.style], rng)))
+        return np.zeros(round((clip.seconds + music.MARGIN_S) * config.SR))
+
+    def notes(clip, layer):
+        """Beat, velocity and interval above the tonic of each note."""
+        played = [(note.start_s, note.velocity, note.pitch) for note in layer.notes]
+        start_s, velocity, pitch = np.array(played).reshape(-1, 3).T
+        tonic = score.KEYS.index(clip.key)
+        return (start_s - clip.grid.start_s) * clip.tempo / 60, velocity, (pitch - tonic) % 12
+
+    monkeypatch.setattr(music, "_render", write)
+    for number in range(len(STYLES)):
+        scores.clear()
+        y_a, y_b, values = music.render_pair(factor, number=number, seconds=4.0)
+        (a, parts_a), (b, parts_b) = scores
+        assert len(y_a) == len(y_b) == 4 * config.SR and values[0] != values[1]
+        assert (getattr(a, factor), getattr(b, factor)) == values
+        varied = {name for name, value in vars(a).items() if getattr(b, name) != value}
+        assert varied == ({factor, "seconds"} if factor == "tempo" else {factor})
+        for place, (one, other) in enumerate(zip(parts_a, parts_b, strict=True)):
+            (beat, loud, above), (beat_b, loud_b, above_b) = notes(a, one), notes(b, other)
+            np.testing.assert_allclose(beat_b, beat, atol=0.05)  # players are loose
+            np.testing.assert_array_equal(loud_b, loud)
+            if place in (0, 2) and factor != "mode":  # melody and bass
+                np.testing.assert_array_equal(above_b, above)
+
+
+def test_a_pair_of_an_unknown_factor_is_refused():
+    with pytest.raises(ValueError, match="no factor of a pair named 'loudness'; choose one of"):
+        music.render_pair("loudness")
+
+
+def test_a_pair_sounds_as_it_says():
+    dark, bright, _ = music.render_pair("brightness", seconds=2.0)
+    centroids = [
+        librosa.feature.spectral_centroid(y=y, sr=config.SR).mean() for y in (dark, bright)
+    ]
+    assert centroids[1] > 1.2 * centroids[0]
+    again, _, _ = music.render_pair("brightness", seconds=2.0)
+    other, _, _ = music.render_pair("brightness", seconds=2.0, seed=1)
+    assert np.array_equal(dark, again) and not np.array_equal(dark, other)
 
 
 def test_brightness_raises_the_centroid_in_every_style():
