@@ -19,7 +19,6 @@ from musiclatent.evaluation import (
     attribute_classification,
     genre_networks,
     leakage,
-    linear_probes,
 )
 from musiclatent.evaluation.attribute_classification import Predictions
 from musiclatent.latents import encode
@@ -486,32 +485,3 @@ def held_out_maps(
         if np.isfinite(distance):  # the corpus has both labels
             metrics[f"classical_jazz_distance_{row.key}"] = distance
     return panels, labels, metrics
-
-
-def probe_factors(
-    experiments: Sequence[Experiment], study: Study, *, space: Workspace, split: str
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Read factors off the embeddings of clips that were rendered with them.
-
-    Parameters
-    ----------
-    experiments, study, space, split
-        As in `train_on_split`.
-
-    Returns
-    -------
-    DataFrame, dict
-        As `linear_probes.summarise`; ``input`` is the input itself, pooled as the latents are.
-    """
-    data = linear_probes.probe_corpus(study, space)
-    data.setup()
-    items = data.window_items()
-    rows = linear_probes.whole_windows(items, data.transform.window_s)
-    x = data.transform.model_input(data.cached.x[data.cached.items["row"].to_numpy()[rows]])
-    vectors = {"input": pooling.embedding(x)}
-    for row in experiments:
-        run, _ = train_on_split(row, study, space=space, split=split)
-        encoded = encode.encode_corpus(run, data, space.path("probes", row.name))
-        vectors[row.name] = pooling.window_vectors(encoded)[rows]
-    probes = {name: linear_probes.probe(z, items.iloc[rows]) for name, z in vectors.items()}
-    return linear_probes.summarise(probes)

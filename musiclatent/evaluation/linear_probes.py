@@ -5,7 +5,7 @@ else it may tell the style and answer what clips of that style have: a style ora
 more than the style, gets R² 0.84 for the tempo of music whose styles have each their tempo.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,12 +19,14 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from musiclatent import audio, config, files
-from musiclatent.analysis import neighbours, statistics, validation
-from musiclatent.config import SEED, SR, Study, Workspace
+from musiclatent.analysis import neighbours, pooling, statistics, validation
+from musiclatent.config import SEED, SR, Experiment, Study, Workspace
 from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.data.synthetic import music
+from musiclatent.evaluation import cross_validation
 from musiclatent.features import rhythm
+from musiclatent.latents import encode
 
 FACTORS = {
     "tempo": "number",
@@ -376,3 +378,32 @@ READINGS = {
     "key": Reading(lambda y: _track(y).key().tonic, 12, music.TRANSPOSED),
     "brightness": Reading(_brightness),
 }
+
+
+def probe_factors(
+    experiments: Sequence[Experiment], study: Study, *, space: Workspace, split: str
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Read factors off the embeddings of clips that were rendered with them.
+
+    Parameters
+    ----------
+    experiments, study, space, split
+        As in `cross_validation.train_on_split`.
+
+    Returns
+    -------
+    DataFrame, dict
+        As `summarise`; ``input`` is the input itself, pooled as the latents are.
+    """
+    data = probe_corpus(study, space)
+    data.setup()
+    items = data.window_items()
+    rows = whole_windows(items, data.transform.window_s)
+    x = data.transform.model_input(data.cached.x[data.cached.items["row"].to_numpy()[rows]])
+    vectors = {"input": pooling.embedding(x)}
+    for row in experiments:
+        run, _ = cross_validation.train_on_split(row, study, space=space, split=split)
+        encoded = encode.encode_corpus(run, data, space.path("probes", row.name))
+        vectors[row.name] = pooling.window_vectors(encoded)[rows]
+    probes = {name: probe(z, items.iloc[rows]) for name, z in vectors.items()}
+    return summarise(probes)

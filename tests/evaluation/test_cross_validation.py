@@ -402,7 +402,7 @@ def test_factors_are_probed_in_the_latents_of_the_fold(trained, space, monkeypat
         return replace(original(study, replace(space, profile="tiny")), n_jobs=1)
 
     monkeypatch.setattr(linear_probes, "probe_corpus", few)
-    table, metrics = cross_validation.probe_factors([ONE, TWO], STUDY, space=space, split="outer-0")
+    table, metrics = linear_probes.probe_factors([ONE, TWO], STUDY, space=space, split="outer-0")
     latents = ["input", "mel-tiny-1", "mel-tiny-2"]
     assert list(table) == [*latents, "chance", "style_oracle", "control"]
     assert table.index.tolist() == list(linear_probes.FACTORS) and table.notna().all(axis=None)
