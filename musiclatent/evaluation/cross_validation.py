@@ -339,7 +339,8 @@ def embeddings(
     Parameters
     ----------
     space
-        Where the results of the study ``genre`` go; what it trained there is reused.
+        Where results go. On real data the networks are those of the study ``genre`` beside it,
+        trained there or reused; embedded ones stay here, as both studies may be at work.
     split
         Such as ``outer-0``.
     seeds
@@ -355,8 +356,9 @@ def embeddings(
     Excerpts
         Whose they are.
     """
-    study = studies.study("genre", space.profile)
-    epochs = config.profile(space.profile).epochs["genre"]
+    study, profile = studies.study("genre", space.profile), config.profile(space.profile)
+    space = space if profile.demo else replace(space, study="genre")
+    epochs = profile.epochs["genre"]
     data, found = genre_networks.load_excerpts(study, space, split), {}
     train = data.part("train")
     z = neighbours.standardise(data.descriptors[train], data.descriptors)[1]
