@@ -300,6 +300,29 @@ def rates_table(measured: Mapping[str, Measured]) -> pd.DataFrame:
     return pd.concat([one.rates.assign(coder=name) for name, one in measured.items()])
 
 
+def least_error(rates: pd.DataFrame, family: str, bits_s: float) -> float:
+    """Return the least error that coders reach at some bits per second.
+
+    Parameters
+    ----------
+    rates
+        As from `rates_table`.
+    family
+        Beginning of the names of the coders.
+    bits_s
+        Bits per second.
+
+    Returns
+    -------
+    float
+        MSE, between two points on a straight line of logarithms; NaN where no point is as cheap or
+        none as costly.
+    """
+    part = rates[rates["coder"].str.startswith(family)].sort_values("bits_s")
+    points = np.log(part["bits_s"]), np.log(part["mse"].cummin())
+    return float(np.exp(np.interp(np.log(bits_s), *points, left=np.nan, right=np.nan)))
+
+
 def frechet(one: Measured, original: Analysis) -> float:
     """Compute the Frechet distance of rebuilt excerpts from the originals, by their descriptors.
 

@@ -54,6 +54,7 @@ def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
 FLOOR = 1e-10  # mean squared error that 16 bits leave
 UNTRAINED_FRAMES = (3072, 768)  # window and hop that no training loss has
 MELS = 80
+LEAST_VARIANCE = 1e-8
 TEMPO_TOLERANCE = 0.04
 
 
@@ -266,7 +267,8 @@ class Analysis:
     keys
         Key of each excerpt, such as ``A minor``.
     descriptors
-        (B, 96): all of `descriptors.COLUMNS` but the two that are about 0 for any music.
+        (B, 96): all of `descriptors.COLUMNS` but the two that are about 0 for any music; variances
+        as logarithms.
     tempo
         Beats per minute (B,).
     """
@@ -283,12 +285,14 @@ def analyse(y: np.ndarray, sr: int) -> Analysis:
     """Measure excerpts (B, N) in [-1, 1] of a rate `sr` in Hz, see `Analysis`."""
     y = np.asarray(y, np.float32)
     table = describe(y, sr)
+    numbers = table.drop(columns=list(descriptors.EMPTY))
+    spread = numbers.filter(regex="_var$").clip(lower=LEAST_VARIANCE)  # of many sizes: their logs
     return Analysis(
         y=y,
         mel_db=np.stack([mel.log_mel(one, sr, *UNTRAINED_FRAMES, MELS) for one in y]),
         stft_db=np.stack([_log_stft(one) for one in y]),
         keys=np.array([_key(one, sr) for one in y]),
-        descriptors=table.drop(columns=list(descriptors.EMPTY)).to_numpy(),
+        descriptors=numbers.assign(**np.log(spread)).to_numpy(),
         tempo=table["tempo"].to_numpy(),
     )
 

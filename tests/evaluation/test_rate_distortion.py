@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers.models import A1, SPARSE, untrained, waveform_experiment
@@ -89,6 +90,16 @@ def test_more_bits_cost_more_and_leave_less_error(x):
     assert rates["mse"].iloc[-1] == pytest.approx(
         measured["mdct_600"].errors["mse"].mean(), rel=0.1
     )
+
+
+def test_the_least_error_lies_on_the_line_between_two_points():
+    rates = pd.DataFrame({"coder": "mdct_1", "bits_s": [100.0, 400.0, 200.0]})
+    rates = rates.assign(mse=[0.04, 0.01, 0.05])  # the one between is worse than a cheaper one
+    assert rate_distortion.least_error(rates, "mdct", 100.0) == pytest.approx(0.04)
+    assert rate_distortion.least_error(rates, "mdct", 200.0) == pytest.approx(0.04)
+    middle = rate_distortion.least_error(rates, "mdct", np.sqrt(200.0 * 400.0))
+    assert middle == pytest.approx(0.02)
+    assert np.isnan(rate_distortion.least_error(rates, "mdct", 401.0))
 
 
 def test_a_perfect_coder_has_no_error_in_any_column(x):
