@@ -20,12 +20,14 @@ from threadpoolctl import threadpool_limits
 from musiclatent import files
 from musiclatent.analysis import neighbours, sample_quality, statistics
 from musiclatent.analysis.statistics import Interval
+from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import MissingToolError
 from musiclatent.evaluation import codecs, reconstruction
 from musiclatent.evaluation.codecs import Coder
 from musiclatent.evaluation.reconstruction import Analysis
+from musiclatent.latents import encode
 from musiclatent.models import base
 from musiclatent.models.base import LitModule
 from musiclatent.training import checkpoints
@@ -100,6 +102,10 @@ class ModelCodec:
     def given(self) -> int:
         """Return how many first rows of a latent `encode` takes to compute the others."""
         return self.model.given
+
+    def spec(self, transform: Transform) -> dict:
+        """Return what the latent of a window is, see `encode.latent_spec`."""
+        return encode.latent_spec(self.model, transform)
 
     @torch.no_grad()
     def encode(self, x: np.ndarray, *given: np.ndarray) -> np.ndarray:

@@ -14,8 +14,10 @@ import pandas as pd
 import torch
 from pystoi import stoi
 from sklearn.decomposition import PCA
+from sklearn.metrics import pairwise_distances
 
 from musiclatent import audio
+from musiclatent.analysis import neighbours, pooling
 from musiclatent.audio import windows
 from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED, SR
@@ -356,6 +358,71 @@ def excerpt_errors(original: Analysis, rebuilt: Analysis) -> pd.DataFrame:
         "tempo_agreement": np.abs(rebuilt.tempo / original.tempo - 1) < TEMPO_TOLERANCE,
     }
     return pd.DataFrame(values).astype(float)
+
+
+def sound_features(y: np.ndarray, sr: int) -> dict[str, np.ndarray]:
+    """Measure sounds (B, N) in two feature spaces.
+
+    Returns
+    -------
+    dict
+        ``descriptors`` (B, 96), as in `Analysis`; ``mel``: mean and deviation of the
+        mel bands over time (B, 2M).
+    """
+    analysis = analyse(y, sr)
+    return {
+        "descriptors": analysis.descriptors,
+        "mel": pooling.mean_and_deviation(analysis.mel_db),
+    }
+
+
+def remoteness(middle: np.ndarray, ends: np.ndarray, others: np.ndarray) -> float:
+    """Compare how far the middle of a path lies from real sounds with how far its ends lie.
+
+    Parameters
+    ----------
+    middle, ends
+        Features (D,) and (2, D).
+    others
+        Features (B, D) of real sounds of other recordings than the ends; they set the scale of
+        each feature.
+
+    Returns
+    -------
+    float
+        Distance of the middle to the nearest of them over the mean distance of the ends to theirs:
+        1 is as near to music as the ends, more is farther.
+    """
+    reals, points = neighbours.standardise(others, np.vstack([middle, ends]))
+    nearest = pairwise_distances(points, reals).min(axis=1)
+    return float(nearest[0] / max(nearest[1:].mean(), FLOOR))
+
+
+def middle_scores(
+    middle: np.ndarray, ends: np.ndarray, others: Mapping[str, np.ndarray], sr: int
+) -> dict[str, float]:
+    """Measure the middle of a path between two sounds.
+
+    Parameters
+    ----------
+    middle, ends
+        Sounds (N,) and (2, N) of a path, decoded alike.
+    others
+        `sound_features` of other recordings.
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    dict
+        ``descriptors`` and ``mel``: `remoteness` in either space; ``crossfade_sisdr``: SI-SDR in dB
+        against the mean of both ends, high where the path is nothing but a cross-fade.
+    """
+    features = sound_features(np.stack([middle, *ends]), sr)
+    scores = {name: remoteness(v[0], v[1:], others[name]) for name, v in features.items()}
+    pair = (torch.from_numpy(y.astype(np.float32))[None, None] for y in (ends.mean(axis=0), middle))
+    sisdr = base.sisdr(*pair)
+    return scores | {"crossfade_sisdr": float(sisdr[0]) if len(sisdr) else np.nan}
 
 
 def speech_intelligibility(

@@ -468,3 +468,21 @@ def test_speech_goes_through_models_and_what_loses_nothing_is_understood(tmp_pat
     assert stems == {f"11_voice_{name}" for name in ("original", *runs)}
     assert table["estoi"]["whole"] == pytest.approx(1, abs=1e-3)
     assert -0.2 < table["estoi"]["half"] < 0.9
+
+
+def test_a_middle_is_as_near_to_music_as_its_ends_or_farther(rng):
+    others = rng.normal(size=(60, 5))
+    ends = others[:2] + 0.1 * rng.normal(size=(2, 5))
+    assert reconstruction.remoteness(others[2], ends, others) == pytest.approx(0, abs=1e-6)
+    assert reconstruction.remoteness(ends[0], ends[[0, 0]], others) == pytest.approx(1)
+    assert reconstruction.remoteness(ends[0] + 50, ends, others) > 20
+
+
+def test_a_cross_fade_is_known_as_one():
+    x = chords(16_000)
+    others = reconstruction.sound_features(x[[2, 2, 2]] * [[1.0], [0.7], [0.5]], 16_000)
+    faded = reconstruction.middle_scores(x[:2].mean(axis=0), x[:2], others, 16_000)
+    assert set(faded) == {"descriptors", "mel", "crossfade_sisdr"} and faded["crossfade_sisdr"] > 60
+    assert reconstruction.middle_scores(x[2], x[:2], others, 16_000)["crossfade_sisdr"] < 5
+    silent = reconstruction.middle_scores(x[2], 0 * x[:2], others, 16_000)
+    assert np.isnan(silent["crossfade_sisdr"])
