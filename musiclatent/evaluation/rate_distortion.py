@@ -44,6 +44,7 @@ UNTRAINED = {
     "key_agreement": 1,
     "tempo_agreement": 1,
 }
+COMPARED = ("mse", "mrstft", *UNTRAINED)  # columns that are shown side by side
 KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform, each with its position
 KBIT_S = (6, 12, 24)  # of Opus
 
