@@ -45,7 +45,12 @@ UNTRAINED = {
     "tempo_agreement": 1,
 }
 COMPARED = ("mse", "mrstft", *UNTRAINED)  # columns that are shown side by side
-KEPT = (6912, 3456, 1728)  # largest coefficients of the untrained transform, each with its position
+KEPT = (
+    10_368,
+    6912,
+    3456,
+    1728,
+)  # largest coefficients of the untrained transform, each with its position
 KBIT_S = (6, 12, 24)  # of Opus
 
 
