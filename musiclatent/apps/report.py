@@ -45,8 +45,8 @@ def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
     Returns
     -------
     list of dict
-        name, about, source, and values: for each of `FIGURES` that any experiment has, ours, the
-        paper's where it has one, and the difference in per cent.
+        name, about, source, and values: for each of `FIGURES` that any experiment has, ours, and
+        the paper's where it has one. No difference in per cent: the data are others.
     """
     rows = study.experiments.values()
     shown = [name for name in FIGURES if any(f"{name}_{row.key}" in metrics for row in rows)]
@@ -57,7 +57,7 @@ def rows(study: Study, metrics: dict[str, float | str]) -> list[dict]:
 def _row(experiment: Experiment, metrics: dict, shown: list[str]) -> dict:
     """Return one experiment's line."""
     ours = {name: metrics.get(f"{name}_{experiment.key}") for name in shown}
-    values = {name: _beside(ours[name], experiment.paper.get(name)) for name in shown}
+    values = {name: {"ours": ours[name], "paper": experiment.paper.get(name)} for name in shown}
     row = {name: getattr(experiment, name) for name in ("name", "about", "source")}
     return row | {"values": values}
 
@@ -65,16 +65,10 @@ def _row(experiment: Experiment, metrics: dict, shown: list[str]) -> dict:
 def compared(study: Study, metrics: dict) -> dict[str, dict]:
     """Return figures of a study without experiments beside the paper's: name -> ours, paper."""
     return {
-        name: _beside(metrics[name], paper)
+        name: {"ours": metrics[name], "paper": paper}
         for name, paper in study.paper.items()
         if metrics.get(name) is not None
     }
-
-
-def _beside(ours: float | None, paper: float | None) -> dict[str, float | None]:
-    """Return ours, the paper's, and the difference in per cent where there are both."""
-    difference = 100 * (ours / paper - 1) if ours and paper else None
-    return {"ours": ours, "paper": paper, "difference": difference}
 
 
 def _pictures(folder: Path) -> list[dict]:

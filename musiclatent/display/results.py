@@ -1,5 +1,7 @@
 """Pictures of results: curves, sizes beside errors, paper tables, leakage."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,29 +13,62 @@ from musiclatent.display import style
 MARKERS = ("", "o", "^", "s")
 
 
-def rate_distortion(table: pd.DataFrame) -> Figure:
-    """Draw error against size: latent dimensions as they are, and bits after rounding to 8.
+def rate_distortion(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
+    """Draw error against size: bits at several quantisers, and latent dimensions as they are.
 
     Parameters
     ----------
     table
         As `rate_distortion.rate_distortion_table` returns it.
+    rates
+        As `rate_distortion.rates_table` returns it.
     """
     figure, axes = style.subplots(1, 2, figsize=(12, 4.8), sharey=True)
-    panels = (
-        ("numbers_s", "mse", "latent dimensions per second"),
-        ("bits_s", "mse_8_bits", "bits per second"),
-    )
-    families = table.index.str.replace(r"_\d+$", "", regex=True)
-    for axis, (size, error, label) in zip(axes, panels, strict=True):
-        for i, family in enumerate(dict.fromkeys(families)):
-            part = table[families == family].dropna(subset=size).sort_values(size)
-            line = axis.plot(part[size], part[error], linewidth=1, label=family)[0]
-            line.set(color=style.PALETTE[i % 10], marker="osD^v"[i % 5])
+    families = table.index.to_series().str.replace(r"_\d+$", "", regex=True)
+    colors = {name: style.PALETTE[i % 10] for i, name in enumerate(families.unique())}
+    markers = {name: "osD^v*"[i % 6] for i, name in enumerate(colors)}
+    for family, names in families.groupby(families, sort=False).groups.items():
+        look = {"color": colors[family], "marker": markers[family], "linewidth": 1}
+        for name in names:
+            part = rates[rates["coder"] == name]
+            label = family if name == names[0] else None
+            axes[0].plot(part["bits_s"], part["mse"], **look, markersize=4, label=label)
+        part = table.loc[names].dropna(subset="numbers_s").sort_values("numbers_s")
+        axes[1].plot(part["numbers_s"], part["mse"], **look)
+    labels = ("bits per second, 4 to 10 a value", "latent dimensions per second, not rounded")
+    for axis, label in zip(axes, labels, strict=True):
         axis.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("MSE on held-out excerpts")
-    axes[1].set_title("8 bits, entropy-coded", fontsize="medium")
-    return style.finish(figure, "right", marks=axes[1].get_legend_handles_labels()[0])
+    return style.finish(figure, "right", marks=axes[0].get_legend_handles_labels()[0])
+
+
+def untrained_columns(
+    table: pd.DataFrame, losses: Mapping[str, Sequence[str]], columns: Sequence[str]
+) -> Figure:
+    """Draw columns of a table side by side, one row per coder; its own loss is hollow.
+
+    Parameters
+    ----------
+    table
+        As `rate_distortion.rate_distortion_table` returns it.
+    losses
+        Name of a row -> columns that its training made small.
+    columns
+        Which columns, from left to right.
+    """
+    shape = (2.1 * len(columns) + 1.5, 1.0 + 0.28 * len(table))
+    figure, axes = style.subplots(1, len(columns), figsize=shape, sharey=True)
+    for axis, column in zip(axes, columns, strict=True):
+        for row, name in enumerate(table.index):
+            inside = "none" if column in losses[name] else style.PALETTE[0]
+            value = table[column][name]
+            axis.plot(value, row, "o", color=style.PALETTE[0], markerfacecolor=inside)
+        axis.set_title(column.replace("_", " "), fontsize="small")
+        axis.grid(alpha=0.4)
+    axes[0].set_yticks(range(len(table)), table.index)
+    axes[0].set_ylim(len(table) - 0.5, -0.5)
+    axes[0].set_xlabel("hollow: its training loss", fontsize="small")
+    return figure
 
 
 def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:

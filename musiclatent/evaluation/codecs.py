@@ -4,8 +4,9 @@ A codec is a frozen dataclass of plain values with `form`, `encode` from wavefor
 and `decode` back to (B, N). Its form is ``dense``, values (B, K, T) of K components; ``sparse``,
 values and positions (B, 2, k), the positions rising; or ``bytes``, a list of packets.
 
-The values of a component, or all values of a sparse code, are rounded to 256 equal steps from the
-least to the largest on the training windows; what lies outside is clipped. What a symbol costs is
+The values of a component, or all values of a sparse code, are rounded to equal steps (256, or
+another power of two) from the least to the largest on the training windows; what lies outside is
+clipped. What a symbol costs is
 taken from how often it came on the training windows, as an arithmetic coder with that table would
 have it; one is added to each count, so that a symbol that never came can be sent. Positions are
 sent as gaps to the one before.
@@ -19,16 +20,18 @@ from typing import ClassVar, Protocol
 import librosa
 import numpy as np
 import soxr
+import torch
 from scipy.fft import dct
 from scipy.signal import correlate
 
 from musiclatent import errors, files
 from musiclatent.errors import MissingToolError
+from musiclatent.models import adaptive, mdct
 
 OPUS_SR = 48_000  # Hz, the rate that Opus counts its samples in
 PCM = ["-f", "f32le", "-ar", str(OPUS_SR), "-ac", "1"]  # for ffmpeg: raw float32, mono
 LAG_S = 0.02  # largest delay of a decoder that is looked for
-LEVELS = 256
+LEVELS = 256  # 8 bits
 GAPS = 256  # from here on a gap is sent as its power of two, and the rest in plain bits
 SYMBOLS = GAPS + 32
 
@@ -145,6 +148,67 @@ class Resampled:
         """Return waveforms (B, N) of fewer samples (B, 1, N')."""
         sounds = (_resample(y, self.to, self.sr) for y in z[:, 0])
         return np.stack([librosa.util.fix_length(y, size=self.samples) for y in sounds])
+
+
+@dataclass(frozen=True)
+class NoiseFilled:
+    """A dense coder with an envelope beside its code, and noise where its sound lacks power.
+
+    Parameters
+    ----------
+    coder
+        The coder; its frames are `stride` samples, a divisor of 4,096.
+    samples
+        N, samples of an excerpt.
+
+    Notes
+    -----
+    Envelope and noise are those of `models.adaptive` without what it learns: 64 bands every 4,096
+    samples, which count in the code, and random signs (`adaptive.fill`).
+    """
+
+    form: ClassVar[str] = "dense"
+    given: ClassVar[int] = 0
+
+    coder: Coder
+    samples: int
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Return what the coder was trained on; the filling is not."""
+        return self.coder.losses
+
+    @property
+    def _frames(self) -> int:
+        """Return how many frames of the coder share an envelope."""
+        return adaptive.HOP * adaptive.SEGMENT // self.coder.stride
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Return codes (B, K', T) of waveforms (B, N): the coder's, then channels of envelope."""
+        x = self._padded(x)
+        z, frames = self.coder.encode(x), self._frames
+        bands = adaptive.envelope_of(self._lapped(x), adaptive.band_matrix()).numpy()  # B x G x b
+        channels = bands.reshape(*bands.shape[:2], -1, frames).transpose(0, 2, 1, 3)
+        return np.concatenate([z, channels.reshape(len(z), -1, z.shape[2])], axis=1)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Return waveforms (B, N) of codes (B, K', T)."""
+        frames = self._frames
+        count = adaptive.BANDS // frames
+        bands = z[:, -count:].reshape(len(z), count, -1, frames).transpose(0, 2, 1, 3)
+        envelope = torch.from_numpy(bands.reshape(*bands.shape[:2], -1).astype(np.float32))
+        c = self._lapped(self._padded(self.coder.decode(z[:, :-count])))
+        filled = adaptive.fill(c, envelope.clamp_min(0), adaptive.band_matrix())
+        return mdct.Lapped(adaptive.HOP).inverse(filled)[:, : self.samples].numpy()
+
+    def _lapped(self, x: np.ndarray) -> torch.Tensor:
+        """Return lapped coefficients (B, T, H) of padded waveforms."""
+        return mdct.Lapped(adaptive.HOP)(torch.from_numpy(x))
+
+    def _padded(self, x: np.ndarray) -> np.ndarray:
+        """Return waveforms padded to whole segments of the envelope."""
+        segment = adaptive.HOP * adaptive.SEGMENT
+        return np.pad(np.asarray(x, np.float32), ((0, 0), (0, -x.shape[1] % segment)))
 
 
 @dataclass(frozen=True)
@@ -292,7 +356,7 @@ class Quantiser:
     low, step
         Least value and size of a step, (K, 1) each; one row for all values of a sparse code.
     costs
-        Bits of each of the 256 symbols of each row (K, 256).
+        Bits of each of the L symbols of each row (K, L).
     gaps
         Bits of each symbol of a gap (288,), without the plain bits; zeros of a dense code.
     """
@@ -304,7 +368,7 @@ class Quantiser:
     gaps: np.ndarray
 
     def rounded(self, z: np.ndarray) -> np.ndarray:
-        """Return codes as they come back from 8 bits; positions stay as they are."""
+        """Return codes as they come back from their steps; positions stay as they are."""
         values = (self.low + self.step * self.symbols(z)).astype(np.float32)
         if self.form == "dense":
             return values
@@ -322,10 +386,10 @@ class Quantiser:
     def symbols(self, z: np.ndarray) -> np.ndarray:
         """Return the steps (B, K, T) that values are nearest to; (B, 1, k) of a sparse code."""
         values = z if self.form == "dense" else z[:, :1]
-        return _nearest(values, self.low, self.step)
+        return _nearest(values, self.low, self.step, self.costs.shape[1])
 
 
-def fit_quantiser(z: np.ndarray, form: str) -> Quantiser:
+def fit_quantiser(z: np.ndarray, form: str, levels: int = LEVELS) -> Quantiser:
     """Fit steps and costs.
 
     Parameters
@@ -334,12 +398,16 @@ def fit_quantiser(z: np.ndarray, form: str) -> Quantiser:
         Codes of training windows: (B, K, T), or (B, 2, k) of values and rising positions.
     form
         ``dense`` or ``sparse``.
+    levels
+        Steps, two or more.
 
     Raises
     ------
     ValueError
-        If the form is another, or the array is not of it.
+        If the form is another, the array is not of it, or there are too few steps.
     """
+    if levels < 2:
+        raise ValueError(f"levels is {levels}; take 2 steps or more")
     rows = files.pick({"dense": None, "sparse": 2}, form, "form of a code")
     z = np.asarray(z)
     if z.ndim != 3 or not z.size or rows not in (None, z.shape[1]):
@@ -348,16 +416,16 @@ def fit_quantiser(z: np.ndarray, form: str) -> Quantiser:
         raise ValueError("the codes hold NaN or infinity; encode the sound again")
     values = z if form == "dense" else z[:, :1]
     low = values.min(axis=(0, 2))[:, None].astype(np.float64)
-    step = np.maximum((values.max(axis=(0, 2))[:, None] - low) / (LEVELS - 1), 1e-12)
-    symbols = _nearest(values, low, step)
-    costs = np.stack([_costs(symbols[:, k], LEVELS) for k in range(len(low))])
+    step = np.maximum((values.max(axis=(0, 2))[:, None] - low) / (levels - 1), 1e-12)
+    symbols = _nearest(values, low, step, levels)
+    costs = np.stack([_costs(symbols[:, k], levels) for k in range(len(low))])
     gaps = _costs(_gaps(z)[0], SYMBOLS) if form == "sparse" else np.zeros(SYMBOLS)
     return Quantiser(form=form, low=low, step=step, costs=costs, gaps=gaps)
 
 
-def _nearest(values: np.ndarray, low: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _nearest(values: np.ndarray, low: np.ndarray, step: np.ndarray, levels: int) -> np.ndarray:
     """Return the steps (B, K, T) that values are nearest to."""
-    return np.clip(np.rint((values - low) / step), 0, LEVELS - 1).astype(np.int64)
+    return np.clip(np.rint((values - low) / step), 0, levels - 1).astype(np.int64)
 
 
 def _gaps(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -371,6 +439,6 @@ def _gaps(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _costs(symbols: np.ndarray, n: int) -> np.ndarray:
-    """Return the bits (n,) of each symbol, from how often it came, and once more."""
-    counts = np.bincount(symbols.ravel(), minlength=n) + 1
+    """Return the bits (n,) of each symbol, from how often it came, and a little more."""
+    counts = np.bincount(symbols.ravel(), minlength=n) + min(1, LEVELS / n)
     return np.log2(counts.sum() / counts)

@@ -1,4 +1,4 @@
-"""Evaluate latents by what they help with: genre, duplicates, interpolation paths, known factors.
+"""Evaluate latents by what they help with: genre, duplicates, interpolation, known factors.
 
 A dense latent (B, K, T) is compared as it is, and by its levels: mean and deviation over time of
 the log energy of each component, in which phase does not count. A sparse code is replaced by the
@@ -7,46 +7,61 @@ as what is compared.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import librosa
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
 
-from musiclatent import audio, files
+from musiclatent import audio, config, files
 from musiclatent.analysis import duplicates, neighbours, pooling
 from musiclatent.audio.windows import Transform
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.evaluation import linear_probes, rate_distortion
+from musiclatent.data.synthetic import music as rendered_music
+from musiclatent.evaluation import linear_probes, rate_distortion, reconstruction
 from musiclatent.evaluation.rate_distortion import ModelCodec
-from musiclatent.latents import decode, encode, generation
+from musiclatent.features import mel
+from musiclatent.latents import decode
 from musiclatent.latents.store import Latents
 
-N_FFT = 1024  # of the log spectrograms in which a path is compared
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count
-PAIRS, STEPS = 20, 9  # paths between held-out excerpts, and sounds on each
+PAIRS = 12  # paths between held-out excerpts
+MELS = 64
+# Factors that rendered pairs differ in: the descriptor that measures each, and two values.
+CHANGED = {"brightness": ("spectral_centroid_mean", (0.2, 0.8)), "tempo": ("tempo", (90.0, 130.0))}
 FLOOR = 1e-8
 COPIED, GAIN, OFFSET_S = 6, 0.5, 0.23  # recordings that are duplicated, and how duplicates differ
 
 
-def smoothness(sounds: np.ndarray) -> float:
-    """Compare the largest step between neighbouring sounds with the mean step.
+@dataclass(frozen=True)
+class MelEnergy:
+    """No latent at all: amplitudes of mel bands, the baseline of what latents help with.
 
     Parameters
     ----------
-    sounds
-        (B, N), in order.
-
-    Returns
-    -------
-    float
-        1 for equal steps; B - 1 where all of the path is one step. NaN where nothing changes.
+    sr
+        Sampling rate in Hz.
     """
-    steps = np.sqrt(np.square(np.diff(np.asarray(sounds, float), axis=0)).mean(axis=1))
-    return float(steps.max() / steps.mean()) if steps.any() else float("nan")
+
+    form: ClassVar[str] = "dense"
+
+    sr: int
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Return amplitudes (B, `MELS`, T) of waveforms (B, N)."""
+        power = (librosa.db_to_power(mel.log_mel(y, self.sr, n_mels=MELS)) for y in x)
+        return np.sqrt(np.stack(list(power)))
+
+    def spec(self, transform: Transform) -> dict:
+        """Return what is kept of a window, as `ModelCodec.spec`."""
+        shape = self.encode(np.zeros((1, transform.shape[-1]), np.float32)).shape[1:]
+        about = {"input": "waveform", "sr": self.sr, "window_s": transform.window_s}
+        return {"latent_shape": list(shape)} | about
 
 
 def sample_windows(items: pd.DataFrame, recordings: int, windows: int) -> np.ndarray:
@@ -108,8 +123,8 @@ def plant_duplicates(
     Returns
     -------
     x
-        Waveforms (B', N) of `COPIED` recordings, each four times: the same, half as loud, as mp3,
-        and begun later.
+        Waveforms (B', N) of `COPIED` recordings, each seven times: the same, half as loud, as mp3,
+        begun later, the first two windows alone, in white noise 10 dB below, a semitone higher.
     items
         Their items: of `items`, with item_id, group, copy_of and copy_kind of the duplicates.
     """
@@ -119,12 +134,20 @@ def plant_duplicates(
         y = x[chosen].ravel()
         later = y[round(OFFSET_S * sr) :]
         copies = {"exact": y, "gain": GAIN * y, "codec": _as_mp3(y, sr), "offset": later}
+        copies |= _harder(y, sr, 2 * x.shape[1])
         for kind, copy in copies.items():
             n = len(copy) // x.shape[1]
             sounds.append(copy[: n * x.shape[1]].reshape(-1, x.shape[1]))
             about = {"item_id": f"{name}, {kind}", "group": name, "copy_of": name}
             rows.append(items[chosen].head(n).assign(**about, copy_kind=kind))
     return np.concatenate(sounds), pd.concat(rows, ignore_index=True)
+
+
+def _harder(y: np.ndarray, sr: int, crop: int) -> dict[str, np.ndarray]:
+    """Return duplicates of a waveform (N,) that few finders see, by kind."""
+    noise = np.random.default_rng(config.SEED).normal(size=len(y)) * np.sqrt(0.1) * y.std()
+    higher = librosa.effects.pitch_shift(y, sr=sr, n_steps=1)
+    return {"crop": y[:crop], "noise": (y + noise).astype(np.float32), "pitch": higher}
 
 
 def _as_mp3(y: np.ndarray, sr: int) -> np.ndarray:
@@ -136,12 +159,12 @@ def _as_mp3(y: np.ndarray, sr: int) -> np.ndarray:
 
 
 def encode_waveforms(
-    coder: ModelCodec, x: np.ndarray, items: pd.DataFrame, transform: Transform
+    coder: ModelCodec | MelEnergy, x: np.ndarray, items: pd.DataFrame, transform: Transform
 ) -> Latents:
     """Encode waveforms (B, N) of a transform, whose items are given."""
     parts = np.split(x, range(rate_distortion.BATCH, len(x), rate_distortion.BATCH))
     z = np.concatenate([coder.encode(part) for part in files.progress(parts, "encode", "batch")])
-    return Latents(z.reshape(len(z), -1), items, encode.latent_spec(coder.model, transform))
+    return Latents(z.reshape(len(z), -1), items, coder.spec(transform))
 
 
 def level_statistics(z: np.ndarray) -> np.ndarray:
@@ -152,7 +175,7 @@ def level_statistics(z: np.ndarray) -> np.ndarray:
     return pooling.mean_and_deviation(np.log(energy + FLOOR))
 
 
-def comparison_vectors(coder: ModelCodec, latents: Latents) -> dict[str, np.ndarray]:
+def comparison_vectors(coder: ModelCodec | MelEnergy, latents: Latents) -> dict[str, np.ndarray]:
     """Return what windows are compared by: `whole` and `levels`, see the module."""
     z = pooling.as_channels(latents.z, latents.provenance)
     whole = z if coder.form == "dense" else np.log(np.square(z) + FLOOR)
@@ -199,14 +222,14 @@ def genre_accuracy(x: np.ndarray, items: pd.DataFrame, k: int = neighbours.K) ->
 
 
 def duplicate_scores(
-    coder: ModelCodec, latents: Latents, *, x: np.ndarray, transform: Transform
+    coder: ModelCodec | MelEnergy, latents: Latents, *, x: np.ndarray, transform: Transform
 ) -> dict[str, float]:
     """Evaluate how duplicates are found: those that a corpus knows, else planted ones.
 
     Parameters
     ----------
     coder
-        A trained model.
+        A trained model, or no latent at all.
     latents
         Latents of waveforms; copy_kind in their items where duplicates are known.
     x, transform
@@ -215,20 +238,19 @@ def duplicate_scores(
     Returns
     -------
     dict
-        ``recall``, the mean over the kinds of duplicates, and ``precision``.
+        ``recall_KIND`` of each kind of duplicate, and ``precision``.
     """
     if "copy_kind" not in latents.items:
         items = latents.items.assign(group=latents.items["item_id"], copy_of="")
         copies = encode_waveforms(coder, *plant_duplicates(x, items, transform.sr), transform)
         items = pd.concat([items, copies.items], ignore_index=True)
         latents = Latents(np.concatenate([latents.z, copies.z]), items, latents.provenance)
-    metrics = pd.Series(duplicates.evaluate(duplicates.find(latents), latents.items))
-    recall = metrics.filter(like="recall").mean()
-    return {"recall": float(recall), "precision": metrics["repetition_precision"]}
+    metrics = duplicates.evaluate(duplicates.find(latents), latents.items)
+    return {name.removeprefix("repetition_"): float(value) for name, value in metrics.items()}
 
 
-def decode_path(coder: ModelCodec, z_a: np.ndarray, z_b: np.ndarray) -> dict[str, np.ndarray]:
-    """Decode the path from one sound to another, in `STEPS` steps.
+def decode_middle(coder: ModelCodec, z_a: np.ndarray, z_b: np.ndarray) -> dict[str, np.ndarray]:
+    """Decode what lies halfway between two sounds.
 
     Parameters
     ----------
@@ -240,60 +262,133 @@ def decode_path(coder: ModelCodec, z_a: np.ndarray, z_b: np.ndarray) -> dict[str
     Returns
     -------
     dict
-        ``straight``: sounds (STEPS, N) of the straight path between the latents. That between
-        sparse codes weighs the atoms of both, up to 2 k; decoding is linear, so it is a cross-fade.
-        ``placed``: sounds of the model's own path, of latents as large as either, if it has one.
+        ``straight``: sound (N,) of the mean of both latents. That of sparse codes has the atoms of
+        both, up to 2 k; decoding is linear, so it is a cross-fade. ``placed``: sound of the model's
+        own path, of a latent as large as either, if it has one.
     """
-    shares = np.linspace(0, 1, STEPS)
     if coder.form == "dense":
-        sounds = {"straight": coder.decode(generation.interpolate(z_a, z_b, STEPS))}
+        straight = coder.decode((0.5 * (z_a + z_b))[None])[0]
     else:
-        a, b = coder.decode(np.stack([z_a, z_b]))
-        sounds = {"straight": np.stack([(1 - p) * a + p * b for p in shares])}
-    placed = decode.interpolate(coder.run, z_a, z_b, shares)
-    return sounds if placed is None else sounds | {"placed": coder.decode(placed)}
+        straight = coder.decode(np.stack([z_a, z_b])).mean(axis=0)
+    placed = decode.interpolate(coder.run, z_a, z_b, [0.5])
+    return {"straight": straight} | ({} if placed is None else {"placed": coder.decode(placed)[0]})
 
 
-def evenness(coder: ModelCodec, z: np.ndarray) -> dict[str, float]:
-    """Compare the largest step with the mean step on paths between excerpts.
+def interpolation(
+    coder: ModelCodec, latents: Latents, reals: Mapping[str, np.ndarray], groups: np.ndarray
+) -> dict[str, float]:
+    """Measure the middles of paths from held-out excerpts to the next of another recording.
 
     Parameters
     ----------
     coder
         A trained model.
-    z
-        Latents (B, K, T) of held-out excerpts, at least two; paths lead from each to the next.
+    latents
+        Latents of held-out excerpts with their items.
+    reals, groups
+        `reconstruction.sound_features` of real excerpts, and the recording of each (B,).
 
     Returns
     -------
     dict
-        Means of `smoothness` over the paths (1 is even): ``straight``, ``placed`` where there is
-        such a path, and each of them compared as log spectrograms, with ``_spectra``.
+        Medians of `reconstruction.middle_scores` over the paths, as ``straight_NAME``,
+        ``placed_NAME`` where there is such a path, and ``crossfade_NAME`` of the mean of both
+        sounds; empty without two recordings.
     """
-    chosen = z[np.linspace(0, len(z) - 1, min(len(z), PAIRS + 1)).astype(int)]
-    rows = []
-    for z_a, z_b in pairwise(chosen):
-        row = {}
-        for name, y in decode_path(coder, z_a, z_b).items():
-            spectra = np.log(np.abs(librosa.stft(y, n_fft=N_FFT)) + 1e-2)
-            row |= {name: smoothness(y), f"{name}_spectra": smoothness(spectra.reshape(STEPS, -1))}
-        rows.append(row)
-    return pd.DataFrame(rows).mean().to_dict()
+    z, names = latents.shaped(), latents.items["group"].to_numpy()
+    first = np.unique(names, return_index=True)[1][: PAIRS + 1]
+    sr, rows = latents.provenance["sr"], []
+    for a, b in pairwise(np.sort(first)):
+        chosen = ~np.isin(groups, names[[a, b]])
+        others = {name: v[chosen] for name, v in reals.items()}
+        ends = coder.decode(z[[a, b]])
+        middles = decode_middle(coder, z[a], z[b]) | {"crossfade": ends.mean(axis=0)}
+        scores = {
+            path: reconstruction.middle_scores(y, ends, others, sr) for path, y in middles.items()
+        }
+        rows.append({f"{p}_{name}": v for p, one in scores.items() for name, v in one.items()})
+    return pd.DataFrame(rows).median().to_dict()
 
 
-def evaluate_latent(
-    coder: ModelCodec, data: CorpusDataModule, rows: np.ndarray
+def one_factor_pairs(
+    factor: str, values: tuple[float, float], *, seconds: float, sr: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Render the same music twice, with one factor changed: a clip of each style.
+
+    Parameters
+    ----------
+    factor
+        ``brightness`` or ``tempo``.
+    values
+        Its two values.
+    seconds, sr
+        Length in seconds, and sampling rate in Hz.
+
+    Returns
+    -------
+    low, high
+        Sounds (P, N) with the first and with the second value.
+    """
+    size = replace(config.profile("tiny").demo, clip_s=seconds, clips_per_style=1, repeats=0)
+    clips = [clip for clip in rendered_music.plan(size, seed=1) if not clip.outlier]
+    sounds = [[replace(one, **{factor: v}).synthesise()[0] for one in clips] for v in values]
+    low, high = librosa.resample(np.array(sounds), orig_sr=config.SR, target_sr=sr)
+    return low, high
+
+
+def between(a: np.ndarray, middle: np.ndarray, b: np.ndarray) -> float:
+    """Return the share of pairs (P,) whose middle lies between both values of a factor."""
+    return float(np.mean((np.minimum(a, b) < middle) & (middle < np.maximum(a, b))))
+
+
+def factor_between(
+    coder: ModelCodec, low: np.ndarray, high: np.ndarray, *, column: str, sr: int
 ) -> dict[str, float]:
-    """Evaluate a latent by genre, duplicates, and even paths.
+    """Measure whether a factor of the middle lies between those of two sounds that differ in it.
 
     Parameters
     ----------
     coder
         A trained model.
+    low, high
+        Pairs of sounds (P, N).
+    column
+        Descriptor that measures the factor.
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    dict
+        `between` of ``straight``, and of ``placed`` where there is such a path.
+    """
+    z = [coder.encode(y) for y in (low, high)]
+    ends = [reconstruction.describe(coder.decode(one), sr)[column].to_numpy() for one in z]
+    middles = pd.DataFrame([decode_middle(coder, *pair) for pair in zip(*z, strict=True)])
+    return {
+        path: between(ends[0], reconstruction.describe(np.stack(y), sr)[column].to_numpy(), ends[1])
+        for path, y in middles.items()
+    }
+
+
+def evaluate_latent(
+    coder: ModelCodec | MelEnergy,
+    data: CorpusDataModule,
+    rows: np.ndarray,
+    reals: Mapping[str, np.ndarray],
+) -> dict[str, float]:
+    """Evaluate a latent by genre, duplicates, and what lies between two sounds.
+
+    Parameters
+    ----------
+    coder
+        A trained model, or no latent at all, which has nothing between.
     data
         The corpus; of several corpora in one, genre is that of ``gtzan``.
     rows
         Which of its windows.
+    reals
+        `reconstruction.sound_features` of those windows.
     """
     x, items = waveforms(data, rows)
     latents = encode_waveforms(coder, x, items, data.transform)
@@ -305,8 +400,12 @@ def evaluate_latent(
         metrics |= {f"knn_{name}": genre["accuracy"], f"knn_{name}_excerpts": genre["excerpts"]}
     scores = duplicate_scores(coder, latents, x=x, transform=data.transform)
     metrics |= {f"copies_{name}": value for name, value in scores.items()}
-    test = latents.shaped()[items["split"].eq("test").to_numpy()]
-    return metrics | {f"evenness_{name}": value for name, value in evenness(coder, test).items()}
+    if isinstance(coder, MelEnergy):
+        return metrics
+    test = items["split"].eq("test").to_numpy()
+    held_out = Latents(latents.z[test], items[test], latents.provenance)
+    scores = interpolation(coder, held_out, reals, items["group"].to_numpy())
+    return metrics | {f"middle_{name}": value for name, value in scores.items()}
 
 
 def downstream_table(
@@ -327,16 +426,26 @@ def downstream_table(
     Returns
     -------
     DataFrame
-        One column per model, one row per figure: see `evaluate_latent`; and ``demo_copies_recall``
-        and ``demo_copies_precision`` of the rendered corpus, see `duplicate_scores`.
+        One column per model and one of no latent, ``mel``; one row per figure: see
+        `evaluate_latent` and `factor_between`; and ``demo_copies`` of the rendered corpus, see
+        `duplicate_scores`.
     """
+    sr, window_s = music[0].transform.sr, music[0].transform.window_s
     x, items = waveforms(*rendered)
-    columns = {}
-    for name, coder in coders.items():
+    reals = reconstruction.sound_features(waveforms(*music)[0], sr)
+    pairs = {
+        factor: (column, one_factor_pairs(factor, values, seconds=window_s, sr=sr))
+        for factor, (column, values) in CHANGED.items()
+    }
+    columns = {"mel": MelEnergy(sr)} | coders
+    for name, coder in columns.items():
+        columns[name] = evaluate_latent(coder, *music, reals)
         latents = encode_waveforms(coder, x, items, rendered[0].transform)
         scores = duplicate_scores(coder, latents, x=x, transform=rendered[0].transform)
-        copies = {f"demo_copies_{key}": value for key, value in scores.items()}
-        columns[name] = evaluate_latent(coder, *music) | copies
+        columns[name] |= {f"demo_copies_{key}": value for key, value in scores.items()}
+        for factor, (column, ends) in pairs.items() if name in coders else ():
+            scores = factor_between(coder, *ends, column=column, sr=sr)
+            columns[name] |= {f"between_{factor}_{path}": v for path, v in scores.items()}
     return pd.DataFrame(columns)
 
 

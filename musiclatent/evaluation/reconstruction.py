@@ -4,18 +4,23 @@ A spectrogram has no phase: the original goes through the same inversion, and is
 model can pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import librosa
 import numpy as np
+import pandas as pd
 import torch
+from pystoi import stoi
+from sklearn.metrics import pairwise_distances
 
 from musiclatent import audio
-from musiclatent.analysis import projection
+from musiclatent.analysis import neighbours, pooling, projection
 from musiclatent.audio import windows
 from musiclatent.audio.windows import Transform
-from musiclatent.config import SEED
-from musiclatent.features import phase, stft
+from musiclatent.config import SEED, SR
+from musiclatent.features import descriptors, mel, phase, stft, tonal
 from musiclatent.features.stft import SpectrogramBatch
 from musiclatent.latents import decode, encode
 from musiclatent.models import base
@@ -48,6 +53,10 @@ def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
 
 
 FLOOR = 1e-10  # mean squared error that 16 bits leave
+UNTRAINED_FRAMES = (3072, 768)  # window and hop that no training loss has
+MELS = 80
+LEAST_VARIANCE = 1e-8
+TEMPO_TOLERANCE = 0.04
 
 
 def seam_error_db(model: LitModule, transform: Transform) -> float:
@@ -253,3 +262,226 @@ def audio_errors(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
     means = {"sisdr": sisdr.mean(), "mrstft": base.mrstft(x, x_hat).mean()}
     means["sisdr_median"] = np.median(sisdr) if len(sisdr) else np.nan
     return {name: float(value) for name, value in means.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What excerpts are compared by, beside their samples.
+
+    Parameters
+    ----------
+    y
+        Samples (B, N) in [-1, 1].
+    mel_db, stft_db
+        Log-mel spectrograms (B, M, T) and log-magnitude spectrograms (B, F, T) in dB, of frames
+        that are in no training loss.
+    keys
+        Key of each excerpt, such as ``A minor``.
+    descriptors
+        (B, 96): all of `descriptors.COLUMNS` but the two that are about 0 for any music; variances
+        as logarithms.
+    tempo
+        Beats per minute (B,).
+    """
+
+    y: np.ndarray
+    mel_db: np.ndarray
+    stft_db: np.ndarray
+    keys: np.ndarray
+    descriptors: np.ndarray
+    tempo: np.ndarray
+
+
+def analyse(y: np.ndarray, sr: int) -> Analysis:
+    """Measure excerpts (B, N) in [-1, 1] of a rate `sr` in Hz, see `Analysis`."""
+    y = np.asarray(y, np.float32)
+    table = describe(y, sr)
+    numbers = table.drop(columns=list(descriptors.EMPTY))
+    spread = numbers.filter(regex="_var$").clip(lower=LEAST_VARIANCE)  # of many sizes: their logs
+    return Analysis(
+        y=y,
+        mel_db=np.stack([mel.log_mel(one, sr, *UNTRAINED_FRAMES, MELS) for one in y]),
+        stft_db=np.stack([_log_stft(one) for one in y]),
+        keys=np.array([_key(one, sr) for one in y]),
+        descriptors=numbers.assign(**np.log(spread)).to_numpy(),
+        tempo=table["tempo"].to_numpy(),
+    )
+
+
+def describe(y: np.ndarray, sr: int) -> pd.DataFrame:
+    """Return `descriptors.COLUMNS` of sounds (B, N), resampled where their rate is too low."""
+    if sr <= descriptors.ABOVE_HZ:
+        y, sr = librosa.resample(np.asarray(y, np.float32), orig_sr=sr, target_sr=SR), SR
+    return pd.DataFrame([descriptors.extract(one, sr) for one in y])
+
+
+def _log_stft(y: np.ndarray) -> np.ndarray:
+    """Return the log-magnitude spectrogram (F, T) of one excerpt (N,)."""
+    n_fft, hop_length = UNTRAINED_FRAMES
+    return stft.log_stft(y, n_fft, hop_length=hop_length)
+
+
+def _key(y: np.ndarray, sr: int) -> str:
+    """Return the name of the key of one excerpt (N,)."""
+    y = librosa.util.fix_length(y, size=max(len(y), tonal.N_FFT))
+    frames = librosa.util.frame(y, frame_length=tonal.N_FFT, hop_length=tonal.N_FFT // 4).T
+    return tonal.estimate_key(tonal.tuned(tonal.peak_chroma(frames, sr))).name
+
+
+@torch.no_grad()
+def excerpt_errors(original: Analysis, rebuilt: Analysis) -> pd.DataFrame:
+    """Measure excerpts against their originals, by what is a training loss of some and by more.
+
+    Parameters
+    ----------
+    original, rebuilt
+        The same excerpts, none of the originals silent.
+
+    Returns
+    -------
+    DataFrame
+        One row per excerpt: ``mse``, ``sisdr`` in dB, ``mrstft``; and what nothing was trained on:
+        ``mel_distance`` (mean absolute difference in dB), ``log_spectral_distance`` in dB,
+        ``key_agreement`` and ``tempo_agreement`` (1 where key and mode are the same, and where the
+        tempo differs by less than 4 %; else 0).
+
+    Raises
+    ------
+    ValueError
+        If an original is silent, or they are not equally many and long.
+
+    Notes
+    -----
+    Gouyon et al. (2006), An experimental comparison of audio tempo induction algorithms (4 %).
+    """
+    x, x_hat = (torch.from_numpy(one.y)[:, None] for one in (original, rebuilt))
+    if x.shape != x_hat.shape or not base.audible(x).all():
+        raise ValueError("the excerpts differ in shape, or one is silent; choose audible ones")
+    values = {
+        "mse": (x_hat - x).square().mean((1, 2)).numpy(),
+        "sisdr": base.sisdr(x, x_hat).numpy(),
+        "mrstft": base.mrstft(x, x_hat).numpy(),
+        "mel_distance": np.abs(rebuilt.mel_db - original.mel_db).mean((1, 2)),
+        "log_spectral_distance": stft.log_spectral_distance(original.stft_db, rebuilt.stft_db),
+        "key_agreement": original.keys == rebuilt.keys,
+        "tempo_agreement": np.abs(rebuilt.tempo / original.tempo - 1) < TEMPO_TOLERANCE,
+    }
+    return pd.DataFrame(values).astype(float)
+
+
+def sound_features(y: np.ndarray, sr: int) -> dict[str, np.ndarray]:
+    """Measure sounds (B, N) in two feature spaces.
+
+    Returns
+    -------
+    dict
+        ``descriptors`` (B, 96), as in `Analysis`; ``mel``: mean and deviation of the
+        mel bands over time (B, 2M).
+    """
+    analysis = analyse(y, sr)
+    return {
+        "descriptors": analysis.descriptors,
+        "mel": pooling.mean_and_deviation(analysis.mel_db),
+    }
+
+
+def remoteness(middle: np.ndarray, ends: np.ndarray, others: np.ndarray) -> float:
+    """Compare how far the middle of a path lies from real sounds with how far its ends lie.
+
+    Parameters
+    ----------
+    middle, ends
+        Features (D,) and (2, D).
+    others
+        Features (B, D) of real sounds of other recordings than the ends; they set the scale of
+        each feature.
+
+    Returns
+    -------
+    float
+        Distance of the middle to the nearest of them over the mean distance of the ends to theirs:
+        1 is as near to music as the ends, more is farther.
+    """
+    reals, points = neighbours.standardise(others, np.vstack([middle, ends]))
+    nearest = pairwise_distances(points, reals).min(axis=1)
+    return float(nearest[0] / max(nearest[1:].mean(), FLOOR))
+
+
+def middle_scores(
+    middle: np.ndarray, ends: np.ndarray, others: Mapping[str, np.ndarray], sr: int
+) -> dict[str, float]:
+    """Measure the middle of a path between two sounds.
+
+    Parameters
+    ----------
+    middle, ends
+        Sounds (N,) and (2, N) of a path, decoded alike.
+    others
+        `sound_features` of other recordings.
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    dict
+        ``descriptors`` and ``mel``: `remoteness` in either space; ``crossfade_sisdr``: SI-SDR in dB
+        against the mean of both ends, high where the path is nothing but a cross-fade.
+    """
+    features = sound_features(np.stack([middle, *ends]), sr)
+    scores = {name: remoteness(v[0], v[1:], others[name]) for name, v in features.items()}
+    pair = (torch.from_numpy(y.astype(np.float32))[None, None] for y in (ends.mean(axis=0), middle))
+    sisdr = base.sisdr(*pair)
+    return scores | {"crossfade_sisdr": float(sisdr[0]) if len(sisdr) else np.nan}
+
+
+def speech_intelligibility(
+    trained: Mapping[str, Run],
+    file: Path,
+    *,
+    transform: Transform,
+    target: Path,
+    most_s: float | None = None,
+) -> tuple[pd.DataFrame, list[tuple[str, np.ndarray]]]:
+    """Send one recording through models, and measure how well it is understood.
+
+    Parameters
+    ----------
+    trained
+        Name -> trained experiment.
+    file
+        A recording of speech, of any format.
+    transform
+        What the models take.
+    target
+        Where the sounds go: ``target_NAME.wav`` of each model, and ``target_original.wav``.
+    most_s
+        Only so many seconds of the beginning; None takes all.
+
+    Returns
+    -------
+    DataFrame
+        One row per model: ``mse``, ``sisdr`` (dB) and ``mrstft``, see `measure`; and
+        ``estoi``, at most 1 for the same sound; how much of it a listener understands depends on
+        the speech.
+    list
+        (name, samples (N,)) of the original and each model.
+
+    Notes
+    -----
+    Jensen and Taal (2016), An algorithm for predicting the intelligibility of speech masked by
+    modulated noise maskers.
+    """
+    sr, window_s = transform.sr, transform.window_s
+    target.parent.mkdir(parents=True, exist_ok=True)
+    original = target.with_name(f"{target.name}_original.wav")
+    audio.write_blocks(original, audio.blocks(file, sr, duration_s=most_s), sr)
+    x = audio.read(original)[0]
+    sounds, rows = [("original", x)], {}
+    for name, run in trained.items():
+        model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+        blocks = decode.rebuild(model, original, transform=transform)
+        path = audio.write_blocks(target.with_name(f"{target.name}_{name}.wav"), blocks, sr)
+        sounds.append((name, audio.read(path)[0]))
+        rows[name] = measure(original, path, sr, window_s=window_s)
+        rows[name]["estoi"] = float(stoi(x, sounds[-1][1], sr, extended=True))
+    return pd.DataFrame.from_dict(rows, orient="index"), sounds

@@ -111,6 +111,9 @@ class DeepAutoencoder(base.Autoencoder):
     stride = edge = HOP * SEGMENT
     given = ENVELOPE
     own_path = True
+    losses = ("mse", "mrstft")
+    noise = True  # set to False, what is left out stays silent
+    networks = True  # set to False, nothing learned is used: envelope as measured, `fill` for noise
 
     def __init__(
         self,
@@ -129,8 +132,7 @@ class DeepAutoencoder(base.Autoencoder):
         self.save_hyperparameters()
         self.weight, self.crop = weight, crop
         self.lapped = mdct.Lapped(HOP)
-        spread = torch.eye(BANDS).repeat_interleave(torch.tensor(EDGES).diff(), 1)
-        self.register_buffer("spread", spread)  # bands x bins
+        self.register_buffer("spread", band_matrix())  # bands x bins
         self.listen = nn.Sequential(  # levels of frames -> corrections of the envelope
             nn.Conv1d(FINE, width, 3, padding=1),
             Residual(width, 1),
@@ -174,13 +176,12 @@ class DeepAutoencoder(base.Autoencoder):
 
     def _envelope(self, c: Tensor) -> Tensor:
         """Return the envelope (B, G, bands) of coefficients (B, T, H)."""
-        power = c.square() + 1e-12
-        segments = power.unflatten(1, (-1, SEGMENT)).mean(2)  # B x G x H
-        loudness = (segments @ self.spread.T / self.spread.sum(1)).sqrt()  # B x G x bands
-        fine = power.unflatten(-1, (FINE, -1)).mean(-1)  # B x T x fine
+        envelope = envelope_of(c, self.spread)
+        if not self.networks:
+            return envelope
+        fine = (c.square() + 1e-12).unflatten(-1, (FINE, -1)).mean(-1)  # B x T x fine
         change = self.listen(_level(fine).transpose(1, 2)).transpose(1, 2)
-        # The root of the amplitude: nearer to perceived loudness, and kinder to distances.
-        return (loudness * (0.5 * torch.tanh(change)).exp()).sqrt()
+        return envelope * (0.25 * torch.tanh(change)).exp()
 
     def decode(self, z: Tensor) -> Tensor:
         """Return waveforms (B, 1, 1024 T) of latents `z` (B, 128, T).
@@ -191,6 +192,10 @@ class DeepAutoencoder(base.Autoencoder):
             If the latents are not 128 channels of whole segments of four frames.
         """
         envelope, kept = _unpacked(z)
+        if not self.noise:
+            return self.lapped.inverse(kept)[:, None]
+        if not self.networks:
+            return self.lapped.inverse(fill(kept, envelope, self.spread))[:, None]
         gaps = 1 - torch.zeros_like(kept).scatter(-1, _places(envelope), 1.0)
         loudness = envelope.square().repeat_interleave(SEGMENT, 1)  # B x T x bands
         return self.lapped.inverse(kept + gaps * self._noise(loudness, kept))[:, None]
@@ -256,6 +261,57 @@ class DeepAutoencoder(base.Autoencoder):
         """Train the carrier faster: each of its coefficients sounds in few frames."""
         others = [value for name, value in self.named_parameters() if name != "carrier"]
         return [(others, 1.0), ([self.carrier], 3.0)]
+
+
+def band_matrix() -> Tensor:
+    """Return which bins each band holds, as ones (bands, H)."""
+    return torch.eye(BANDS).repeat_interleave(torch.tensor(EDGES).diff(), 1)
+
+
+def envelope_of(c: Tensor, spread: Tensor) -> Tensor:
+    """Measure the envelope of coefficients.
+
+    Parameters
+    ----------
+    c
+        Coefficients (B, T, H) of the lapped transform, T a multiple of four.
+    spread
+        Bands, see `band_matrix`.
+
+    Returns
+    -------
+    Tensor
+        Root of the amplitude of each band (B, G, bands), four frames together: nearer to perceived
+        loudness than amplitudes, and kinder to distances.
+    """
+    power = (c.square() + 1e-12).unflatten(1, (-1, SEGMENT)).mean(2)  # B x G x H
+    return (power @ spread.T / spread.sum(1)).pow(0.25)
+
+
+def fill(c: Tensor, envelope: Tensor, spread: Tensor) -> Tensor:
+    """Add noise of random signs wherever coefficients have less power than their envelope says.
+
+    Parameters
+    ----------
+    c
+        Coefficients (B, T, H).
+    envelope, spread
+        As in `envelope_of`.
+
+    Returns
+    -------
+    Tensor
+        Coefficients (B, T, H) whose bands have the power of the envelope or more; nothing in this
+        is learned.
+
+    Notes
+    -----
+    Herre and Schulz (1998), Extending the MPEG-4 AAC codec by perceptual noise substitution.
+    """
+    there = envelope_of(c, spread).pow(4)
+    lacking = (envelope.pow(4) - there).clamp_min(0).sqrt()  # B x G x bands
+    signs = _signs(c.shape[1]).to(c)
+    return c + signs * (lacking @ spread).repeat_interleave(SEGMENT, 1)
 
 
 def _unpacked(z: Tensor) -> tuple[Tensor, Tensor]:

@@ -168,6 +168,7 @@ class LitModule(pl.LightningModule):
     given = 0  # first rows of a latent from which, handed to `encode`, the others follow
     own_path = False  # whether `between` mixes two latents otherwise than on a straight line
     time_first = False  # whether it takes spectrograms (B, 1, T, M)
+    losses: tuple[str, ...] = ()  # distances of `measure` that its training makes small
 
     def __init__(self, learning_rate: float, total_steps: int) -> None:
         super().__init__()
@@ -232,6 +233,8 @@ class Autoencoder(LitModule):
     learning_rate, total_steps
         Training, see `LitModule`.
     """
+
+    losses = ("mse",)
 
     def measure(self, x: Tensor, x_hat: Tensor, with_stft: bool = True) -> dict[str, Tensor]:
         """Measure reconstructions window by window.

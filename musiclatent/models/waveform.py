@@ -1,4 +1,4 @@
-"""System A: autoencoders of waveforms, and the linear transform that they must beat.
+"""System A: autoencoders of waveforms, and the linear transforms that they must beat.
 
 The system is that of Nunez, Suarez and Vitetta (2024): A1 is the model that they chose, A2 those
 that they rejected, (i) made from a classifier and (ii) A1 with added layers.
@@ -7,9 +7,10 @@ that they rejected, (i) made from a classifier and (ii) A1 with added layers.
 from itertools import pairwise
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
-from musiclatent.models import base
+from musiclatent.models import base, mdct
 
 EXTRAS = ("none", "conv", "dense")
 
@@ -156,7 +157,7 @@ class LinearBlocks(base.Autoencoder):
 
     It is fitted in one pass: the training step adds up the covariance of the blocks, whose first
     `maps` eigenvectors are the transform. No other linear transform of single blocks leaves a
-    smaller squared error on the training windows.
+    smaller squared error on the training windows; longer or overlapping blocks may.
 
     Parameters
     ----------
@@ -164,44 +165,61 @@ class LinearBlocks(base.Autoencoder):
         K, coefficients kept of each block.
     stride
         Samples in a block.
+    lapped
+        Whether blocks overlap by half: those of a lapped cosine transform, 2 `stride` samples each,
+        of whose coefficients the first `maps` principal components are kept.
     learning_rate, total_steps
         Unused: nothing is learned by gradient.
 
     Notes
     -----
-    Eckart and Young (1936), The approximation of one matrix by another of lower rank.
+    Eckart and Young (1936), The approximation of one matrix by another of lower rank; Malvar
+    (1992), Signal processing with lapped transforms.
     """
 
     def __init__(
-        self, maps: int = 64, stride: int = 512, learning_rate: float = 0.0, total_steps: int = 1
+        self,
+        maps: int = 64,
+        stride: int = 512,
+        lapped: bool = False,
+        learning_rate: float = 0.0,
+        total_steps: int = 1,
     ) -> None:
         super().__init__(learning_rate, total_steps)
         self.save_hyperparameters()
         self.automatic_optimization = False
-        self.stride = stride
+        self.stride, self.edge = stride, stride if lapped else 0
+        self.lapped = mdct.Lapped(stride) if lapped else None
         self.register_buffer("basis", torch.eye(stride)[:maps])  # K x stride
-        self.register_buffer("covariance", torch.zeros(stride, stride, dtype=torch.float64))
+        # Of no use after the fit, and 134 MB for blocks of 4,096: not kept.
+        zeros = torch.zeros(stride, stride, dtype=torch.float64)
+        self.register_buffer("covariance", zeros, persistent=False)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent (B, K, T) of waveforms `x` (B, 1, N), T = ceil(N / stride)."""
-        blocks = self.pad(x).unflatten(-1, (-1, self.stride)).squeeze(1)  # B x T x stride
-        return (blocks @ self.basis.T).transpose(1, 2)  # B x K x T
+        return (self._blocks(x) @ self.basis.T).transpose(1, 2)  # B x K x T
 
     def decode(self, z: Tensor) -> Tensor:
         """Return waveforms (B, 1, T * stride) of latents `z` (B, K, T)."""
-        return (z.transpose(1, 2) @ self.basis).flatten(1)[:, None]  # B x 1 x (T stride)
+        blocks = z.transpose(1, 2) @ self.basis  # B x T x stride
+        return (self.lapped.inverse(blocks) if self.lapped else blocks.flatten(1))[:, None]
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        """Return the blocks (B, T, stride) of waveforms, or their lapped coefficients."""
+        y = self.pad(x)[:, 0]
+        return self.lapped(y) if self.lapped else y.unflatten(-1, (-1, self.stride))
 
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> None:
         """Add the blocks of a training batch to the covariance."""
-        x = batch[0]
-        blocks = self.pad(x).reshape(-1, self.stride)  # (B T) x stride
+        blocks = self._blocks(batch[0]).flatten(0, 1)  # (B T) x stride
         self.covariance += (blocks.T @ blocks).double()
 
     def on_validation_epoch_start(self) -> None:
         """Solve for the basis before the fitted transform is judged."""
         if self.covariance.any():
-            vectors = torch.linalg.eigh(self.covariance).eigenvectors  # ascending eigenvalues
-            self.basis = vectors[:, -len(self.basis) :].T.flip(0).float().contiguous()
+            last = [self.stride - len(self.basis), self.stride - 1]  # the largest eigenvalues
+            vectors = eigh(self.covariance.cpu().numpy(), subset_by_index=last)[1]
+            self.basis = torch.from_numpy(vectors.T[::-1].copy()).to(self.basis)
 
     def configure_optimizers(self) -> None:
         """Return no optimizer: nothing is learned by gradient."""

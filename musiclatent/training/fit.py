@@ -22,7 +22,7 @@ from musiclatent.models.base import LitModule
 from musiclatent.training import checkpoints, metrics, run_folder, trainer
 from musiclatent.training.run_folder import Run
 
-CACHE_VERSION = 1  # raise it when a change of code makes older checkpoints wrong
+CACHE_VERSION = 2  # raise it when a change of code makes older checkpoints wrong
 log = logging.getLogger("musiclatent")
 
 

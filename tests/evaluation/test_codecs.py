@@ -39,6 +39,15 @@ def test_bits_are_near_the_entropy_and_below_what_zlib_needs(rng):
     assert bits.mean() < 8 * len(zlib.compress(symbols.tobytes(), 9)) / symbols.size
 
 
+def test_half_the_steps_are_a_bit_less_and_twice_as_wide(rng):
+    z = rng.uniform(size=(40, 1, 5000))
+    eight, seven = (codecs.fit_quantiser(z, "dense", 2**bits) for bits in (8, 7))
+    assert eight.bits(z).mean() - seven.bits(z).mean() == pytest.approx(5000, rel=0.01)
+    np.testing.assert_allclose(seven.step / eight.step, 255 / 127)
+    with pytest.raises(ValueError, match="levels is 1; take 2 steps or more"):
+        codecs.fit_quantiser(z, "dense", 1)
+
+
 def sparse(rng, size: int, k: int, places: int) -> np.ndarray:
     where = [np.sort(rng.choice(places, k, replace=False)) for _ in range(size)]
     return np.stack([rng.normal(size=(size, k)), where], axis=1).astype(np.float32)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import librosa
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,17 +10,8 @@ from musiclatent import audio
 from musiclatent.audio.windows import Waveform
 from musiclatent.config import Workspace
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.evaluation import downstream, linear_probes, rate_distortion
+from musiclatent.evaluation import downstream, linear_probes, rate_distortion, reconstruction
 from musiclatent.studies import STUDIES
-
-
-def test_smoothness_is_one_for_equal_steps_and_large_for_a_jump():
-    even = np.linspace(0, 1, 5)[:, None] * np.ones((1, 10))
-    jump = np.array([0, 0, 0, 1, 1])[:, None] * np.ones((1, 10))
-    assert downstream.smoothness(even) == pytest.approx(1.0)
-    assert downstream.smoothness(jump) == pytest.approx(4.0)
-    assert np.isnan(downstream.smoothness(np.ones((3, 10))))
-
 
 SR, N = 8000, 8192
 WAVEFORM = Waveform(SR, N / SR)
@@ -85,19 +77,54 @@ def test_a_sample_takes_copies_first_and_is_in_order():
     assert found == ["r0", "r3", "r4", "r6"]  # of both splits
 
 
-def test_ways_begin_and_end_as_the_sounds(a1, sparse, rng):
+def test_the_middle_of_a_linear_path_is_the_cross_fade(a1, sparse, rng):
     x = (0.1 * rng.normal(size=(2, N))).astype(np.float32)
     for coder in (a1, sparse):
         z = coder.encode(x)
-        ends = coder.decode(z)
-        for way in downstream.decode_path(coder, *z).values():
-            assert way.shape == (downstream.STEPS, N)
-            np.testing.assert_allclose(way[[0, -1]], ends, atol=1e-5)
-    even = downstream.evenness(sparse, z)
-    assert even["straight"] == pytest.approx(1, abs=1e-4)
-    assert 1.02 < even["placed"] < downstream.STEPS - 1
-    assert set(even) == {"straight", "straight_spectra", "placed", "placed_spectra"}
-    assert set(downstream.evenness(a1, a1.encode(x))) == {"straight", "straight_spectra"}
+        middles = downstream.decode_middle(coder, *z)
+        assert all(y.shape == (N,) for y in middles.values())
+    ends = coder.decode(z)
+    np.testing.assert_allclose(middles["straight"], ends.mean(axis=0), atol=1e-5)
+    assert not np.allclose(middles["placed"], middles["straight"], atol=1e-3)
+    assert set(downstream.decode_middle(a1, *a1.encode(x))) == {"straight"}
+
+
+def test_paths_lead_from_recording_to_recording(sparse, rng):
+    x = (0.1 * rng.normal(size=(6, N))).astype(np.float32)
+    items = clips(6, 1)
+    latents = downstream.encode_waveforms(sparse, x, items, WAVEFORM)
+    reals = reconstruction.sound_features(x, SR)
+    scores = downstream.interpolation(sparse, latents, reals, items["group"].to_numpy())
+    paths, names = ("straight", "placed", "crossfade"), ("descriptors", "mel", "crossfade_sisdr")
+    assert set(scores) == {f"{path}_{name}" for path in paths for name in names}
+    assert scores["crossfade_crossfade_sisdr"] > 60 > scores["placed_crossfade_sisdr"]
+    assert scores["straight_mel"] == pytest.approx(scores["crossfade_mel"], rel=1e-3)
+
+
+def test_a_factor_lies_between_or_not():
+    a, b = np.array([1.0, 4.0, 2.0, 2.0]), np.array([3.0, 2.0, 2.0, 5.0])
+    assert downstream.between(a, np.array([2.0, 3.0, 2.0, 6.0]), b) == 0.5
+
+
+def test_rendered_pairs_differ_in_their_factor_alone():
+    low, high = downstream.one_factor_pairs("brightness", (0.2, 0.8), seconds=1.0, sr=SR)
+    assert low.shape == high.shape == (10, SR)
+    centroid = [reconstruction.describe(y, SR)["spectral_centroid_mean"] for y in (low, high)]
+    assert (centroid[0] < centroid[1]).all()
+    rms = [np.abs(librosa.stft(y, n_fft=512))[:, :16].mean(axis=1) for y in (low, high)]
+    assert all(np.corrcoef(*pair)[0, 1] > 0.9 for pair in zip(*rms, strict=True))  # same notes
+
+
+def test_no_latent_finds_exact_duplicates_too(rng):
+    mel = downstream.MelEnergy(SR)
+    t = np.arange(16 * N) / SR
+    notes = rng.choice([220, 330, 440, 660, 880, 1320, 1760], (8, 64)).repeat(len(t) // 64, axis=1)
+    x = (0.3 * np.sin(2 * np.pi * np.cumsum(notes, axis=1) / SR)).astype(np.float32).reshape(-1, N)
+    items = pd.DataFrame({"item_id": np.repeat(list("abcdefgh"), 16), "label": ""})
+    items = items.assign(group="all one", start_s=np.tile(np.arange(16) * N / SR, 8))
+    latents = downstream.encode_waveforms(mel, x, items, WAVEFORM)
+    scores = downstream.duplicate_scores(mel, latents, x=x, transform=WAVEFORM)
+    assert scores["recall_exact"] == scores["recall_gain"] == scores["precision"] == 1
 
 
 def test_planted_copies_are_what_they_say(rng):
@@ -105,7 +132,8 @@ def test_planted_copies_are_what_they_say(rng):
     items = pd.DataFrame({"item_id": np.repeat(["a", "b"], 6), "label": "x"})
     copies, about = downstream.plant_duplicates(x, items, SR)
     assert about["copy_kind"].tolist() == 2 * [
-        *("exact",) * 6, *("gain",) * 6, *("codec",) * 6, *("offset",) * 5
+        *("exact",) * 6, *("gain",) * 6, *("codec",) * 6, *("offset",) * 5,
+        *("crop",) * 2, *("noise",) * 6, *("pitch",) * 6
     ]  # fmt: skip
     assert (about["group"] == about["copy_of"]).all() and set(about["copy_of"]) == {"a", "b"}
     of_b = {kind: copies[about["item_id"].eq(f"b, {kind}")] for kind in about["copy_kind"].unique()}
@@ -113,6 +141,9 @@ def test_planted_copies_are_what_they_say(rng):
     np.testing.assert_array_equal(of_b["gain"], 0.5 * x[6:])
     near = np.square(of_b["codec"] - x[6:]).mean() / np.square(x).mean()
     assert 0 < near < 0.9  # an mp3 of noise, but not moved
+    np.testing.assert_array_equal(of_b["crop"], x[6:8])
+    noise = np.square(of_b["noise"] - x[6:]).mean() / np.square(x[6:]).mean()
+    assert noise == pytest.approx(0.1, rel=0.05)
     later = x[6:].ravel()[round(downstream.OFFSET_S * SR) :][: 10 * SR]
     np.testing.assert_array_equal(of_b["offset"].ravel(), later)
 
@@ -126,9 +157,10 @@ def test_copies_of_real_sounds_are_planted_and_found(a1, rng):
     found = downstream.duplicate_scores(
         a1, downstream.encode_waveforms(a1, x, items, WAVEFORM), x=x, transform=WAVEFORM
     )
-    assert found == {"recall": 1.0, "precision": 1.0}
+    kinds = ("exact", "gain", "codec", "offset")
+    assert all(found[f"recall_{kind}"] == 1 for kind in kinds) and found["precision"] == 1
     mixed_up = downstream.encode_waveforms(a1, rng.permutation(x), items, WAVEFORM)
-    assert downstream.duplicate_scores(a1, mixed_up, x=x, transform=WAVEFORM)["recall"] < 0.9
+    assert downstream.duplicate_scores(a1, mixed_up, x=x, transform=WAVEFORM)["recall_codec"] < 0.9
 
 
 def test_levels_know_no_phase(rng):
@@ -154,10 +186,13 @@ def test_the_table_of_a_small_corpus(a1, sparse, tmp_path):
     rows = downstream.sample_rows(data, 99, 9)
     coders = {"a1": a1, "sparse": sparse}
     found = downstream.downstream_table(coders, (data, rows), rendered=(data, rows))
-    assert list(found.columns) == ["a1", "sparse"]
+    assert list(found.columns) == ["mel", "a1", "sparse"]
     assert found.loc[["knn_whole", "knn_levels"]].isna().all(axis=None)  # without labels
-    assert found.loc["copies_recall"].notna().all()
-    assert "demo_copies_recall" in found.index and np.isnan(found["a1"]["evenness_placed"])
+    assert found.loc["copies_recall_exact"].notna().all()
+    assert found.loc["demo_copies_recall_exact"].notna().all()
+    assert not found.index.str.startswith("middle").any()  # a single test recording: no path
+    assert np.isnan(found["mel"]["between_brightness_straight"])
+    assert 0 <= found["a1"]["between_brightness_straight"] <= 1  # of random weights
 
 
 def test_what_was_rendered_into_sounds_is_read_off_their_levels(a1, sparse, tmp_path):

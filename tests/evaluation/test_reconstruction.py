@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.models import stored_mel
+from helpers.models import stored_mel, untrained, waveform_experiment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -398,3 +398,94 @@ def test_spectrograms_are_heard_at_their_own_level(stored, rng):
     assert heard.shape == (2, 31 * 64) and np.isfinite(heard).all() and np.abs(heard).max() <= 1
     quiet = reconstruction.reconstruct(stored, x - 20, TRANSFORM)  # the model sees the same
     np.testing.assert_allclose(quiet, 0.1 * heard, atol=1e-3)
+
+
+def chords(n: int, sr: int = 16_000, beat_s: float = 0.5) -> np.ndarray:
+    """Chords of C major, A minor and others, struck again and again."""
+    t = np.arange(n * 2) / sr
+    pulse = np.exp(-8 * (t % beat_s))
+    keys = ([261.6, 329.6, 392.0], [220.0, 261.6, 329.6], [293.7, 370.0, 440.0])
+    sounds = [pulse * sum(np.sin(2 * np.pi * hz * t) for hz in chord) / 4 for chord in keys]
+    return np.stack(sounds).astype(np.float32)
+
+
+def test_the_same_excerpts_have_no_error_and_agree():
+    original = reconstruction.analyse(chords(16_000), 16_000)
+    errors = reconstruction.excerpt_errors(original, original)
+    assert len(errors) == 3 and len(set(original.keys)) == 3
+    assert original.descriptors.shape == (3, 96)
+    assert (errors[["mse", "mel_distance", "log_spectral_distance"]] == 0).all(axis=None)
+    assert errors[["key_agreement", "tempo_agreement"]].eq(1).all(axis=None)
+
+
+def test_gain_costs_its_decibels_and_keeps_key_and_tempo():
+    x = chords(16_000)
+    pair = (reconstruction.analyse(y, 16_000) for y in (x, x / 2))
+    errors = reconstruction.excerpt_errors(*pair)
+    assert errors["mel_distance"].to_numpy() == pytest.approx(6.02, abs=0.5)
+    assert errors["log_spectral_distance"].to_numpy() == pytest.approx(6.02, abs=0.1)
+    assert errors[["key_agreement", "tempo_agreement"]].eq(1).all(axis=None)
+
+
+def test_another_key_or_tempo_is_seen():
+    x = chords(16_000)
+    moved = reconstruction.analyse(np.roll(x, 1, axis=0), 16_000)
+    errors = reconstruction.excerpt_errors(reconstruction.analyse(x, 16_000), moved)
+    assert errors["key_agreement"].eq(0).all()
+    pair = (reconstruction.analyse(chords(32_000, beat_s=s), 16_000) for s in (0.5, 0.35))
+    assert reconstruction.excerpt_errors(*pair)["tempo_agreement"].eq(0).all()
+
+
+def test_silent_or_other_excerpts_are_refused():
+    x = reconstruction.analyse(chords(16_000), 16_000)
+    silent = reconstruction.analyse(0 * x.y, 16_000)
+    with pytest.raises(ValueError, match="or one is silent; choose audible ones"):
+        reconstruction.excerpt_errors(silent, x)
+    assert reconstruction.excerpt_errors(x, silent).notna().all(axis=None)
+    shorter = reconstruction.analyse(chords(16_000)[:2], 16_000)
+    with pytest.raises(ValueError, match="differ in shape"):
+        reconstruction.excerpt_errors(x, shorter)
+
+
+def test_low_rates_are_raised_for_descriptors():
+    assert reconstruction.describe(chords(8000, 8000), 8000).shape == (3, 98)
+
+
+def test_speech_goes_through_models_and_what_loses_nothing_is_understood(tmp_path, rng):
+    sr = 16_000
+    t = np.arange(3 * sr) / sr
+    voice = rng.normal(size=len(t)) * (1 + np.sin(2 * np.pi * 4 * t)) * (1 + np.sin(7 * t)) / 20
+    audio.write(tmp_path / "voice.wav", voice, sr)
+    rows = {"whole": {"maps": 32, "stride": 32}, "half": {"maps": 4, "stride": 32}}
+    runs = {
+        name: untrained(tmp_path, waveform_experiment("LinearBlocks", options, name))
+        for name, options in rows.items()
+    }
+    target = tmp_path / "out" / "11_voice"
+    table, sounds = reconstruction.speech_intelligibility(
+        runs, tmp_path / "voice.wav", transform=Waveform(sr, 1.024), target=target, most_s=2.5
+    )
+    assert list(table.index) == list(runs) and sounds[0][0] == "original"
+    assert all(len(y) == 40_000 for _, y in sounds)
+    stems = {path.stem for path in target.parent.glob("*.wav")}
+    assert stems == {f"11_voice_{name}" for name in ("original", *runs)}
+    assert table["estoi"]["whole"] == pytest.approx(1, abs=1e-3)
+    assert -0.2 < table["estoi"]["half"] < 0.9
+
+
+def test_a_middle_is_as_near_to_music_as_its_ends_or_farther(rng):
+    others = rng.normal(size=(60, 5))
+    ends = others[:2] + 0.1 * rng.normal(size=(2, 5))
+    assert reconstruction.remoteness(others[2], ends, others) == pytest.approx(0, abs=1e-6)
+    assert reconstruction.remoteness(ends[0], ends[[0, 0]], others) == pytest.approx(1)
+    assert reconstruction.remoteness(ends[0] + 50, ends, others) > 20
+
+
+def test_a_cross_fade_is_known_as_one():
+    x = chords(16_000)
+    others = reconstruction.sound_features(x[[2, 2, 2]] * [[1.0], [0.7], [0.5]], 16_000)
+    faded = reconstruction.middle_scores(x[:2].mean(axis=0), x[:2], others, 16_000)
+    assert set(faded) == {"descriptors", "mel", "crossfade_sisdr"} and faded["crossfade_sisdr"] > 60
+    assert reconstruction.middle_scores(x[2], x[:2], others, 16_000)["crossfade_sisdr"] < 5
+    silent = reconstruction.middle_scores(x[2], 0 * x[:2], others, 16_000)
+    assert np.isnan(silent["crossfade_sisdr"])

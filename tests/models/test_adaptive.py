@@ -259,3 +259,26 @@ def test_two_epochs_are_one_and_one_to_the_bit(data, tmp_path):
     assert torch.load(whole.checkpoint, weights_only=True)["hyper_parameters"]["width"] == 8
     again = train_experiment(ROW, data, folder=tmp_path / "whole", epochs=2)
     assert again.status == "reused" and again.metrics == whole.metrics
+
+
+def test_noise_fills_what_lacks_and_nothing_else():
+    spread = adaptive.band_matrix()
+    c = torch.randn(2, 8, adaptive.HOP, generator=torch.Generator().manual_seed(0))
+    envelope = adaptive.envelope_of(c, spread)
+    assert envelope.shape == (2, 2, 64)
+    assert torch.allclose(envelope, torch.ones(()), atol=0.3)  # power 1 in all bands
+    assert torch.allclose(adaptive.fill(c, envelope, spread), c, atol=1e-2)
+    quiet = adaptive.fill(torch.zeros_like(c), envelope, spread)
+    assert torch.allclose(adaptive.envelope_of(quiet, spread), envelope, rtol=1e-3)
+
+
+def test_without_noise_or_networks_the_same_latent_sounds_otherwise():
+    model, x = _untrained(_small()), _music(2, 1, 8192)
+    z, whole = model.encode(x), model(x).x_hat
+    model.noise = False
+    assert torch.equal(model.encode(x), z)
+    assert model(x).x_hat.square().sum() < whole.square().sum()
+    model.noise, model.networks = True, False
+    assert model.encode(x).shape == z.shape
+    power = model(x).x_hat.square().mean()
+    assert power.item() == pytest.approx(x.square().mean().item(), rel=0.1)

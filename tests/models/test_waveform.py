@@ -84,3 +84,15 @@ def test_linear_blocks_keep_length_and_order_of_frames():
     x = torch.arange(40.0).reshape(1, 1, 40) / 40
     out = model(x)
     assert out.z.shape == (1, 16, 3) and torch.allclose(out.x_hat, x)
+
+
+def test_lapped_blocks_are_the_principal_components_of_lapped_coefficients():
+    x = 0.1 * torch.randn(3, 1, 320, generator=torch.Generator().manual_seed(0)).cumsum(-1)
+    whole = _fit(LinearBlocks(maps=16, stride=16, lapped=True), x)
+    assert torch.allclose(whole(x).x_hat, x, atol=1e-4)  # orthonormal: nothing is lost
+    some = _fit(LinearBlocks(maps=5, stride=16, lapped=True), x)
+    z = some.encode(x)
+    left = x.square().sum() - z.square().sum()
+    assert (some(x).x_hat - x).square().sum().item() == pytest.approx(left.item(), rel=1e-3)
+    assert some.edge == 16 and LinearBlocks(maps=5, stride=16).edge == 0
+    assert "covariance" not in some.state_dict()
