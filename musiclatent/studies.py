@@ -1,6 +1,7 @@
 """The six studies: their questions, corpora and experiments."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from musiclatent import config, experiments, files
 from musiclatent.config import Experiment, Study
@@ -21,136 +22,16 @@ EMBEDDED = {
     "SparseAutoencoder": {"hops": [256, 2048], "iterations": 2, "refits": 0, "crop": 1},
     "DeepAutoencoder": {"width": 32, "depth": 2, "crop": 1},
 }
-# The study `edm` trains nothing of its own; figures: Murillo Martinez (2022), 53 licensed tracks.
-MURILLO = {
-    "silhouette_classical": 0.178,
-    "pca_classical_1": 0.489,
-    "pca_classical_2": 0.129,
-    "pca_centres_1": 0.959,
-    "pca_centres_2": 0.034,
-    "pca_network_1": 0.209,
-    "pca_network_2": 0.088,
-    "centres_network_1": 0.694,
-    "centres_network_2": 0.174,
-}
-STUDIES = {
-    plan.name: plan
-    for plan in (
-        Study(
-            name="waveform",
-            title="Waveform autoencoder",
-            question="How few numbers keep five seconds of music listenable?",
-            source=experiments.TP4,
-            demo=("demo-music",),
-            real=("gtzan", "music_speech/music"),
-            window_s=5.0,
-            experiments={row.name: row for row in experiments.WAVEFORM},
-            compared=tuple(f"waveform-{maps}" for maps in experiments.SIZES),
-            chosen="waveform-64",
-            shared=SHARED,
-            study_notebooks=("11_waveform_rate_distortion", "12_waveform_downstream"),
-        ),
-        Study(
-            name="mel",
-            title="Mel-spectrogram embeddings",
-            question="Does a triplet loss make the latents of a spectrogram follow genre?",
-            source=experiments.KOVAR,
-            demo=("demo-music",),
-            real=("gtzan",),
-            window_s=3.0,
-            paper_window_s=30.0,
-            input="logmel",
-            precomputed="gtzan_excerpts",
-            split="filtered",
-            experiments={row.name: row for row in experiments.MEL},
-            compared=("mel-cae-1", "mel-triplet-1", "mel-crnn-6"),
-            chosen="mel-crnn-6",
-            width_divisor=4,
-            shared=SHARED,
-            study_notebooks=("21_mel_evaluation",),
-        ),
-        Study(
-            name="digits",
-            title="Variational autoencoder of spoken digits",
-            question="Can a small latent speak a digit that is understood?",
-            source=experiments.COURI,
-            demo=("demo-digits",),
-            real=("fsdd",),
-            window_s=0.74,
-            input="logstft",
-            frames={"n_fft": 512, "hop_length": 256, "first_only": True},
-            split="official",
-            experiments={row.name: row for row in experiments.DIGITS},
-            compared=("digits-vae",),
-            chosen="digits-vae",
-            shared=SHARED,
-            study_notebooks=("31_digits_recognised", "32_digits_generated"),
-            width_divisor=2,
-        ),
-        Study(
-            name="jazz",
-            title="Variational autoencoder of music",
-            question="Does the same model still work on six-second windows of music?",
-            source=experiments.COURI,
-            demo=("demo-music",),
-            real=("gtzan", "music_speech/music"),
-            window_s=5.94,
-            input="logstft",
-            frames={"n_fft": 1024, "hop_length": 512},
-            labels={"gtzan": ("jazz",), "demo-music": ("blues",)},
-            experiments={row.name: row for row in experiments.JAZZ},
-            compared=("jazz-vae", "jazz-crnn"),
-            chosen="jazz-crnn",
-            shared=SHARED,
-            study_notebooks=("41_jazz_reconstruction",),
-            width_divisor=4,
-        ),
-        Study(
-            name="edm",
-            title="Clusters of electronic dance music",
-            question="Which sections of dance tracks belong together, and what can follow what?",
-            source="Murillo Martinez, EAFIT (2022): electronic dance music (system E)",
-            demo=("demo-dance",),
-            real=("edm",),
-            window_s=15.0,
-            shared=(
-                "01_preprocess",
-                "61_edm_sections",
-                "62_edm_embeddings",
-                "63_edm_soft_clusters",
-                "64_edm_versions",
-                "65_edm_mix",
-                "66_edm_dashboard",
-            ),
-            has_encoder=False,
-            dashboard="66_edm_dashboard",
-            paper=MURILLO,
-        ),
-        Study(
-            name="genre",
-            title="Genre from descriptors and spectrograms",
-            question="How well do descriptors and spectrograms classify genre on unseen artists?",
-            source=experiments.FREITAS,
-            demo=("demo-music",),
-            real=("gtzan",),
-            window_s=3.0,
-            input="logmel",
-            precomputed="gtzan_excerpts",
-            split="filtered",
-            experiments={row.name: row for row in experiments.GENRE},
-            compared=("genre-cnn", "genre-crnn", "genre-joint"),
-            chosen="genre-joint",
-            shared=("01_preprocess",),
-            has_encoder=False,
-            study_notebooks=(
-                "51_genre_descriptors",
-                "52_genre_classifiers",
-                "53_genre_networks",
-                "54_genre_explained",
-            ),
-        ),
-    )
-}
+
+
+def _study(name: str, row: dict) -> Study:
+    """Return a study from its row in ``studies.toml``."""
+    rows = experiments.EXPERIMENTS.get(name, {})
+    return Study(**{"shared": SHARED} | row, name=name, experiments=rows)
+
+
+_TABLE = files.read_toml(Path(__file__).with_name("studies.toml"))
+STUDIES = {name: _study(name, row) for name, row in _TABLE.items()}
 
 
 def study(name: str, profile: str = "demo") -> Study:
