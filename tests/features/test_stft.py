@@ -46,6 +46,7 @@ def test_errors_by_hand():
         {
             "mse": (10 * 0.25 + 10 * 0.0625) / 40,
             "log_spectral_distance": each_db,
+            "log_spectral_distance_inside": 40.0,
             "mse_inside": 0.25,
             "mse_outside": 10 * 0.0625 / 30,
             "inside_share": 0.25,
