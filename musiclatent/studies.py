@@ -21,6 +21,7 @@ SHARED = (
 EMBEDDED = {
     "SparseAutoencoder": {"hops": [256, 2048], "iterations": 2, "refits": 0, "crop": 1},
     "DeepAutoencoder": {"width": 32, "depth": 2, "crop": 1},
+    "PoolingAutoencoder": {"channels": [2, 8, 16], "hidden": 32},
 }
 
 
