@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from musiclatent.display import style
 
@@ -27,8 +28,10 @@ def rate_distortion(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     families = table.index.to_series().str.replace(r"_\d+$", "", regex=True)
     colors = {name: style.PALETTE[i % 10] for i, name in enumerate(families.unique())}
     markers = {name: "osD^v*"[i % 6] for i, name in enumerate(colors)}
+    lines = {name: "--" if i >= 10 else "-" for i, name in enumerate(colors)}  # ten colours
     for family, names in families.groupby(families, sort=False).groups.items():
         look = {"color": colors[family], "marker": markers[family], "linewidth": 1}
+        look["linestyle"] = lines[family]
         for name in names:
             part = rates[rates["coder"] == name]
             label = family if name == names[0] else None
@@ -38,6 +41,7 @@ def rate_distortion(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     labels = ("bits per second, 4 to 10 a value", "latent dimensions per second, not rounded")
     for axis, label in zip(axes, labels, strict=True):
         axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.xaxis.set_minor_formatter(NullFormatter())  # of half a decade they overlap
     axes[0].set_ylabel("MSE on held-out excerpts")
     return style.finish(figure, "right", marks=axes[0].get_legend_handles_labels()[0])
 
