@@ -204,7 +204,7 @@ def test_views_are_grouped_by_metric(tmp_path):
     axis = figure.axes[0]
     assert sorted(bar.get_height() for bar in axis.patches if bar.get_width()) == [-0.1, 0.2, 0.3]
     assert axis.lines[-1].get_ydata()[0] == 0.178
-    shown = ["cosine", "euclidean", "the paper, its tracks: 0.178"]
+    shown = ["cosine", "euclidean", "the paper, 17 descriptors of its tracks: 0.178"]
     assert sorted(_texts(figure.legends[0].texts)) == shown
     style.save_figure(figure, tmp_path / "a.png")
 
