@@ -1,6 +1,7 @@
 """Folders of latents: made, reused, checked, selected, joined and decoded."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def listener(monkeypatch):
 
     monkeypatch.setattr(player, "decode", decode)
     monkeypatch.setattr(player, "interpolate", lambda *_: None)
-    return Listener(None, Waveform(SR, 0.5))
+    return Listener(SimpleNamespace(load=lambda: None), Waveform(SR, 0.5))
 
 
 def _latent(level: float) -> np.ndarray:
@@ -57,7 +58,7 @@ def test_a_straight_way_is_the_models_own_where_it_has_one(listener, monkeypatch
     a, b = _latent(0.0), _latent(1.0)
     assert listener.interpolate(a, b, 3).mean(axis=(1, 2)).tolist() == [0, 0.5, 1]
 
-    def own(run, z_a, z_b, positions):
+    def own(model, z_a, z_b, positions):
         return np.stack([z_a + 7 * p for p in positions])
 
     monkeypatch.setattr(player, "interpolate", own)
