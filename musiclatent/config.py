@@ -111,6 +111,11 @@ def data_root() -> Path:
     return (home() / (os.environ.get("MUSICLATENT_DATA") or "data")).resolve()
 
 
+def cache_home() -> Path:
+    """Return where scripts keep what they compute: ``musiclatent`` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "musiclatent"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
     """Where one study of one profile keeps what it makes.

@@ -54,7 +54,7 @@ def test_help_lists_the_commands(capsys):
         (["explore", "--results", "RESULTS"], "has not been trained in"),
         (["say", "7", "--results", "RESULTS"], "has not been trained in"),
         (["classify", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
-        (["classify", "a.wav", "--results", "RESULTS"], "train the classifier with: make reprod"),
+        (["classify", "a.wav", "--results", "RESULTS"], "anew with: make reproduce STUDY=genre"),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):
@@ -97,7 +97,7 @@ def test_classify_names_the_genre_and_what_it_sets_aside(monkeypatch, capsys, tm
     )
     asked = []
     monkeypatch.setattr(
-        genre_networks, "read_classifier", lambda *where: asked.append(where) or network
+        genre_networks, "read_classifier", lambda where: asked.append(where) or network
     )
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 22_050)
     good, bad = audio.write(tmp_path / "good.wav", noise, 22_050), tmp_path / "bad.wav"
@@ -106,7 +106,7 @@ def test_classify_names_the_genre_and_what_it_sets_aside(monkeypatch, capsys, tm
     argv = ["classify", str(good), str(bad), "--profile", "tiny", "--results", str(tmp_path)]
     assert cli.main([*argv, "--out", str(out)]) == 0
     base = config.Workspace(profile="tiny", study="genre", corpus="", results=str(tmp_path)).base
-    assert asked == [(base / "genre" / genre_networks.FINAL / "genre-joint", "tiny")]
+    assert asked == [base / "genre" / genre_networks.FINAL / "genre-joint"]
     said = capsys.readouterr()
     assert "rock" in said.out and str(out) in said.out and f"set aside: {bad}: " in said.err
     assert {path.name for path in out.iterdir()} == {

@@ -118,7 +118,7 @@ def classify(arguments: argparse.Namespace) -> None:
         profile=arguments.profile, study=plan.name, corpus="", results=arguments.results
     )
     folder = space.path(genre_networks.FINAL, plan.main().name)
-    network = genre_networks.read_classifier(folder, arguments.profile)
+    network = genre_networks.read_classifier(folder)
     table, quarantine = genre_timeline.classify_files(
         network, plan, files=arguments.files, folder=arguments.out
     )

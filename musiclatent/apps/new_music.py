@@ -19,7 +19,6 @@ from musiclatent.files import progress, sha256_of, unique_names, whole_file, wri
 from musiclatent.latents import decode, encode
 from musiclatent.latents.store import Latents
 from musiclatent.models.base import LitModule
-from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 NEAREST = 3  # training recordings named for each file
@@ -65,7 +64,7 @@ def encode_own_files(
     """
     files = list(dict.fromkeys(Path(file).absolute() for file in files))
     encoded, reasons = encode.encode_files(run, study, files=files, folder=folder)
-    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    model = run.load()
     usable = [file for file in files if str(file) not in reasons]
     names = unique_names(usable, folder, ENDINGS)
     bar = progress(usable, "rebuild", "file")
@@ -155,8 +154,8 @@ def similar(
         If the folder is missing or holds no audio that can be read.
     """
     files = folders.index(Path(music))
-    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
-    store = out / "vectors" / f"{sha256_of(run.checkpoint)[:16]}-{CACHE_VERSION}"
+    model = run.load()
+    store = out / "vectors" / f"{run.sha256[:16]}-{CACHE_VERSION}"
     store.mkdir(parents=True, exist_ok=True)
     query = _stored_vector(model, study, store, Path(file))
     named = files["reason"].eq("")  # else the name itself is no text

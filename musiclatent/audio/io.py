@@ -103,6 +103,14 @@ def read(
     ------
     AudioError
         If the file cannot be read, or less than 95 % of the promised length can be decoded.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = write(tempfile.mkdtemp() + "/a.wav", np.zeros(800), 8000)
+    >>> y, sr = read(path, sr=4000)
+    >>> y.shape, sr
+    ((400,), 4000)
     """
     _check_part(sr, start_s, duration_s)
     with open_stream(Path(path), start_s) as stream:
@@ -146,6 +154,42 @@ def blocks(
         yield from _blocks(stream, sr, mono, block_s, duration_s)
 
 
+def convert(y: np.ndarray, sr: int, to_sr: int) -> np.ndarray:
+    """Mix and resample samples as `read` does those of a file.
+
+    Parameters
+    ----------
+    y
+        Samples ``(N,)`` or by channel ``(C, N)``; floats in [-1, 1].
+    sr, to_sr
+        Their sampling rate, and the one that is wanted, in Hz.
+
+    Returns
+    -------
+    ndarray
+        Samples ``(N',)`` float32, clipped to [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        If the samples are empty, not finite, no floats, far beyond [-1, 1], too few to be
+        resampled, or have more channels than samples.
+    """
+    y = _checked(y)
+    if y.ndim == 2 and len(y) > y.shape[1]:
+        raise ValueError(f"samples have shape {y.shape}; give channels first, (C, N): y.T")
+    if (peak := np.abs(y).max()) > MAX_PEAK:
+        raise ValueError(f"samples reach {peak:.3g}; divide them by the full scale, to [-1, 1]")
+    _check_part(sr, 0.0, None)
+    y = _mean(y.T) if y.ndim == 2 else y
+    y = y.astype(np.float32, copy=False)
+    if sr != to_sr:
+        y = soxr.resample(y, sr, to_sr, quality="HQ")
+    if not len(y):
+        raise ValueError(f"samples are too few to be resampled from {sr} to {to_sr} Hz")
+    return np.clip(y, -1.0, 1.0)
+
+
 def write(path: str | Path, y: np.ndarray, sr: int, *, subtype: str | None = None) -> Path:
     """Write samples to a wav, flac or mp3 file, whole or not at all.
 
@@ -166,6 +210,12 @@ def write(path: str | Path, y: np.ndarray, sr: int, *, subtype: str | None = Non
         If the samples are empty, not finite, or of a kind that the format cannot hold.
     OSError
         If the file cannot be written, as when the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> write(tempfile.mkdtemp() + "/a.flac", np.zeros(800), 8000).name
+    'a.flac'
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITABLE:
@@ -360,7 +410,7 @@ def _checked(y: np.ndarray) -> np.ndarray:
     if y.dtype.kind != "f":
         raise ValueError(f"samples are {y.dtype}; give floats in [-1, 1]")
     if not np.isfinite(y).all():
-        raise ValueError("samples hold NaN or infinity; repair them before writing")
+        raise ValueError("samples hold NaN or infinity; repair them first")
     return y if y.dtype == np.float64 else y.astype(np.float32, copy=False)
 
 

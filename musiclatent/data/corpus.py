@@ -121,6 +121,37 @@ def load(
     return replace(corpus, items=_tidy(items))
 
 
+def open_corpus(name_or_folder: str | Path, split: str = "group") -> Corpus:
+    """Index a corpus, or a folder of one's own music, and split it.
+
+    Parameters
+    ----------
+    name_or_folder
+        As in `load`, which has the real corpora in `config.data_root`.
+    split
+        As there.
+
+    Raises
+    ------
+    CorpusError, ValueError
+        As there.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from pathlib import Path
+    >>> from musiclatent import audio
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, hz in {"a": 200, "b": 300, "c": 450}.items():
+    ...     y = 0.5 * np.sin(2 * np.pi * hz * np.arange(8000) / 8000)
+    ...     _ = audio.write(folder / f"{name}.wav", y, 8000)
+    >>> open_corpus(folder).items["item_id"].tolist()
+    ['a.wav', 'b.wav', 'c.wav']
+    """
+    work = config.cache_home() / "corpora"
+    return load(str(name_or_folder), root=config.data_root(), work=work, split=split)
+
+
 def load_all(
     names: Sequence[str],
     *,

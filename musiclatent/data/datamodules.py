@@ -396,6 +396,33 @@ NAMED = {
 }
 
 
+def datamodule(name: str | Path, **options: object) -> CorpusDataModule:
+    """Return the windows of a corpus, or of a folder of one's own music, for a Lightning trainer.
+
+    Parameters
+    ----------
+    name
+        As in `corpus.load`.
+    options
+        Fields of `CorpusDataModule` that differ, such as `transform`, `split` and `batch_size`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from musiclatent import audio
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, hz in {"a": 200, "b": 300, "c": 450}.items():
+    ...     y = 0.5 * np.sin(2 * np.pi * hz * np.arange(16000) / 8000)
+    ...     _ = audio.write(folder / f"{name}.wav", y, 8000)
+    >>> data = datamodule(folder, transform=Waveform(8000, 0.5), folder=folder / "cache")
+    >>> data.setup()
+    >>> len(data.window_items())
+    12
+    """
+    places = {"folder": config.cache_home() / "windows", "root": config.data_root()}
+    return NAMED.get(str(name), CorpusDataModule)(**{"names": (str(name),)} | places | options)
+
+
 def _source(
     study: config.Study, space: config.Workspace, sound: bool
 ) -> tuple[tuple[str, ...], str]:

@@ -59,7 +59,7 @@ def lay_out(latents: Latents, kind: str = "pca") -> MapLayout:
         If there is no such kind, or there are too few windows for a map.
     """
     project = pick(KINDS, kind, "kind of map")
-    rows = np.flatnonzero(~latents.items["silent"].to_numpy(bool))
+    rows = np.flatnonzero(~np.asarray(latents.items.get("silent", np.zeros(len(latents.z))), bool))
     items = latents.items.iloc[rows].reset_index(drop=True)
     vectors = pooling.window_vectors(latents)[rows]
     fitted = items["split"].eq("train").to_numpy()

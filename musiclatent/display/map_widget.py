@@ -15,9 +15,10 @@ import traitlets
 
 from musiclatent import audio
 from musiclatent.config import home
-from musiclatent.display import map_page
+from musiclatent.display import map_layout, map_page
 from musiclatent.edm import playlist_files
 from musiclatent.errors import AudioError
+from musiclatent.latents.store import Latents
 
 MOST_MB = 50.0  # of sound that is sent at once; above, each click asks for its own
 NAMED = "named"
@@ -372,3 +373,42 @@ def _text(value: object) -> str:
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{value:.3g}"
     return "" if value is None else map_page.plain_text(value)
+
+
+def show_map(latents: Latents, title: str = "") -> Map:
+    """Show latents as a map that is clicked and heard, in a notebook.
+
+    Parameters
+    ----------
+    latents
+        Latents whose sound is still where it was encoded; four windows or more.
+    title
+        Heading; the name of the model unless given.
+
+    Raises
+    ------
+    ValueError, AudioError
+        As `map_layout.lay_out` and `Map`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, pandas as pd
+    >>> from musiclatent.latents.store import Latents
+    >>> path = tempfile.mkdtemp() + "/a.wav"
+    >>> _ = audio.write(path, np.sin(np.arange(48000) / 9) / 2, 8000)
+    >>> items = pd.DataFrame({"item_id": "a", "path": path, "label": "", "split": ""}, range(6))
+    >>> items = items.assign(start_s=np.arange(6.0), end_s=np.arange(6.0) + 1)
+    >>> about = {"latent_shape": [2, 1], "input": "waveform", "sr": 8000, "experiment": "small"}
+    >>> z = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
+    >>> len(show_map(Latents(z, items, about)).items)
+    6
+    """
+    about, layout = latents.provenance, map_layout.lay_out(latents)
+    return Map(
+        layout.plane.points,
+        layout.items,
+        about["sr"],
+        title or about["experiment"],
+        z=layout.vectors,
+        columns=layout.columns,
+    )

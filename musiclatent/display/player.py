@@ -83,12 +83,12 @@ class Listener:
         straight = generation.interpolate(z_a, z_b, steps, kind)
         if kind != "linear":
             return straight
-        path = interpolate(self.run, z_a, z_b, np.linspace(0, 1, steps))
+        path = interpolate(self.run.load(), z_a, z_b, np.linspace(0, 1, steps))
         return straight if path is None else path
 
     def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
         """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
-        path = interpolate(self.run, z_a, z_b, [position]) if kind == "linear" else None
+        path = interpolate(self.run.load(), z_a, z_b, [position]) if kind == "linear" else None
         z = generation.blend(z_a, z_b, position=position, kind=kind) if path is None else path[0]
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 

@@ -21,7 +21,7 @@ from musiclatent.latents import encode, pretrained
 from musiclatent.latents.store import Latents
 from musiclatent.models import vggish
 from musiclatent.models.mel import MelAutoencoder
-from musiclatent.training import checkpoints, fit
+from musiclatent.training import fit, run_folder
 from musiclatent.training.run_folder import Run
 
 EXPERIMENTS = {"mel-crnn": "mel-crnn-6", "mel-cae": "mel-cae-1"}  # rows of the study mel
@@ -109,7 +109,7 @@ def mel_encoder(name: str, space: Workspace) -> Run:
 def is_trained(name: str, space: Workspace) -> bool:
     """Return whether the study ``mel`` has trained an encoder in the same profile."""
     folder = replace(space, study="mel", corpus="").path("checkpoints", EXPERIMENTS[name])
-    return (folder / "metrics.json").exists()
+    return run_folder.has_ended(folder)
 
 
 def average_seconds(latents: Latents) -> tuple[np.ndarray, pd.DataFrame]:
@@ -213,8 +213,7 @@ def load_network(name: str, space: Workspace) -> MelAutoencoder | vggish.VGGish:
     """Return the model that embeds, with its weights: that of `mel_encoder`, or VGGish."""
     if name == "vggish":
         return pretrained.vggish(config.data_root())[0]
-    run = mel_encoder(name, space)
-    return checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    return mel_encoder(name, space).load()
 
 
 def spectrogram_axes(name: str, profile: str) -> dict:

@@ -325,8 +325,8 @@ def embed_excerpts(
         network = genre_networks.train_network(
             experiment, data, folder=folder, epochs=epochs, seed=seed
         )
-        inputs = data.inputs(network.experiment, np.ones(len(train), bool))
-        z = supervised.class_features(network.checkpoint, network.experiment, inputs)
+        inputs = data.inputs(np.ones(len(train), bool), network.takes_descriptors)
+        z = supervised.class_features(network.folder, inputs)
         parts.append(neighbours.standardise(z[train], z)[1])
     return np.concatenate(parts, axis=1)
 

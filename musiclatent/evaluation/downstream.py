@@ -270,7 +270,7 @@ def decode_middle(coder: ModelCodec, z_a: np.ndarray, z_b: np.ndarray) -> dict[s
         straight = coder.decode((0.5 * (z_a + z_b))[None])[0]
     else:
         straight = coder.decode(np.stack([z_a, z_b])).mean(axis=0)
-    placed = decode.interpolate(coder.run, z_a, z_b, [0.5])
+    placed = decode.interpolate(coder.model, z_a, z_b, [0.5])
     return {"straight": straight} | ({} if placed is None else {"placed": coder.decode(placed)[0]})
 
 

@@ -4,7 +4,6 @@ The descriptors of an excerpt are computed from its own spectrogram, so that the
 tables of other rows are never joined to it.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musiclatent import files, studies
 from musiclatent.analysis import genre_groups, pooling, statistics
 from musiclatent.analysis.statistics import Interval
+from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED, Experiment, Study, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import CheckpointError
@@ -25,7 +24,7 @@ from musiclatent.evaluation import (
 )
 from musiclatent.evaluation.attribute_classification import Predictions
 from musiclatent.features import mel_descriptors
-from musiclatent.training import supervised
+from musiclatent.training import run_folder, supervised
 
 SEED_STEP = 10  # between the seeds of a fold's weights, so that no two folds share one
 FINAL = "classifier"  # folder of the network that names the genre of any file
@@ -47,6 +46,8 @@ class Excerpts:
         One row per excerpt: item_id, label, group, split, start_s.
     summary
         Corpora, split and counts, see `CorpusDataModule.summary`.
+    transform
+        What made the spectrograms.
     """
 
     x: np.ndarray
@@ -54,6 +55,7 @@ class Excerpts:
     bands: np.ndarray
     items: pd.DataFrame
     summary: dict
+    transform: Transform
 
     @property
     def labels(self) -> np.ndarray:
@@ -68,11 +70,9 @@ class Excerpts:
         """Return the recordings of the rows (B,) bool, which are independent of each other."""
         return self.items.loc[rows, "group"].to_numpy()
 
-    def inputs(self, experiment: Experiment, rows: np.ndarray) -> list[np.ndarray]:
+    def inputs(self, rows: np.ndarray, with_descriptors: bool) -> list[np.ndarray]:
         """Return what a network takes of the rows (B,) bool."""
-        if takes_descriptors(experiment):
-            return [self.x[rows], self.descriptors[rows]]
-        return [self.x[rows]]
+        return [self.x[rows], self.descriptors[rows]] if with_descriptors else [self.x[rows]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +81,19 @@ class Classifier:
 
     Parameters
     ----------
-    checkpoint, experiment
-        What was trained.
+    folder
+        What `supervised.fit_classifier` filled.
     classes
         Labels in the order of its outputs.
+    takes_descriptors
+        Whether it takes descriptors beside the spectrogram.
     temperature
         By which its probabilities are softened, see `classifiers.apply_temperature`.
     """
 
-    checkpoint: Path
-    experiment: Experiment
+    folder: Path
     classes: tuple[str, ...]
+    takes_descriptors: bool
     temperature: float = 1.0
 
     def probabilities(self, x: np.ndarray, descriptors: np.ndarray | None = None) -> np.ndarray:
@@ -105,15 +107,10 @@ class Classifier:
             Their descriptors (B, D); None computes them where the network takes them.
         """
         inputs = [x]
-        if takes_descriptors(self.experiment):
+        if self.takes_descriptors:
             inputs.append(mel_descriptors.extract(x) if descriptors is None else descriptors)
-        raw = supervised.class_probabilities(self.checkpoint, self.experiment, inputs)
+        raw = supervised.class_probabilities(self.folder, inputs)
         return classifiers.apply_temperature(raw, self.temperature)
-
-
-def takes_descriptors(experiment: Experiment) -> bool:
-    """Return whether a network takes descriptors beside the spectrogram."""
-    return bool(experiment.options.get("attributes"))
 
 
 def load_excerpts(study: Study, space: Workspace, split: str = "") -> Excerpts:
@@ -147,6 +144,7 @@ def load_excerpts(study: Study, space: Workspace, split: str = "") -> Excerpts:
         bands=bands,
         items=items,
         summary=data.summary(),
+        transform=data.transform,
     )
 
 
@@ -171,13 +169,21 @@ def train_network(
     rows = data.part("train")
     classes, codes = np.unique(data.labels[rows], return_inverse=True)
     options = experiment.options | {"classes": len(classes)}
-    if takes_descriptors(experiment):
+    joint = bool(options.get("attributes"))
+    if joint:
         options["attributes"] = data.descriptors.shape[1]
-    plan = replace(experiment, options=options)
-    checkpoint = supervised.fit_classifier(
-        plan, data.inputs(plan, rows), codes, folder, epochs=epochs, seed=seed
+    labels = classes.tolist()
+    supervised.fit_classifier(
+        replace(experiment, options=options),
+        data.inputs(rows, joint),
+        codes,
+        folder,
+        labels=labels,
+        transform=data.transform,
+        epochs=epochs,
+        seed=seed,
     )
-    return Classifier(checkpoint=checkpoint, experiment=plan, classes=tuple(classes.tolist()))
+    return Classifier(folder=folder, classes=tuple(labels), takes_descriptors=joint)
 
 
 def evaluate_network(
@@ -365,51 +371,33 @@ def final_classifier(
     data = load_excerpts(study, space, "fold-0")
     network = train_network(experiment, data, folder=folder, epochs=epochs)
     network, curves, errors = calibrate(network, data)
-    write_classifier(network, folder)
+    run_folder.amend_config(folder, temperature=network.temperature)
     return network, curves, errors
 
 
-def write_classifier(network: Classifier, folder: Path) -> Path:
-    """Write beside a checkpoint what its outputs mean."""
-    content = {
-        "experiment": network.experiment.name,
-        "options": network.experiment.options,
-        "classes": list(network.classes),
-        "temperature": network.temperature,
-        "checkpoint": network.checkpoint.name,
-    }
-    return files.write_json(folder / "classifier.json", content)
-
-
-def read_classifier(folder: Path, profile: str) -> Classifier:
-    """Read a classifier that `write_classifier` wrote.
+def read_classifier(folder: Path) -> Classifier:
+    """Read a network that `final_classifier` trained.
 
     Parameters
     ----------
     folder
-        Folder of the checkpoint.
-    profile
-        Profile that it was trained in.
+        Its folder.
 
     Raises
     ------
     CheckpointError
-        If nothing that can be read was trained there.
+        As `run_folder.read_config`, or if the model there is no such network.
     """
-    path = folder / "classifier.json"
+    config = run_folder.read_config(folder)
     try:
-        content = json.loads(path.read_text())
-        experiment = studies.study("genre", profile).experiment(content["experiment"])
-        plan = replace(experiment, options=content["options"])
-        checkpoint, classes = folder / content["checkpoint"], tuple(content["classes"])
         return Classifier(
-            checkpoint=checkpoint,
-            experiment=plan,
-            classes=classes,
-            temperature=float(content["temperature"]),
+            folder=folder,
+            classes=tuple(map(str, config["labels"])),
+            takes_descriptors=bool(config["options"]["attributes"]),
+            temperature=float(config["temperature"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError):
         raise CheckpointError(
-            f"{path} cannot be read ({error}); train the classifier with: "
-            f"make reproduce STUDY=genre PROFILE={profile}"
+            f"{folder} holds {config['model']}, not a classifier of genre with its labels and "
+            "temperature; train one with: make reproduce STUDY=genre"
         ) from None

@@ -3,12 +3,10 @@
 A row of the table is a `codecs.Coder`.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -30,7 +28,7 @@ from musiclatent.evaluation.reconstruction import Analysis
 from musiclatent.latents import encode
 from musiclatent.models import base
 from musiclatent.models.base import LitModule
-from musiclatent.training import checkpoints
+from musiclatent.training import run_folder
 from musiclatent.training.run_folder import Run
 
 BATCH = 4  # windows encoded at once
@@ -82,7 +80,7 @@ class ModelCodec:
         ValueError
             If it has no such part to leave out.
         """
-        model = checkpoints.load_checkpoint(self.run.checkpoint, self.run.experiment)
+        model = self.run.load()
         if self.without and not getattr(model, self.without, False):
             raise ValueError(f"{self.run.experiment.name} has no {self.without} to leave out")
         if self.without:
@@ -426,6 +424,5 @@ def _frechet_difference(
 
 
 def training_minutes(run: Run) -> float:
-    """Return how many minutes a training took, from the card beside its weights."""
-    card = json.loads((Path(run.checkpoint).parent / "card.json").read_text())
-    return card["train_seconds"] / 60
+    """Return how many minutes a training took, from what its folder says."""
+    return run_folder.read_config(run.folder)["train_seconds"] / 60

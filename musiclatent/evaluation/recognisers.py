@@ -15,14 +15,15 @@ import torch
 
 from musiclatent import files
 from musiclatent.analysis import statistics
-from musiclatent.audio.windows import Grid
+from musiclatent.audio.windows import Grid, Transform
 from musiclatent.config import SEED, Experiment, Training
 from musiclatent.evaluation import reconstruction
 from musiclatent.features import mel, stft
+from musiclatent.features.mel import LogMel
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
 from musiclatent.latents import class_sampler
 from musiclatent.latents.class_sampler import SPREAD, ClassSampler
-from musiclatent.training import checkpoints, supervised
+from musiclatent.training import run_folder, supervised
 
 TOP_HZ = 4000
 BANDS = 40
@@ -39,20 +40,17 @@ class Recogniser:
 
     Parameters
     ----------
-    checkpoint
-        Its weights.
-    experiment
-        What was trained.
+    folder
+        What `train_recogniser` filled.
     labels
         Its classes.
     transform
         What makes the spectrograms that it takes; its window is the length of sound that it takes.
     """
 
-    checkpoint: Path
-    experiment: Experiment
+    folder: Path
     labels: tuple[str, ...]
-    transform: LogSTFT
+    transform: Transform
 
     def predict_files(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Return the labels (B,) of sound files, see `log_mel_of_files`."""
@@ -90,17 +88,29 @@ class Recogniser:
     @torch.no_grad()
     def features(self, x: np.ndarray) -> np.ndarray:
         """Return what labels are read from (B, D), for spectrograms `x` ``(B, F, T)`` in [0, 1]."""
-        model = checkpoints.load_checkpoint(self.checkpoint, self.experiment)
+        model = run_folder.load_model(self.folder)
         (bands,) = supervised.tensors([log_mel_of_spectrograms(x, self.transform)])
         return torch.cat([model.pooled(part) for part in bands.split(64)]).numpy()
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Return the probability of each label (B, classes) for log-mel spectrograms (B, M, T)."""
-        return supervised.class_probabilities(self.checkpoint, self.experiment, [x])
+        return supervised.class_probabilities(self.folder, [x])
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the most probable label (B,) of log-mel spectrograms ``(B, M, T)`` in [0, 1]."""
         return np.array(self.labels)[self.probabilities(x).argmax(1)]
+
+
+def audio_transform(window_s: float) -> LogMel:
+    """Return what makes the spectrograms that the recogniser from audio takes."""
+    return LogMel(
+        sr=2 * TOP_HZ,
+        window_s=window_s,
+        n_fft=256,
+        hop_length=80,
+        n_mels=BANDS,
+        top_db=RANGE_DB,
+    )
 
 
 def log_mel_of_files(paths: Sequence[str | Path], window_s: float) -> np.ndarray:
@@ -123,11 +133,8 @@ def log_mel_of_files(paths: Sequence[str | Path], window_s: float) -> np.ndarray
     AudioError
         If a file cannot be read.
     """
-    sr = 2 * TOP_HZ
-    grid = Grid(sr, window_s)
-    transform = mel.LogMel(
-        sr=sr, window_s=window_s, n_fft=256, hop_length=80, n_mels=BANDS, top_db=RANGE_DB
-    )
+    transform = audio_transform(window_s)
+    grid = Grid(transform.sr, window_s)
     bar = files.progress(paths, "listen", "file", delay=2)
     return transform.model_input(np.stack([transform(grid.read(path)) for path in bar]))
 
@@ -162,7 +169,7 @@ def train_recogniser(
     x: np.ndarray,
     *,
     labels: np.ndarray,
-    transform: LogSTFT,
+    transform: Transform,
     folder: Path,
     epochs: int,
     seed: int = SEED,
@@ -180,7 +187,7 @@ def train_recogniser(
     transform
         See `Recogniser`.
     folder
-        Folder of its checkpoint.
+        Where it goes, see `run_folder.write_model`.
     epochs
         Length of the training.
     seed
@@ -205,13 +212,18 @@ def train_recogniser(
         about="An independent judge.",
         training=TRAINING,
     )
-    checkpoint = supervised.fit_classifier(experiment, [x], codes, folder, epochs=epochs, seed=seed)
-    return Recogniser(
-        checkpoint=checkpoint,
-        experiment=experiment,
-        labels=tuple(names.tolist()),
+    labels = names.tolist()
+    supervised.fit_classifier(
+        experiment,
+        [x],
+        codes,
+        folder,
+        labels=labels,
         transform=transform,
+        epochs=epochs,
+        seed=seed,
     )
+    return Recogniser(folder=folder, labels=tuple(labels), transform=transform)
 
 
 def from_audio(
@@ -230,10 +242,11 @@ def from_audio(
     epochs, seed
         As in `train_recogniser`.
     """
-    x = log_mel_of_files(train.items["path"], train.transform.window_s)
+    transform = audio_transform(train.transform.window_s)
+    x = log_mel_of_files(train.items["path"], transform.window_s)
     labels, folder = train.items[column], folder / f"ear-{column}"
     return train_recogniser(
-        "ear", x, labels=labels, transform=train.transform, folder=folder, epochs=epochs, seed=seed
+        "ear", x, labels=labels, transform=transform, folder=folder, epochs=epochs, seed=seed
     )
 
 

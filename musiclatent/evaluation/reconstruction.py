@@ -25,7 +25,6 @@ from musiclatent.features.stft import SpectrogramBatch
 from musiclatent.latents import decode, encode
 from musiclatent.models import base
 from musiclatent.models.base import LitModule
-from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 
@@ -47,7 +46,7 @@ def reconstruct(run: Run, x: np.ndarray, transform: Transform) -> np.ndarray:
     ndarray
         Sounds (B, N) in [-1, 1].
     """
-    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    model = run.load()
     x_hat = model(torch.from_numpy(transform.model_input(x))[:, None]).x_hat[:, 0].numpy()
     return transform.to_audio(x_hat, *transform.value_range(x))
 
@@ -478,7 +477,7 @@ def speech_intelligibility(
     x = audio.read(original)[0]
     sounds, rows = [("original", x)], {}
     for name, run in trained.items():
-        model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+        model = run.load()
         blocks = decode.rebuild(model, original, transform=transform)
         path = audio.write_blocks(target.with_name(f"{target.name}_{name}.wav"), blocks, sr)
         sounds.append((name, audio.read(path)[0]))

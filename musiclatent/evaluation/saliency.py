@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from musiclatent.evaluation.genre_networks import Classifier
 from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
-from musiclatent.training import checkpoints, supervised
+from musiclatent.training import run_folder, supervised
 
 
 def grad_cam(
@@ -45,7 +45,7 @@ def grad_cam(
     if label not in network.classes:
         names = ", ".join(network.classes)
         raise ValueError(f"the network does not know the label {label!r}; choose one of: {names}")
-    model = checkpoints.load_checkpoint(network.checkpoint, network.experiment)
+    model = run_folder.load_model(network.folder)
     inputs = [x] if model.numbers is None else [x, descriptors]
     code = network.classes.index(label)
     return _saliency(model, model.grad_cam_layer, code, *supervised.tensors(inputs))

@@ -18,7 +18,6 @@ from musiclatent.audio.windows import Transform
 from musiclatent.errors import LatentsError
 from musiclatent.latents import encode
 from musiclatent.models.base import LitModule
-from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 OVERLAP_S = 0.25
@@ -53,7 +52,7 @@ def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
     width = int(np.prod(latent_shape))
     if z.ndim not in (2, 3) or not len(z) or z[0].size != width:
         raise LatentsError(f"latents have shape {z.shape}; give (B, {width}), one row or more")
-    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
+    model = run.load()
     batches = torch.from_numpy(z.reshape(len(z), *latent_shape).copy()).split(encode.BATCH)
     return np.concatenate([model.decode(batch)[:, 0].numpy() for batch in batches])
 
@@ -94,7 +93,7 @@ def rebuild(
     """
     n, hop = window_starts(model, transform, overlap_s)
     blocks = audio.blocks(source, transform.sr) if isinstance(source, str | Path) else source
-    outputs = _outputs(model, transform, _cut(blocks, n, hop))
+    outputs = _outputs(model, transform, cut_windows(blocks, n, hop))
     return _crossfaded(outputs, hop, crossfade(n - hop))
 
 
@@ -119,8 +118,16 @@ def crossfade(n: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(np.pi * np.clip(3 * position - 1, 0, 1))).astype(np.float32)
 
 
-def _cut(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield windows (n,) of joined blocks, the last padded, and how much of each is sound."""
+def cut_windows(blocks: Iterable[np.ndarray], n: int, hop: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield windows (n,) of joined blocks, the last padded, and how much of each is sound.
+
+    Parameters
+    ----------
+    blocks
+        Samples ``(N,)``, block after block.
+    n, hop
+        Samples of a window, and from one window to the next.
+    """
     shared = 0
     for part in windows.frames(blocks, n, hop, rest=True):
         length = part.shape[1]
@@ -160,14 +167,14 @@ def _crossfaded(
 
 @torch.no_grad()
 def interpolate(
-    run: Run, z_a: np.ndarray, z_b: np.ndarray, positions: Sequence[float]
+    model: LitModule, z_a: np.ndarray, z_b: np.ndarray, positions: Sequence[float]
 ) -> np.ndarray | None:
     """Return latents on a model's own interpolation path, where a straight one mixes up positions.
 
     Parameters
     ----------
-    run
-        A trained experiment.
+    model
+        A trained autoencoder.
     z_a, z_b
         Latents (K, T).
     positions
@@ -178,8 +185,7 @@ def interpolate(
     ndarray or None
         Latents (P, K, T); None where the model's own path is the straight one.
     """
-    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
     if not model.own_path:
         return None
-    a, b = (torch.from_numpy(np.array(z, np.float32))[None] for z in (z_a, z_b))
-    return torch.cat([model.between(a, b, float(p)) for p in positions]).numpy()
+    a, b = (torch.tensor(np.array(z, np.float32)[None], device=model.device) for z in (z_a, z_b))
+    return torch.cat([model.between(a, b, float(p)) for p in positions]).cpu().numpy()

@@ -23,12 +23,11 @@ from musiclatent.config import Study
 from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError, LatentsError
-from musiclatent.files import progress, sha256_of, whole_file
+from musiclatent.files import progress, whole_file
 from musiclatent.latents import store
 from musiclatent.latents.store import Latents
 from musiclatent.models import mel_frontend
 from musiclatent.models.base import LitModule
-from musiclatent.training import checkpoints
 from musiclatent.training.run_folder import Run
 
 BATCH = 8  # windows encoded at once
@@ -179,11 +178,19 @@ def encode(
     """
     source = windows.windows(path, transform.sr, transform.window_s)
     while batch := list(islice(source, BATCH)):
-        x = transform.model_input(_transformed(model, transform, [y for _, y in batch]))
-        yield [start_s for start_s, _ in batch], _latents(model, x)
+        starts, parts = zip(*batch, strict=True)
+        yield list(starts), encode_windows(model, transform, parts)
 
 
-def _transformed(model: LitModule, transform: Transform, parts: list[np.ndarray]) -> np.ndarray:
+@torch.no_grad()
+def encode_windows(
+    model: LitModule, transform: Transform, parts: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the latents (B, D) of the samples (N,) of B windows."""
+    return _latents(model, transform.model_input(_transformed(model, transform, parts)))
+
+
+def _transformed(model: LitModule, transform: Transform, parts: Sequence[np.ndarray]) -> np.ndarray:
     """Transform windows (N,) one by one; log-mel as a batch where the model stands on a GPU."""
     if model.device.type == "cpu" or transform.kind != "logmel":
         return np.stack([transform(y) for y in parts])
@@ -199,8 +206,12 @@ def _latents(model: LitModule, x: np.ndarray) -> np.ndarray:
 
 def load_model(run: Run) -> LitModule:
     """Load a trained model, onto a GPU where there is one."""
-    model = checkpoints.load_checkpoint(run.checkpoint, run.experiment)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return run.load().to(device())
+
+
+def device() -> str:
+    """Name the device that encodes: a GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _provenance(run: Run, model: LitModule, transform: Transform, data_hash: str = "") -> dict:
@@ -208,7 +219,7 @@ def _provenance(run: Run, model: LitModule, transform: Transform, data_hash: str
     return {
         "study": run.experiment.study,
         "experiment": run.experiment.name,
-        "checkpoint": sha256_of(run.checkpoint),
+        "checkpoint": run.sha256,
         "options": run.experiment.options,
         **latent_spec(model, transform),
         "musiclatent": __version__,

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from musiclatent.analysis import neighbours, pooling
 from musiclatent.errors import LatentsError, first_line
-from musiclatent.files import sha256_of, write_file
+from musiclatent.files import write_file
 
 if TYPE_CHECKING:  # its module loads torch, which a table of latents needs not
     from musiclatent.training.run_folder import Run
@@ -67,6 +68,16 @@ def read_latents(folder: Path, *, run: Run | None = None, data_hash: str = "") -
     LatentsError
         If the folder holds no latents, broken ones, or those of another checkpoint or other data;
         the message names the command that makes them anew.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np.save(folder / "z.npy", np.zeros((2, 12), np.float32))
+    >>> pd.DataFrame({"item_id": ["a", "a"]}).to_parquet(folder / "items.parquet")
+    >>> _ = write_file(folder / "provenance.json", '{"latent_shape": [4, 3]}')
+    >>> read_latents(folder).shaped().shape
+    (2, 4, 3)
     """
     folder = Path(folder)
     missing = [name for name in NAMES if not (folder / name).exists()]
@@ -94,7 +105,7 @@ def _verify(folder: Path, provenance: dict, run: Run | None, data_hash: str) -> 
     """Validate that this checkpoint and these data made the latents."""
     remedy = f"make them anew with: {_command(run, data_hash)}"
     checkpoint, name = provenance.get("checkpoint"), provenance.get("experiment")
-    if run is not None and checkpoint != (expected := sha256_of(run.checkpoint)):
+    if run is not None and checkpoint != (expected := run.sha256):
         raise LatentsError(
             f"{folder} holds latents of the checkpoint {str(checkpoint)[:12]} of "
             f"{name}, not of {expected[:12]} of {run.experiment.name}; {remedy}"
@@ -114,6 +125,45 @@ def _command(run: Run | None, data_hash: str) -> str:
     if not data_hash:
         return f"musiclatent encode FILES --study {study} --experiment {name}"
     return f"make reproduce STUDY={study} EXPERIMENT={name}"
+
+
+def nearest(query: np.ndarray, latents: Latents | np.ndarray, k: int = 10) -> pd.DataFrame:
+    """Find the windows nearest to a sound.
+
+    Parameters
+    ----------
+    query
+        Vectors (Q, D) of `encoder.Encoder.embed`, or one of them (D,).
+    latents
+        What is searched: latents of the same model, or vectors (B, D).
+    k
+        Number of neighbours of each vector; all of them where there are fewer.
+
+    Returns
+    -------
+    DataFrame
+        k rows for each vector in turn, the nearest first: query (row of `query`), row (of
+        `latents`), distance, and of latents the columns of their items.
+
+    Raises
+    ------
+    ValueError
+        As `neighbours.nearest`.
+
+    Examples
+    --------
+    >>> nearest([1.0, 0.0], [[0.0, 3.0], [1.0, 0.5], [1.0, 0.0]], k=2)
+       query  row  distance
+    0      0    2       0.0
+    1      0    1       0.5
+    """
+    known = isinstance(latents, Latents)
+    vectors = pooling.window_vectors(latents) if known else np.asarray(latents)
+    query = np.asarray(query)
+    distances, rows = neighbours.nearest(query[None] if query.ndim == 1 else query, vectors, k)
+    table = {"query": np.arange(len(rows)).repeat(rows.shape[1]), "row": rows.ravel()}
+    table = pd.DataFrame(table | {"distance": distances.ravel()})
+    return table.join(latents.items, on="row") if known else table
 
 
 def select(latents: Latents, keep: np.ndarray) -> Latents:

@@ -1,4 +1,7 @@
-"""Load trained weights without running any code that a file may hold."""
+"""Load the checkpoint of a training, to go on from it, without running any code that it may hold.
+
+Who uses a model takes `run_folder.load_model`.
+"""
 
 import pickle
 from collections.abc import Mapping
@@ -45,7 +48,7 @@ def load_checkpoint(checkpoint: Path, experiment: Experiment) -> base.LitModule:
         ) from None
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
     model = files.pick(models.MODELS, experiment.model, "model")(**experiment.options)
-    if _architecture(options or {}) != _architecture(model.hparams):
+    if architecture(options or {}) != architecture(model.hparams):
         raise CheckpointError(f"{checkpoint} was not made by {experiment.name}; {remedy}")
     try:
         model.load_state_dict(content["state_dict"])
@@ -54,6 +57,6 @@ def load_checkpoint(checkpoint: Path, experiment: Experiment) -> base.LitModule:
     return model.eval()
 
 
-def _architecture(options: Mapping) -> dict:
+def architecture(options: Mapping) -> dict:
     """Return a model's options without those that its training decides."""
     return {k: v for k, v in options.items() if k not in ("learning_rate", "total_steps")}

@@ -11,9 +11,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Timer
-from safetensors.torch import save_file
 
-from musiclatent import __version__, config, files
+from musiclatent import config, files
 from musiclatent.analysis import neighbours, pooling
 from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
@@ -173,13 +172,11 @@ def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed:
 def _finish(
     experiment: Experiment, data: CorpusDataModule, folder: Path, fitted: pl.Trainer, identity: dict
 ) -> None:
-    """Measure the best weights on every split and store weights, card, curves and metrics."""
+    """Measure the best weights on every split and store the model, curves and metrics."""
     best = folder / "best.ckpt"
     if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
         fitted.save_checkpoint(best)
     model = checkpoints.load_checkpoint(best, experiment)
-    with files.whole_file(folder / "model.safetensors") as part:
-        save_file(model.state_dict(), part)
     callbacks = {type(callback): callback for callback in fitted.callbacks}
     curves = callbacks[trainer.Curves].rows
     files.write_json(folder / "curves.json", curves)
@@ -193,12 +190,19 @@ def _finish(
         values = metrics.evaluate(model, batches, every)
         figures |= {f"{split}_{name}": value for name, value in values.items()}
     figures |= _neighbour_accuracy(model, data)
-    card = {"experiment": experiment.name, "model": experiment.model, "about": experiment.about}
     seconds = callbacks[Timer].time_elapsed("train")
-    card |= {"precision": str(fitted.precision), "train_seconds": round(seconds, 1)}
-    card |= {"options": experiment.options, "metrics": figures, "run": identity}
-    card |= {"musiclatent": __version__, "torch": torch.__version__}
-    files.write_json(folder / "card.json", card)
+    run_folder.write_model(
+        folder,
+        model,
+        transform=data.transform,
+        study=experiment.study,
+        experiment=experiment.name,
+        about=experiment.about,
+        data=identity["data"],
+        figures=figures,
+        precision=str(fitted.precision),
+        train_seconds=round(seconds, 1),
+    )
     files.write_json(folder / "metrics.json", figures)  # last: with it the run counts as ended
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from musiclatent import files
+from musiclatent.audio.windows import Transform
 from musiclatent.config import SEED, Experiment
 from musiclatent.data.datamodules import EpochSampler
 from musiclatent.training import checkpoints, run_folder, trainer
@@ -22,6 +23,8 @@ def fit_classifier(
     codes: np.ndarray,
     folder: Path,
     *,
+    labels: Sequence[str],
+    transform: Transform,
     epochs: int,
     seed: int = SEED,
 ) -> Path:
@@ -37,7 +40,11 @@ def fit_classifier(
     codes
         Class of each row (B,), int from 0.
     folder
-        Folder of its checkpoint.
+        Where it goes, see `run_folder.write_model`.
+    labels
+        Names of the classes, in the order of their codes.
+    transform
+        What makes the spectrograms.
     epochs
         Length of the training.
     seed
@@ -46,7 +53,7 @@ def fit_classifier(
     Returns
     -------
     Path
-        The checkpoint, reused where the same was trained before.
+        The folder, reused where the same was trained before.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def fit_classifier(
         )
     identity = _identity(experiment, inputs, codes, epochs, seed)
     if run_folder.is_complete(folder, identity):
-        return folder / "best.ckpt"
+        return folder
     resumed = run_folder.prepare_folder(experiment, folder, identity)
     data = TensorDataset(*tensors(inputs), torch.from_numpy(np.asarray(codes, np.int64)))
     sampler = EpochSampler(len(data), seed)
@@ -74,8 +81,19 @@ def fit_classifier(
         lightning, model, data=batches, last=folder / "last.ckpt" if resumed else None
     )
     metrics = {key: float(value) for key, value in lightning.callback_metrics.items()}
+    run_folder.write_model(
+        folder,
+        checkpoints.load_checkpoint(folder / "best.ckpt", experiment),
+        transform=transform,
+        study=experiment.study,
+        experiment=experiment.name,
+        about=experiment.about,
+        labels=list(labels),
+        data=identity["data"],
+        figures=metrics,
+    )
     files.write_json(folder / "metrics.json", metrics)  # last: with it the training counts as ended
-    return folder / "best.ckpt"
+    return folder
 
 
 def tensors(inputs: Sequence[np.ndarray]) -> list[torch.Tensor]:
@@ -84,27 +102,23 @@ def tensors(inputs: Sequence[np.ndarray]) -> list[torch.Tensor]:
     return [part[:, None] if part.ndim == 3 else part for part in parts]
 
 
-def class_probabilities(
-    checkpoint: Path, experiment: Experiment, inputs: Sequence[np.ndarray]
-) -> np.ndarray:
+def class_probabilities(folder: Path, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Return the probability of each class (B, classes).
 
     Parameters
     ----------
-    checkpoint, experiment
-        What was trained.
+    folder
+        What `fit_classifier` filled.
     inputs
-        As in `fit_classifier`.
+        As there.
     """
-    model = checkpoints.load_checkpoint(checkpoint, experiment)
+    model = run_folder.load_model(folder)
     return _batched(lambda *part: model(*part).softmax(1), inputs)
 
 
-def class_features(
-    checkpoint: Path, experiment: Experiment, inputs: Sequence[np.ndarray]
-) -> np.ndarray:
+def class_features(folder: Path, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Return the features (B, D) that a network scores, of all heads; arguments as above."""
-    model = checkpoints.load_checkpoint(checkpoint, experiment)
+    model = run_folder.load_model(folder)
     return _batched(lambda *part: torch.cat(model.embed(*part), dim=1), inputs)
 
 

@@ -9,20 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from helpers.models import A1, untrained, waveform_experiment
 from helpers.signals import tone
 
-from musiclatent import audio, models
+from musiclatent import audio
 from musiclatent.analysis import pooling
 from musiclatent.apps import new_music
 from musiclatent.audio import decoders
 from musiclatent.config import Experiment, Study
 from musiclatent.errors import AudioError, CheckpointError
+from musiclatent.features.mel import LogMel
 from musiclatent.latents import encode
 from musiclatent.latents.encode import encode_files
 from musiclatent.latents.store import read_latents
-from musiclatent.models.mel import MelAutoencoder
 from musiclatent.studies import study
 from musiclatent.training.run_folder import Run, read_run
 
@@ -101,16 +100,7 @@ def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
         options=options,
         about="",
     )
-    model = models.MODELS["SparseAutoencoder"](**options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, tmp_path / "best.ckpt")
-    run = Run(
-        experiment=row,
-        checkpoint=tmp_path / "best.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    run = untrained(tmp_path, row)
     (tmp_path / "music").mkdir()
     for name, hz in {"asked": 300, "far": 2500, "near": 310, "between": 900}.items():
         audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
@@ -191,13 +181,8 @@ def test_a_torn_vector_and_another_checkpoint_are_no_trouble(run, music, tmp_pat
     stored[0].write_bytes(stored[0].read_bytes()[:50])
     again, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
     pd.testing.assert_frame_equal(first, again)
-    other = run.checkpoint.with_name("other.ckpt")
-    content = torch.load(run.checkpoint, weights_only=True)
-    content["state_dict"]["analysis.weight"] *= 2
-    torch.save(content, other)
-    changed, _ = new_music.similar(
-        replace(run, checkpoint=other), STUDY, file=music / "1.flac", music=music, out=tmp_path
-    )
+    other = untrained(tmp_path, EXPERIMENT, seed=1)
+    changed, _ = new_music.similar(other, STUDY, file=music / "1.flac", music=music, out=tmp_path)
     assert not np.allclose(changed["distance"][1:], first["distance"][1:])
 
 
@@ -245,17 +230,7 @@ def mel_run(tmp_path) -> Run:
         options=options,
         about="",
     )
-    torch.manual_seed(0)
-    model = MelAutoencoder(**options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, tmp_path / "best.ckpt")
-    return Run(
-        experiment=experiment,
-        checkpoint=tmp_path / "best.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    return untrained(tmp_path, experiment, transform=LogMel(sr=SR, window_s=1.0))
 
 
 def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):

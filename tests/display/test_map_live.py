@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.models import untrained
 
 from musiclatent import audio
 from musiclatent.analysis import neighbours
@@ -16,8 +17,6 @@ from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.display import map_live
 from musiclatent.display.map_live import Live, directions, uploaded
 from musiclatent.latents.encode import encode_corpus
-from musiclatent.models.waveform import WaveformAutoencoder
-from musiclatent.training.run_folder import Run
 
 SR, WINDOW_S = 8000, 0.5
 SMALL = Experiment(
@@ -51,17 +50,7 @@ def made(tmp_path_factory):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("live")
-    torch.manual_seed(0)
-    model = WaveformAutoencoder(**SMALL.options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, folder / "best.ckpt")
-    run = Run(
-        experiment=SMALL,
-        checkpoint=folder / "best.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    run = untrained(folder, SMALL)
     music = folder / "music"
     for i in range(10):
         (music / f"style{i % 2}").mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,6 @@ from musiclatent.errors import CheckpointError
 from musiclatent.latents import encode, pretrained
 from musiclatent.latents.store import Latents
 from musiclatent.models import vggish
-from musiclatent.training.checkpoints import load_checkpoint
 
 SR = 16_000
 STUDY = studies.study("edm", "tiny")
@@ -114,7 +113,7 @@ def test_a_second_call_trains_and_encodes_nothing(embedded, space, monkeypatch):
 def test_an_encoder_that_the_study_mel_trained_is_taken(embedded, space):
     here = second_embeddings.mel_encoder("mel-crnn", space)
     assert here.status == "reused" and here.experiment.name == "mel-crnn-6"
-    assert (space.base / "edm" / "encoder") in here.checkpoint.parents
+    assert (space.base / "edm" / "encoder") in here.folder.parents
     (space.base / "edm" / "encoder").rename(space.base / "mel")
     there = second_embeddings.mel_encoder("mel-crnn", space)
     own = second_embeddings.mel_encoder(
@@ -122,8 +121,8 @@ def test_an_encoder_that_the_study_mel_trained_is_taken(embedded, space):
     )
     (space.base / "mel").rename(space.base / "edm" / "encoder")
     assert there.status == own.status == "reused"
-    assert there.checkpoint == own.checkpoint
-    assert there.checkpoint == space.base / "mel/checkpoints/mel-crnn-6/best.ckpt"
+    assert there.folder == own.folder
+    assert there.folder == space.base / "mel/checkpoints/mel-crnn-6"
 
 
 def test_parts_read_again_are_what_the_encoder_took(embedded, space):
@@ -133,7 +132,7 @@ def test_parts_read_again_are_what_the_encoder_took(embedded, space):
     assert second.tolist() == (items["start_s"] % 3).tolist()
     run = second_embeddings.mel_encoder("mel-crnn", space)
     with torch.no_grad():
-        z = load_checkpoint(run.checkpoint, run.experiment).encode(torch.from_numpy(x)[:, None])
+        z = run.load().encode(torch.from_numpy(x)[:, None])
     seconds = [part.mean(dim=2) for part in z.tensor_split(3, dim=2)]
     found = np.stack([seconds[s][i].numpy() for i, s in enumerate(second)])
     np.testing.assert_allclose(found, embedded.z[items.index], atol=1e-4)

@@ -19,7 +19,6 @@ from musiclatent.data.gtzan import GENRES
 from musiclatent.evaluation import cross_validation, linear_probes
 from musiclatent.latents.store import Latents
 from musiclatent.studies import STUDIES
-from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.fit import train_experiment
 
 LABELS = np.array(GENRES)[[0, 1, 5]]  # blues, classical and jazz
@@ -174,14 +173,14 @@ def monkeypatch_module():
 
 def test_latents_of_a_fold_come_from_the_encoder_of_that_fold(trained, root, space):
     for split, (run, encoded) in trained.items():
-        assert split in str(run.checkpoint) and len(encoded.z) == 60
-        sha256 = hashlib.sha256(run.checkpoint.read_bytes()).hexdigest()
+        assert split in str(run.folder) and len(encoded.z) == 60
+        sha256 = hashlib.sha256((run.folder / "model.safetensors").read_bytes()).hexdigest()
         assert encoded.provenance["checkpoint"] == sha256
         data = CorpusDataModule.of_study(STUDY, space, split=split)
         data.setup()
         x = torch.from_numpy(data.transform.model_input(np.array(data.cached.x)))[:, None]
         with torch.no_grad():
-            z = load_checkpoint(run.checkpoint, ONE).encode(x).flatten(1).numpy()
+            z = run.load().encode(x).flatten(1).numpy()
         np.testing.assert_allclose(encoded.z, z, atol=1e-5)
     (_, first), (_, second) = trained.values()
     assert first.provenance["checkpoint"] != second.provenance["checkpoint"]
@@ -195,7 +194,7 @@ def test_a_fold_is_held_out_whole_and_its_number_is_the_seed(trained):
         assert (items["split"].eq("test") == items["fold"].eq(k)).all()
         assert items.groupby("group")["split"].nunique().max() == 1
         assert set(items["split"]) == {"train", "test"} and items["known"].all()
-        identity = json.loads((run.checkpoint.parent / "run.json").read_text())
+        identity = json.loads((run.folder / "run.json").read_text())
         assert identity["seed"] == k and identity["epochs"] == 1
         assert identity["experiment"]["training"]["labelled"] == 1
 
@@ -228,7 +227,7 @@ def test_fewer_labels_hide_recordings_from_encoder_and_neighbours(trained, space
     run, encoded = cross_validation.train_on_split(
         ONE, STUDY, space=space, split="outer-0", labelled=0.25
     )
-    assert "outer-0-25%" in str(run.checkpoint)
+    assert "outer-0-25%" in str(run.folder)
     items = encoded.items
     train = items["split"].eq("train")
     assert items.loc[~train, "known"].all()

@@ -1,6 +1,6 @@
 """Networks on short excerpts: what they are given, what they say, and what is kept of them."""
 
-import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -24,7 +24,9 @@ from musiclatent.evaluation.genre_networks import (
     train_network,
 )
 from musiclatent.features import mel_descriptors
-from musiclatent.training import supervised
+from musiclatent.features.mel import LogMel
+from musiclatent.training import run_folder, supervised
+from musiclatent.training.run_folder import read_config
 
 BANDS, FRAMES = 32, 80
 OPTIONS = {"channels": [4, 8], "n_mels": BANDS, "hidden": 8, "dropout": 0.1, "masks": 0}
@@ -63,6 +65,7 @@ def _excerpts(n: int = 48, seed: int = 0) -> Excerpts:
         bands=pooling.mean_and_deviation(x),
         items=items,
         summary={"split": "outer-0"},
+        transform=LogMel(n_mels=BANDS),
     )
 
 
@@ -113,8 +116,8 @@ def test_excerpts_leave_out_silence_and_what_has_no_label(monkeypatch):
         np.testing.assert_allclose(mel_descriptors.extract(one[None])[0], numbers, rtol=1e-4)
     assert found.part("train").tolist() == [True, False, True, False]
     train_rows = found.part("train")
-    assert [len(part) for part in found.inputs(JOINT, train_rows)] == [2, 2]
-    (only,) = found.inputs(CNN, train_rows)
+    assert [len(part) for part in found.inputs(train_rows, True)] == [2, 2]
+    (only,) = found.inputs(train_rows, False)
     assert np.array_equal(only, found.x[train_rows])
 
 
@@ -131,7 +134,7 @@ def test_genre_needs_two_labels(monkeypatch, labels):
 
 def test_a_network_tells_genres_apart(network, data):
     assert network.classes == GENRES
-    assert network.experiment.options["classes"] == 3
+    assert read_config(network.folder)["options"]["classes"] == 3
     test = data.part("test")
     said = network.probabilities(data.x[test], data.descriptors[test])
     assert said.shape == (12, 3)
@@ -142,10 +145,8 @@ def test_a_network_tells_genres_apart(network, data):
 
 
 def test_a_joint_network_knows_how_many_attributes_there_are(network, data):
-    wanted = (
-        data.descriptors.shape[1] if genre_networks.takes_descriptors(network.experiment) else None
-    )
-    assert network.experiment.options.get("attributes") == wanted
+    wanted = data.descriptors.shape[1] if network.takes_descriptors else 0
+    assert read_config(network.folder)["options"]["attributes"] == wanted
 
 
 def test_a_temperature_softens_and_changes_no_order(network, data):
@@ -314,7 +315,7 @@ def test_a_temperature_is_fitted_on_the_validation_part(data, monkeypatch):
             rows = [int(np.flatnonzero((data.x == one).all((1, 2)))[0]) for one in x]
             return classifiers.apply_temperature(told[rows], self.temperature)
 
-    sure = Sure(checkpoint=None, experiment=CNN, classes=GENRES, temperature=2.0)
+    sure = Sure(folder=None, classes=GENRES, takes_descriptors=False, temperature=2.0)
     heated, curves, errors = calibrate(sure, data)
     plain = calibrate(replace(sure, temperature=1.0), data)[0]
     assert heated.temperature > 2 and heated.temperature == pytest.approx(plain.temperature, 0.01)
@@ -336,38 +337,26 @@ def test_labels_that_the_network_never_saw_do_not_count_in_calibration(network, 
     assert all(curve["n"].sum() == 10 for curve in found.values())
 
 
-def _named(network: Classifier) -> Classifier:
-    """A network under a name that the study knows."""
-    return replace(network, experiment=replace(network.experiment, name="genre-joint"))
-
-
 def test_what_is_written_is_read_again(network, data):
-    kept = replace(_named(network), temperature=1.7)
-    path = genre_networks.write_classifier(kept, kept.checkpoint.parent)
-    assert path.name == "classifier.json"
-    found = genre_networks.read_classifier(kept.checkpoint.parent, "tiny")
-    assert found.checkpoint == kept.checkpoint and found.classes == kept.classes
-    assert found.experiment.options == kept.experiment.options and found.temperature == 1.7
-    assert np.array_equal(found.probabilities(data.x), kept.probabilities(data.x))
+    run_folder.amend_config(network.folder, temperature=1.7)
+    found = genre_networks.read_classifier(network.folder)
+    assert found == replace(network, temperature=1.7)
+    kept = replace(network, temperature=1.7).probabilities(data.x)
+    assert np.array_equal(found.probabilities(data.x), kept)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [None, "", "{", "[]", "3", "{}", '{"experiment": "x"}', b"\xff\xfe", "classes", "temperature"],
-)
-def test_what_was_not_trained_is_one_sentence(network, tmp_path, content):
-    path = tmp_path / "classifier.json"
-    if content in ("classes", "temperature"):
-        said = json.loads(genre_networks.write_classifier(_named(network), tmp_path).read_text())
-        path.write_text(json.dumps(said | {content: None}))
-    elif isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        path.write_text(content)
-    words = r"classifier\.json cannot be read .*; train .* make reproduce STUDY=genre PROFILE=tiny"
+@pytest.mark.parametrize("change", ["labels", "temperature", "options"])
+def test_what_is_no_classifier_is_one_sentence(network, tmp_path, change):
+    folder = shutil.copytree(network.folder, tmp_path / "run")
+    run_folder.amend_config(folder, temperature=1.0)
+    assert genre_networks.read_classifier(folder).temperature == 1
+    run_folder.amend_config(folder, **{change: None})
+    words = "holds GenreNetwork, not a classifier .* train one with: make reproduce STUDY=genre"
     with pytest.raises(CheckpointError, match=words) as caught:
-        genre_networks.read_classifier(tmp_path, "tiny")
+        genre_networks.read_classifier(folder)
     assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match="holds no whole model"):
+        genre_networks.read_classifier(tmp_path)
 
 
 @pytest.mark.real

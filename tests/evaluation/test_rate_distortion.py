@@ -1,6 +1,5 @@
 """Models beside reference codecs on the same excerpts."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from helpers.models import A1, SPARSE, untrained, waveform_experiment
 from musiclatent.display import results
 from musiclatent.errors import MissingToolError
 from musiclatent.evaluation import codecs, rate_distortion, reconstruction
-from musiclatent.training.run_folder import Run
+from musiclatent.training.run_folder import Run, amend_config
 
 SR, N = 16_000, 8192
 
@@ -193,6 +192,6 @@ def test_without_opus_its_rows_are_left_out_with_a_sentence(monkeypatch):
     assert found["mdct_13824"].k == 6912 and found["mdct_13824"].hop == 1024
 
 
-def test_minutes_come_from_the_card(tmp_path, trained):
-    (tmp_path / "card.json").write_text(json.dumps({"train_seconds": 90.0}))
+def test_minutes_come_from_the_folder(trained):
+    amend_config(trained["a1"].folder, train_seconds=90.0)
     assert rate_distortion.training_minutes(trained["a1"]) == 1.5

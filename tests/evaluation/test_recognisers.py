@@ -18,7 +18,7 @@ from musiclatent.evaluation.recognisers import (
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
 from musiclatent.latents import class_sampler
 from musiclatent.latents.class_sampler import ClassSampler
-from musiclatent.training import checkpoints, supervised
+from musiclatent.training import run_folder, supervised
 
 WINDOW_S = 0.2
 TINY = LogSTFT(window_s=WINDOW_S)
@@ -177,7 +177,7 @@ def test_features_are_what_the_labels_are_read_from(judge, rng):
     x = rng.uniform(0, 1, (70, *TINY.shape)).astype(np.float32)  # more than go at once
     features = judge.features(x)
     assert features.shape == (70, 192) and features.min() >= 0
-    model = checkpoints.load_checkpoint(judge.checkpoint, judge.experiment)
+    model = run_folder.load_model(judge.folder)
     with torch.no_grad():
         scores = model.out(torch.from_numpy(features)).softmax(1).numpy()
     wanted = judge.probabilities(log_mel_of_spectrograms(x, TINY))
@@ -185,7 +185,7 @@ def test_features_are_what_the_labels_are_read_from(judge, rng):
 
 
 def _weights(found: recognisers.Recogniser) -> dict[str, torch.Tensor]:
-    return torch.load(found.checkpoint, weights_only=True)["state_dict"]
+    return run_folder.load_model(found.folder).state_dict()
 
 
 def _equal(a: recognisers.Recogniser, b: recognisers.Recogniser) -> bool:
@@ -196,9 +196,9 @@ def _equal(a: recognisers.Recogniser, b: recognisers.Recogniser) -> bool:
 def test_a_second_call_trains_nothing(tones, tmp_path, monkeypatch):
     first = _train(tones, tmp_path / "ear", epochs=1)
     monkeypatch.setattr(supervised.trainer, "fit_quietly", lambda *_: pytest.fail("trained again"))
-    stamp = first.checkpoint.stat().st_mtime_ns
+    stamp = (first.folder / "model.safetensors").stat().st_mtime_ns
     assert _train(tones, tmp_path / "ear", epochs=1) == first
-    assert first.checkpoint.stat().st_mtime_ns == stamp
+    assert (first.folder / "model.safetensors").stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize("change", ["data", "labels", "epochs", "seed", "name"])
@@ -235,11 +235,20 @@ def test_the_same_seed_gives_the_same_weights(tones, tmp_path):
     assert _equal(first, again) and not _equal(first, other)
 
 
-def test_a_checkpoint_that_is_cut_short_is_said(tones, tmp_path):
+def test_weights_that_are_cut_short_are_said(tones, tmp_path):
     found = _train(tones, tmp_path / "ear", epochs=1)
-    found.checkpoint.write_bytes(found.checkpoint.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"best\.ckpt .* cut short .* train judge-ear again"):
+    path = found.folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"safetensors is not the file that .* make it anew"):
         found.predict(tones[0][:1])
+
+
+def test_a_recogniser_says_what_it_takes_and_gives(tones, tmp_path):
+    found = _train(tones, tmp_path / "ear", epochs=1)
+    config = run_folder.read_config(found.folder)
+    assert (config["model"], config["labels"]) == ("Judge", ["high", "low"])
+    assert run_folder.read_transform(found.folder) == found.transform
+    assert {"accuracy", "loss"} <= {name.removeprefix("train_") for name in config["figures"]}
 
 
 def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
@@ -261,8 +270,8 @@ def test_an_ear_and_an_eye_learn_from_the_same_recordings(tmp_path):
         == items["label"].tolist()
     )
     knows = recognisers.from_audio(known, tmp_path / "judges", epochs=1, column="speaker")
-    assert knows.labels == ("HIGH", "LOW") and knows.checkpoint != ear.checkpoint
-    assert (ear.checkpoint.parent.name, eye.checkpoint.parent.name) == ("ear-label", "eye")
+    assert knows.labels == ("HIGH", "LOW") and knows.folder != ear.folder
+    assert (ear.folder.name, eye.folder.name) == ("ear-label", "eye")
 
 
 @pytest.mark.parametrize("labels", [["7", "7", "7"], [""] * 3, []])

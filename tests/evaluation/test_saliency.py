@@ -11,6 +11,7 @@ from musiclatent.evaluation import genre_networks
 from musiclatent.evaluation.genre_networks import Classifier
 from musiclatent.evaluation.saliency import grad_cam, toward_clusters
 from musiclatent.features import mel_descriptors
+from musiclatent.features.mel import LogMel
 from musiclatent.models import MODELS
 from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.vggish import VGGish
@@ -47,7 +48,14 @@ def _trained(folder, kind: str, epochs: int) -> Classifier:
     items = genre_networks.pd.DataFrame({"label": labels, "split": "train"})
     numbers = mel_descriptors.extract(x)
     experiment = replace(CNN, options=OPTIONS | KINDS[kind])
-    data = genre_networks.Excerpts(x=x, descriptors=numbers, bands=numbers, items=items, summary={})
+    data = genre_networks.Excerpts(
+        x=x,
+        descriptors=numbers,
+        bands=numbers,
+        items=items,
+        summary={},
+        transform=LogMel(n_mels=BANDS),
+    )
     return genre_networks.train_network(experiment, data, folder=folder / "run", epochs=epochs)
 
 

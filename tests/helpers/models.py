@@ -6,8 +6,10 @@ import pandas as pd
 import torch
 
 from musiclatent import models
+from musiclatent.audio.windows import Transform, Waveform
 from musiclatent.config import Experiment
-from musiclatent.training.run_folder import Run
+from musiclatent.features.mel import LogMel
+from musiclatent.training.run_folder import Run, write_model
 
 A1 = {"maps": 16, "kernel_size": 64, "stride": 32, "extra": "none"}
 SPARSE = {"hops": [64, 1024], "numbers": 27_500, "iterations": 3, "refits": 1, "crop": 2}
@@ -28,15 +30,25 @@ def waveform_experiment(model: str, options: dict, key: str = "small") -> Experi
 SMALL = waveform_experiment("WaveformAutoencoder", A1 | {"maps": 8})
 
 
-def untrained(folder: Path, experiment: Experiment = SMALL, seed: int = 0) -> Run:
+def untrained(
+    folder: Path,
+    experiment: Experiment = SMALL,
+    *,
+    seed: int = 0,
+    transform: Transform = Waveform(8000, 0.5),  # noqa: B008, frozen
+) -> Run:
     """A run whose weights are random, stored as training stores them."""
     torch.manual_seed(seed)
     model = models.MODELS[experiment.model](**experiment.options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    path = folder / f"{experiment.name}-{seed}.ckpt"
-    torch.save(content, path)
+    folder = write_model(
+        folder / f"{experiment.name}-{seed}",
+        model,
+        transform=transform,
+        study=experiment.study,
+        experiment=experiment.name,
+    )
     return Run(
-        experiment=experiment, checkpoint=path, metrics={}, curves=pd.DataFrame(), status="trained"
+        experiment=experiment, folder=folder, metrics={}, curves=pd.DataFrame(), status="trained"
     )
 
 
@@ -57,10 +69,5 @@ MEL = Experiment(
 
 
 def stored_mel(folder: Path) -> Run:
-    """A run of `MEL` with random weights, beside them what its training was."""
-    torch.manual_seed(0)
-    model = models.MODELS[MEL.model](**MEL.options, learning_rate=0.1, total_steps=7)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    path = folder / "best.ckpt"
-    torch.save(content, path)
-    return Run(experiment=MEL, checkpoint=path, metrics={}, curves=pd.DataFrame(), status="trained")
+    """A run of `MEL` with random weights."""
+    return untrained(folder, MEL, transform=LogMel(sr=8000, window_s=0.5, n_mels=16))

@@ -1,6 +1,7 @@
 """Folders of latents: made, reused, checked, selected, joined and decoded."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 
 from musiclatent import audio, models
 from musiclatent.audio.windows import Waveform
-from musiclatent.config import Experiment
 from musiclatent.display import player
 from musiclatent.display.player import Listener
 from musiclatent.errors import LatentsError
@@ -22,7 +22,6 @@ from musiclatent.models.base import Autoencoder, Output
 from musiclatent.models.mel import MelAutoencoder
 from musiclatent.models.waveform import LinearBlocks, PoolingAutoencoder, WaveformAutoencoder
 from musiclatent.studies import study
-from musiclatent.training.run_folder import Run
 
 SR, WINDOW_S = 8000, 0.5
 
@@ -48,7 +47,7 @@ def listener(monkeypatch):
 
     monkeypatch.setattr(player, "decode", decode)
     monkeypatch.setattr(player, "interpolate", lambda *_: None)
-    return Listener(None, Waveform(SR, 0.5))
+    return Listener(SimpleNamespace(load=lambda: None), Waveform(SR, 0.5))
 
 
 def _latent(level: float) -> np.ndarray:
@@ -59,7 +58,7 @@ def test_a_straight_way_is_the_models_own_where_it_has_one(listener, monkeypatch
     a, b = _latent(0.0), _latent(1.0)
     assert listener.interpolate(a, b, 3).mean(axis=(1, 2)).tolist() == [0, 0.5, 1]
 
-    def own(run, z_a, z_b, positions):
+    def own(model, z_a, z_b, positions):
         return np.stack([z_a + 7 * p for p in positions])
 
     monkeypatch.setattr(player, "interpolate", own)
@@ -69,21 +68,12 @@ def test_a_straight_way_is_the_models_own_where_it_has_one(listener, monkeypatch
         listener.interpolate(a, b, 1)
 
 
-def test_models_without_a_way_have_none(tmp_path):
+def test_models_without_a_way_have_none():
     options = {"numbers": 27_500, "hops": [64, 1024], "iterations": 2, "refits": 0, "crop": 2}
     for kind, more in {"WaveformAutoencoder": {"maps": 4}, "SparseAutoencoder": options}.items():
         model = models.MODELS[kind](**more)
-        content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-        torch.save(content, tmp_path / f"{kind}.ckpt")
-        run = Run(
-            experiment=Experiment(name="e", study="e", key="e", model=kind, options=more, about=""),
-            checkpoint=tmp_path / f"{kind}.ckpt",
-            metrics={},
-            curves=None,
-            status="",
-        )
         z = model.encode(torch.randn(2, 1, 4096)).detach().numpy()
-        way = interpolate(run, *z, [0.0, 0.5, 1.0])
+        way = interpolate(model, *z, [0.0, 0.5, 1.0])
         assert (way is None) == (kind == "WaveformAutoencoder")
     np.testing.assert_array_equal(way[[0, 2]], z)
 

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.models import SMALL, untrained
+from helpers.models import untrained
 
 from musiclatent import audio
 from musiclatent.config import Study
 from musiclatent.errors import LatentsError
 from musiclatent.latents.encode import encode_corpus, encode_files
 from musiclatent.latents.store import NAMES, read_latents, select
-from musiclatent.training.checkpoints import load_checkpoint
 
 SR, WINDOW_S = 8000, 0.5
 STUDY = Study(
@@ -28,7 +27,7 @@ def test_every_cached_window_is_encoded_in_order(run, data, tmp_path):
     found = encode_corpus(run, data, tmp_path / "latents")
     x = torch.from_numpy(np.array(data.cached.x))[:, None]
     with torch.no_grad():
-        z = load_checkpoint(run.checkpoint, SMALL).encode(x)
+        z = run.load().encode(x)
     np.testing.assert_allclose(found.shaped(), z.numpy(), atol=1e-6)
     assert isinstance(found.z, np.memmap) and found.z.dtype == np.float32
     for name in ("item_id", "path", "label", "group", "split", "start_s", "end_s", "silent"):
@@ -150,10 +149,9 @@ def status(key):
     line = next(l for l in open("/proc/self/status") if l.startswith(key))
     return int(line.split()[1]) / 1024
 plan, folder = study("waveform"), Path(sys.argv[1])
-path = folder / "waveform-64-0.ckpt"
 run = Run(
     experiment=plan.experiment("waveform-64"),
-    checkpoint=path,
+    folder=folder / "waveform-64-0",
     metrics={},
     curves=pd.DataFrame(),
     status="trained",

@@ -13,8 +13,8 @@ from musiclatent.models import adaptive, mdct
 from musiclatent.models.adaptive import DeepAutoencoder, even_noise
 from musiclatent.models.base import mrstft
 from musiclatent.studies import study
-from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.fit import train_experiment
+from musiclatent.training.run_folder import read_config
 
 WINDOW = 110_250  # five seconds
 SMALL = {"width": 8, "depth": 2, "tile": 4, "crop": 1}
@@ -254,9 +254,9 @@ def test_two_epochs_are_one_and_one_to_the_bit(data, tmp_path):
     halves = train_experiment(ROW, data, folder=tmp_path / "halves", epochs=2)
     torch.set_num_threads(threads)
     assert halves.status == "resumed" and halves.curves.equals(whole.curves)
-    a, b = (load_checkpoint(run.checkpoint, ROW).state_dict() for run in (whole, halves))
+    a, b = (run.load().state_dict() for run in (whole, halves))
     assert all(torch.equal(a[key], b[key]) for key in a)
-    assert torch.load(whole.checkpoint, weights_only=True)["hyper_parameters"]["width"] == 8
+    assert read_config(whole.folder)["options"]["width"] == 8
     again = train_experiment(ROW, data, folder=tmp_path / "whole", epochs=2)
     assert again.status == "reused" and again.metrics == whole.metrics
 

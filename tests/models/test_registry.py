@@ -1,13 +1,12 @@
 import numpy as np
-import pandas as pd
 import torch
+from helpers.models import untrained
 
 from musiclatent import models
 from musiclatent.audio.windows import Waveform
 from musiclatent.config import Experiment
 from musiclatent.evaluation import reconstruction
 from musiclatent.studies import STUDIES
-from musiclatent.training.run_folder import Run
 
 
 def test_every_experiment_has_a_model_that_takes_its_options():
@@ -27,19 +26,11 @@ def test_waveforms_come_back_as_the_model_gives_them(tmp_path):
         options=options,
         about="",
     )
-    model = models.MODELS[row.model](**options)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, tmp_path / "w.ckpt")
-    run = Run(
-        experiment=row,
-        checkpoint=tmp_path / "w.ckpt",
-        metrics={},
-        curves=pd.DataFrame(),
-        status="trained",
-    )
+    run = untrained(tmp_path, row)
+    model = run.load()
     x = np.random.default_rng(0).uniform(-0.1, 0.1, (3, 100)).astype(np.float32)
     with torch.no_grad():
-        expected = model.eval()(torch.from_numpy(x)[:, None]).x_hat[:, 0].numpy()
+        expected = model(torch.from_numpy(x)[:, None]).x_hat[:, 0].numpy()
     # Batches may be cut otherwise: float32, samples up to 1.
     np.testing.assert_allclose(
         reconstruction.reconstruct(run, x, Waveform(1000, 0.1)), expected, atol=1e-6

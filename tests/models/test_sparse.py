@@ -10,7 +10,6 @@ from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.models.mdct import Lapped
 from musiclatent.models.sparse import WINDOW, SparseAutoencoder
 from musiclatent.studies import STUDIES, study
-from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.fit import train_experiment
 
 SIZES = (13_824, 6_912, 3_456)
@@ -221,7 +220,7 @@ def test_two_epochs_are_one_and_one_to_the_bit(data, tmp_path):
     halves = train_experiment(ROW, data, folder=tmp_path / "halves", epochs=2)
     torch.set_num_threads(threads)
     assert halves.status == "resumed" and halves.curves.equals(whole.curves)
-    a, b = (load_checkpoint(run.checkpoint, ROW).state_dict() for run in (whole, halves))
+    a, b = (run.load().state_dict() for run in (whole, halves))
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert whole.metrics["latent_numbers"] == 2 * 64 * 4
     start = SparseAutoencoder(**SMALL).state_dict()

@@ -19,7 +19,6 @@ from musiclatent.features.stft import LogSTFT
 from musiclatent.models import MODELS
 from musiclatent.models.vae import LARGEST, SMALLEST, VAE, Components, RecurrentVAE, divergence
 from musiclatent.studies import study
-from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.fit import train_experiment
 
 SIZES = {
@@ -454,7 +453,7 @@ def test_four_epochs_are_two_and_two_to_the_bit(data, tmp_path, kind, precision)
     assert halves.metrics == whole.metrics and halves.curves.equals(whole.curves)
     assert {"train_kl", "train_reconstruction", "validation_mse"} <= set(whole.curves)
     assert whole.metrics["latent_numbers"] == 8 and whole.metrics["test_kl"] > 0
-    model = load_checkpoint(whole.checkpoint, plan)
+    model = whole.load()
     assert type(model) is kind and not model.training
     assert all(torch.equal(a[key], value) for key, value in model.state_dict().items())
     assert model.components.fitted
@@ -465,7 +464,7 @@ def test_training_begins_with_the_principal_components_of_the_training_windows(d
         _experiment(VAE), training=Training(learning_rate=1e-12, batch_size=4, select="last")
     )
     run = train_experiment(still, data, folder=tmp_path / "run", epochs=1, precision="32-true")
-    model = load_checkpoint(run.checkpoint, still)
+    model = run.load()
     model.components.gates.data.zero_()
     x = data.transform.model_input(np.array(data.cached.x[data.rows("train")]))
     x = torch.from_numpy(x)[:, None]
@@ -481,5 +480,5 @@ def test_training_begins_with_the_principal_components_of_the_training_windows(d
 def test_without_components_training_needs_none(data, tmp_path):
     plan = _experiment(VAE, components=0)
     run = train_experiment(plan, data, folder=tmp_path / "run", epochs=2, precision="32-true")
-    model = load_checkpoint(run.checkpoint, plan)
+    model = run.load()
     assert model.components is None and np.isfinite(run.metrics["test_mse"])

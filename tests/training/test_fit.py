@@ -25,7 +25,7 @@ from musiclatent.training import metrics, supervised, trainer
 from musiclatent.training import trainer as training_trainer
 from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.fit import ensure, train_experiment
-from musiclatent.training.run_folder import read_run
+from musiclatent.training.run_folder import read_run, read_transform
 from musiclatent.training.trainer import make_trainer
 
 SMALL = Experiment(
@@ -73,10 +73,13 @@ def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
     assert {"train_mse", "validation_mse", "train_sisdr", "validation_mrstft"} <= set(run.curves)
     for split in ("train", "validation", "test"):
         assert all(np.isfinite(run.metrics[f"{split}_{k}"]) for k in ("mse", "sisdr", "mrstft"))
-    card = json.loads((tmp_path / "run" / "card.json").read_text())
-    assert card["options"] == SMALL.options and card["metrics"] == run.metrics
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"] == SMALL.options and config["figures"] == run.metrics
+    assert (config["study"], config["experiment"]) == ("waveform", "waveform-small")
+    assert config["data"] == data.data_hash() and config["train_seconds"] >= 0
+    assert read_transform(run.folder) == data.transform
     weights = load_file(tmp_path / "run" / "model.safetensors")
-    model = load_checkpoint(run.checkpoint, SMALL)
+    model = run.load()
     assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     assert not list((tmp_path / "run").rglob("*.part"))
@@ -85,7 +88,7 @@ def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
 def test_ensure_trains_at_the_place_of_the_study_and_then_reuses(data, tmp_path):
     space = Workspace(profile="tiny", study="waveform", results=str(tmp_path / "results"))
     first = ensure(SMALL, data, space)
-    assert first.checkpoint == space.path("checkpoints", "waveform-small") / "best.ckpt"
+    assert first.folder == space.path("checkpoints", "waveform-small")
     assert len(first.curves) == 2 and ensure(SMALL, data, space).status == "reused"
 
 
@@ -94,7 +97,7 @@ def test_seeds_have_folders_of_their_own_and_a_closed_form_one(data, tmp_path, m
     space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
     closed = replace(SMALL, name="closed", training=replace(SMALL.training, epoch_factor=0.0))
     runs = fitting.ensure_seeds([SMALL, closed], data, space)
-    folders = [run.checkpoint.parent.name for run in runs[SMALL.name]]
+    folders = [run.folder.name for run in runs[SMALL.name]]
     assert folders == [SMALL.name, f"{SMALL.name}-seed-1"] and len(runs["closed"]) == 1
     assert runs[SMALL.name][0].metrics["test_mse"] != runs[SMALL.name][1].metrics["test_mse"]
 
@@ -119,10 +122,10 @@ def test_a_second_call_reuses_and_another_seed_trains_anew(data, tmp_path):
 
 def test_weights_that_were_deleted_are_trained_anew(data, tmp_path):
     first = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2)
-    first.checkpoint.unlink()
+    (first.folder / "model.safetensors").unlink()
     again = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=2)
     assert again.status == "trained" and again.metrics == first.metrics
-    assert again.checkpoint.exists()
+    assert again.load().hparams["maps"] == 8
 
 
 def test_the_same_seed_gives_the_same_figures(data, tmp_path):
@@ -214,13 +217,13 @@ def test_checkpoints_that_must_not_load(kind, data, tmp_path, monkeypatch):
     if kind == "empty":
         path.touch()
     if kind == "truncated":
-        path.write_bytes(run.checkpoint.read_bytes()[:-500])
+        path.write_bytes((run.folder / "best.ckpt").read_bytes()[:-500])
     if kind == "hostile":
         torch.save({"state_dict": {}, "hyper_parameters": Hostile()}, path)
     if kind == "not a dict":
         torch.save([1, 2, 3], path)
     if kind == "other":
-        path, wanted = run.checkpoint, LINEAR
+        path, wanted = run.folder / "best.ckpt", LINEAR
     with pytest.raises(CheckpointError, match="waveform-") as caught:
         load_checkpoint(path, wanted)
     assert "\n" not in str(caught.value) and not (tmp_path / "pwned").exists()
@@ -400,7 +403,7 @@ def test_the_weights_that_the_experiment_asks_for_are_kept(
 ):
     plan = replace(MEL, training=replace(MEL.training, select=select, patience=2))
     run = train_experiment(plan, spectrograms, folder=tmp_path / "run", epochs=5)
-    assert _epoch(run.checkpoint) == kept and len(run.curves) == epochs
+    assert _epoch(run.folder / "best.ckpt") == kept and len(run.curves) == epochs
 
 
 def test_a_run_goes_on_after_its_last_epoch_and_not_after_its_best(
@@ -466,9 +469,9 @@ def test_measuring_the_speed_leaves_the_model_as_it_is():
 def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path, change):
     run = train_experiment(MEL, spectrograms, folder=tmp_path / "run", epochs=1)
     other = replace(MEL, name="mel-other", options=MEL.options | change)
-    with pytest.raises(CheckpointError, match="best.ckpt was not made by mel-other; delete"):
-        load_checkpoint(run.checkpoint, other)
-    assert type(load_checkpoint(run.checkpoint, MEL)).__name__ == "CRNNAutoencoder"
+    with pytest.raises(CheckpointError, match="run was not made by mel-other; delete"):
+        read_run(other, run.folder)
+    assert type(read_run(MEL, run.folder).load()).__name__ == "CRNNAutoencoder"
 
 
 def test_a_folder_without_labels_trains_with_triplets_in_vain(tones, tmp_path):

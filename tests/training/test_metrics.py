@@ -2,11 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.models import MEL, stored_mel
+from helpers.models import stored_mel
 
 from musiclatent.studies import STUDIES
 from musiclatent.training import metrics
-from musiclatent.training.checkpoints import load_checkpoint
 from musiclatent.training.run_folder import Run
 
 
@@ -14,7 +13,7 @@ def _run(name="mel-cae-1", **metrics: float) -> Run:
     row = STUDIES[name.split("-")[0]].experiment(name)
     return Run(
         experiment=row,
-        checkpoint="nowhere",
+        folder="nowhere",
         metrics=metrics,
         curves=pd.DataFrame(),
         status="trained",
@@ -60,7 +59,7 @@ def test_seeds_are_summarised_by_their_mean_and_interval():
 
 
 def test_means_are_over_windows_and_not_over_batches(stored):
-    model = load_checkpoint(stored.checkpoint, MEL)
+    model = stored.load()
     x = torch.rand(5, 1, 16, 20, generator=torch.Generator().manual_seed(0))
     whole = metrics.evaluate(model, [(x, None)])
     assert set(whole) == {"mse"}
@@ -69,4 +68,4 @@ def test_means_are_over_windows_and_not_over_batches(stored):
 
 
 def test_nothing_to_measure_gives_nothing(stored):
-    assert metrics.evaluate(load_checkpoint(stored.checkpoint, MEL), []) == {}
+    assert metrics.evaluate(stored.load(), []) == {}

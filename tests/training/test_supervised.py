@@ -9,7 +9,8 @@ import torch
 
 from musiclatent.config import Experiment, Training
 from musiclatent.errors import CheckpointError
-from musiclatent.training import supervised
+from musiclatent.features.mel import LogMel
+from musiclatent.training import run_folder, supervised
 from musiclatent.training.trainer import make_trainer
 
 OPTIONS = {"classes": 2, "channels": [4, 8], "n_mels": 8, "hidden": 4, "attributes": 3}
@@ -36,11 +37,12 @@ def data(rng) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def _fit(data, folder, experiment=JOINT, epochs=2, **options):
-    return supervised.fit_classifier(experiment, *data, folder, epochs=epochs, **options)
+    about = {"labels": ["low", "high"], "transform": LogMel(n_mels=8)}
+    return supervised.fit_classifier(experiment, *data, folder, epochs=epochs, **about, **options)
 
 
-def _weights(checkpoint) -> dict[str, torch.Tensor]:
-    return torch.load(checkpoint, weights_only=True)["state_dict"]
+def _weights(folder) -> dict[str, torch.Tensor]:
+    return run_folder.load_model(folder).state_dict()
 
 
 def _equal(a, b) -> bool:
@@ -51,14 +53,14 @@ def _equal(a, b) -> bool:
 @pytest.mark.parametrize("experiment", [CNN, JOINT])
 def test_it_learns_and_its_scores_are_probabilities(data, tmp_path, experiment):
     inputs = data[0] if experiment is JOINT else data[0][:1]
-    checkpoint = _fit((inputs, data[1]), tmp_path / "run", experiment, epochs=25)
-    found = supervised.class_probabilities(checkpoint, experiment, inputs)
+    folder = _fit((inputs, data[1]), tmp_path / "run", experiment, epochs=25)
+    found = supervised.class_probabilities(folder, inputs)
     assert found.shape == (9, 2) and (found >= 0).all()
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
     assert (found.argmax(1) == data[1]).all()
     many = [np.concatenate([part] * 8) for part in inputs]  # more than go at once
     np.testing.assert_allclose(
-        supervised.class_probabilities(checkpoint, experiment, many),
+        supervised.class_probabilities(folder, many),
         np.concatenate([found] * 8),
         atol=1e-5,
     )
@@ -66,12 +68,12 @@ def test_it_learns_and_its_scores_are_probabilities(data, tmp_path, experiment):
 
 def test_an_ended_training_is_reused(data, tmp_path, monkeypatch):
     first = _fit(data, tmp_path / "run")
-    stamp = first.stat().st_mtime_ns
+    stamp = (first / "model.safetensors").stat().st_mtime_ns
     monkeypatch.setattr(supervised.trainer, "fit_quietly", lambda *_: pytest.fail("trained again"))
     words = replace(JOINT, about="other words", paper={"accuracy": 0.5}, source="elsewhere")
     for experiment in (JOINT, words):
         assert _fit(data, tmp_path / "run", experiment) == first
-    assert first.stat().st_mtime_ns == stamp
+    assert (first / "model.safetensors").stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize("change", ["x", "numbers", "codes", "epochs", "seed", "options", "rate"])
@@ -132,7 +134,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(data, tmp_path, m
     assert not (tmp_path / "killed" / "metrics.json").exists()
     torch.rand(7)  # another process has other random numbers behind it
     resumed = _fit(data, tmp_path / "killed", epochs=4)
-    assert torch.load(resumed, weights_only=True)["epoch"] == 3
+    assert torch.load(resumed / "best.ckpt", weights_only=True)["epoch"] == 3
     assert _equal(resumed, whole)
 
 
@@ -152,12 +154,19 @@ def test_lengths_that_differ(data, tmp_path, rows, words):
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_of_another_network_are_refused(data, tmp_path):
-    checkpoint = _fit(data, tmp_path / "run", epochs=1)
-    with pytest.raises(CheckpointError, match="was not made by genre-tiny"):
-        supervised.class_probabilities(checkpoint, CNN, data[0][:1])
-    with pytest.raises(CheckpointError, match="train genre-tiny first"):
-        supervised.class_probabilities(tmp_path / "nothing.ckpt", JOINT, data[0])
+def test_the_folder_says_what_the_outputs_mean(data, tmp_path):
+    config = run_folder.read_config(_fit(data, tmp_path / "run", epochs=1))
+    assert config["labels"] == ["low", "high"] and config["experiment"] == "genre-tiny"
+    assert config["model"] == "GenreNetwork" and config["options"] == OPTIONS | {
+        name: config["options"][name] for name in config["options"].keys() - OPTIONS.keys()
+    }
+    assert run_folder.read_transform(tmp_path / "run") == LogMel(n_mels=8)
+    assert config["figures"] and config["data"]
+
+
+def test_a_folder_without_a_network_is_refused(data, tmp_path):
+    with pytest.raises(CheckpointError, match="holds no whole model"):
+        supervised.class_probabilities(tmp_path / "nothing", data[0])
 
 
 def test_spectrograms_get_a_channel_and_attributes_none(data):
