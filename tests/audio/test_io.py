@@ -745,6 +745,16 @@ def test_nothing_is_no_mp3():
 # ---------------------------------------------------------------------------- real files
 
 
+@pytest.mark.parametrize("sr", [8000, 11_025, 48_000])
+def test_samples_are_converted_as_those_of_a_file(tmp_path, rng, sr):
+    y = rng.uniform(-1, 1, (2, 3 * sr)).astype(np.float32)
+    path = audio.write(tmp_path / "a.wav", y, sr, subtype="FLOAT")
+    found = audio.convert(y, sr, 8000)
+    assert found.dtype == np.float32 and np.abs(found).max() <= 1
+    np.testing.assert_allclose(found, audio.read(path, 8000)[0], atol=1e-5)
+    np.testing.assert_array_equal(audio.convert(y.astype(np.float64), sr, 8000), found)
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "seconds"),

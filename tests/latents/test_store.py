@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from musiclatent.config import Study
 from musiclatent.errors import LatentsError
 from musiclatent.latents.encode import encode_corpus, encode_files
-from musiclatent.latents.store import export_projector, join, read_latents, select
+from musiclatent.latents.store import export_projector, join, nearest, read_latents, select
 
 SR, WINDOW_S = 8000, 0.5
+NEIGHBOUR = ["query", "row", "distance"]
 STUDY = Study(
     name="waveform", title="", question="", source="", demo=(), real=(), window_s=WINDOW_S, sr=SR
 )
@@ -145,3 +146,22 @@ def test_vectors_and_rows_that_do_not_match_are_refused(tmp_path, rows, items):
 def test_the_table_of_latents_needs_no_torch():
     code = "import sys, musiclatent.latents.store; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_neighbours_are_the_nearest_of_each_vector(rng):
+    z = rng.standard_normal((7, 3))
+    table = nearest(z[:2], z, k=3)
+    assert table["query"].tolist() == [0, 0, 0, 1, 1, 1] and list(table) == NEIGHBOUR
+    assert table["row"][[0, 3]].tolist() == [0, 1]
+    wanted = np.sort(np.linalg.norm(z - z[1], axis=1))[:3]
+    np.testing.assert_allclose(table["distance"][3:], wanted)
+    assert len(nearest(z[0], z, k=50)) == 7  # all there are
+
+
+def test_neighbours_among_latents_have_their_items(run, data, tmp_path):
+    latents = encode_corpus(run, data, tmp_path / "latents")
+    table = nearest(latents.z[[3]], latents, k=2)
+    assert {*NEIGHBOUR, "item_id", "start_s", "label"} <= set(table)
+    assert table["item_id"][0] == latents.items["item_id"][3] and table["distance"][0] == 0
+    with pytest.raises(ValueError, match="k is 0"):
+        nearest(latents.z[[3]], latents, k=0)
