@@ -61,17 +61,32 @@ def open_stream(path: Path, start_s: float) -> AbstractContextManager[Stream]:
         raise AudioError(path, "there is no permission to read it", "change its permissions")
     if not status.st_size:
         raise AudioError(path, "it is empty (0 bytes)", "get the file again")
-    opener = _open_ffmpeg if path.suffix.lower() in FFMPEG_SUFFIXES else _open_soundfile
+    opener = _open_ffmpeg if _needs_ffmpeg(path) else _open_soundfile
     return opener(path, start_s)
+
+
+def _needs_ffmpeg(path: Path) -> bool:
+    """Return whether libsndfile does not read a format, or this file, and ffmpeg is there."""
+    if path.suffix.lower() != ".opus" or not shutil.which("ffprobe"):
+        return path.suffix.lower() in FFMPEG_SUFFIXES
+    try:  # libsndfile refuses streams that begin before time 0, as ffmpeg's encoder writes them
+        _libsndfile(path, _name(path)).close()
+    except AudioError:
+        return True
+    return False
+
+
+def _name(path: Path) -> bytes | str:
+    """Return a name that libsndfile takes for that of a file."""
+    name = str(path.absolute())  # a file named "-" would be standard input
+    return os.fsencode(name) if os.name == "posix" else name
 
 
 @contextmanager
 def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
     """Open a file with libsndfile and go to the start."""
     with ExitStack() as stack:
-        name = str(path.absolute())  # a file named "-" would be standard input
-        name = os.fsencode(name) if os.name == "posix" else name
-        file = stack.enter_context(_libsndfile(path, name))
+        file = stack.enter_context(_libsndfile(path, _name(path)))
         frames, promised, head = _promise(file, path)
         start = round(start_s * file.samplerate)
         if head is not None and os.name == "posix":  # elsewhere libsndfile takes no pipe

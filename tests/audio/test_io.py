@@ -221,6 +221,19 @@ def test_a_part_after_the_end(folder, suffix):
         audio.read(folder / f"whole.{suffix}", start_s=5)
 
 
+@pytest.mark.real
+@needs_ffmpeg
+def test_opus_that_libsndfile_refuses_goes_through_ffmpeg(data_root):
+    path = data_root / "game_music" / "wesnoth" / "battle-epic.opus"
+    with pytest.raises(sf.LibsndfileError, match="malformed"):
+        sf.info(path)
+    assert audio.info(path).seconds == pytest.approx(30.0, abs=0.02)
+    y, sr = audio.read(path)
+    assert (sr, len(y)) == (48_000, pytest.approx(30 * 48_000, rel=1e-3))
+    part, _ = audio.read(path, start_s=10.0, duration_s=2.0)
+    np.testing.assert_allclose(part, y[480_000:576_000], atol=1e-3)
+
+
 @needs_ffmpeg
 def test_an_abandoned_read_ends_ffmpeg(folder, monkeypatch):
     started = []
