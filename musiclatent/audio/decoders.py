@@ -159,7 +159,10 @@ def _pull(file: sf.SoundFile, path: Path, n: int) -> np.ndarray:
     except sf.LibsndfileError:
         if not file.seekable():  # an mp3 that promises no length
             warnings.warn(f"{printable(path)}: decoding broke off before the end", stacklevel=5)
-        return y[: np.count_nonzero(~np.isnan(y[:, 0]))]  # the rest was never written to
+        got = y[: np.count_nonzero(~np.isnan(y[:, 0]))]  # the rest was never written to
+        if file.subtype == "OPUS" and len(got):  # a time stamp is off: the next packet is lost
+            return np.concatenate([got, _pull(file, path, n - len(got))])
+        return got
 
 
 def _feed(path: Path, head: bytes) -> int:

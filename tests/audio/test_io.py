@@ -234,6 +234,23 @@ def test_opus_that_libsndfile_refuses_goes_through_ffmpeg(data_root):
     np.testing.assert_allclose(part, y[480_000:576_000], atol=1e-3)
 
 
+@pytest.mark.real
+@needs_ffmpeg
+def test_opus_goes_on_where_libsndfile_breaks_off(data_root):
+    path = data_root / "game_music" / "hyperrogue" / "hr3-caves.opus"
+    with pytest.raises(sf.LibsndfileError, match="malformed"):
+        sf.read(path)
+    y, sr = audio.read(path)
+    assert len(y) / sr == pytest.approx(30.0, abs=0.02)
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-f", "f32le", "-"]
+    whole = np.frombuffer(subprocess.run(command, capture_output=True).stdout, "<f4")
+    late = slice(20 * sr, 21 * sr)  # after the break, where one packet of 20 ms is lost
+    lags = np.correlate(whole[20 * sr - 2000 : 21 * sr + 2000], y[late]).argmax() - 2000
+    assert abs(lags) / sr < 0.021
+    near = whole[late.start + lags : late.stop + lags]
+    assert np.corrcoef(near, y[late])[0, 1] > 0.99
+
+
 @needs_ffmpeg
 def test_an_abandoned_read_ends_ffmpeg(folder, monkeypatch):
     started = []
