@@ -69,11 +69,10 @@ def _needs_ffmpeg(path: Path) -> bool:
     """Return whether libsndfile does not read a format, or this file, and ffmpeg is there."""
     if path.suffix.lower() != ".opus" or not shutil.which("ffprobe"):
         return path.suffix.lower() in FFMPEG_SUFFIXES
-    try:  # libsndfile refuses streams that begin before time 0, as ffmpeg's encoder writes them
+    with suppress(AudioError):  # libsndfile refuses streams that begin before time 0
         _libsndfile(path, _name(path)).close()
-    except AudioError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _name(path: Path) -> bytes | str:
