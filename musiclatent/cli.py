@@ -83,9 +83,15 @@ def _add_encoders(subparsers) -> None:
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
     sub = _command(subparsers, "similar", "rank the tracks of a folder by likeness to a file")
-    _add_options(sub, *OPTIONS)
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument(
+        "--by", default="", help="parts joined by +; else what measured best untrained"
+    )
+    how.add_argument("--study", default="", help=f"latents of one of {', '.join(STUDIES)}")
+    _add_options(sub, *(name for name in OPTIONS if name != "study"))
     sub.add_argument("file", type=Path)
     sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
+    sub.add_argument("--same", action="store_true", help="rank cuts of the same recording too")
     sub.add_argument("--out", type=Path, default=Path("similar"), help="folder to write")
     sub = _command(subparsers, "explore", "write a map of the latents that plays what you click")
     _add_options(sub, *OPTIONS)
@@ -123,7 +129,7 @@ def _add_dance(subparsers) -> None:
     for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac")):
         one.add_argument("folder", help="a folder of music")
         one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
-        networks = "classical, mel-crnn, mel-cae or vggish; else the best that is there"
+        networks = "classical, sound, mel-crnn, mel-cae or vggish; else the best that is there"
         one.add_argument("--numbers", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")

@@ -13,6 +13,7 @@ from musiclatent.apps import commands
 from musiclatent.data import cache
 from musiclatent.evaluation import genre_networks
 from musiclatent.features import rhythm
+from musiclatent.latents import representations
 
 
 def _run(*argv: str, **options) -> subprocess.CompletedProcess:
@@ -50,7 +51,9 @@ def test_help_lists_the_commands(capsys):
         (["encode", "a.wav", "--results", "RESULTS"], "has not been trained in"),
         (["encode", "a.wav", "--study", "edm"], "the study edm has no model that encodes"),
         (["encode", "a.wav", "--study", "mel", "--results", "RESULTS"], "has not been trained in"),
-        (["similar", "a.wav", "--in", ".", "--results", "RESULTS"], "has not been trained in"),
+        (["similar", "a.wav", "--in", ".", "--study", "mel", "--results", "RESULTS"], "train it"),
+        (["similar", "a.wav", "--in", ".", "--by", "tea"], "no representation named 'tea'"),
+        (["similar", "a.wav", "--in", ".", "--experiment", "mel-crnn-6"], "no study named ''"),
         (["explore", "--results", "RESULTS"], "has not been trained in"),
         (["say", "7", "--results", "RESULTS"], "has not been trained in"),
         (["classify", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
@@ -80,6 +83,27 @@ def test_commands_that_find_nothing_trained_leave_no_folder(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert cli.main([*argv, "--profile", "tiny", "--results", str(tmp_path / "results")]) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_similar_needs_nothing_trained_and_leaves_out_the_song_itself(
+    rng, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    music = tmp_path / "music"
+    music.mkdir()
+    for name, length in {"low.wav": 64, "deep.wav": 80, "high.wav": 1}.items():
+        y = np.convolve(rng.normal(size=7 * 22_050), np.ones(length) / length, "same")
+        audio.write(music / name, 0.9 * y / np.abs(y).max(), 22_050)
+    assert cli.main(["similar", "music/low.wav", "--in", "music"]) == 0
+    said = capsys.readouterr()
+    rows = re.findall(r"^ *\d+ +(\S+) ", said.out, re.MULTILINE)
+    assert rows == ["deep.wav", "high.wav"]
+    assert f"set aside: {music / 'low.wav'}: it is the same recording as low.wav" in said.err
+    page = (tmp_path / "similar" / "similar.html").read_text()
+    assert page.count("data:audio/mpeg") == 3 and representations.DEFAULT in page
+    options = ["--by", "mfcc", "--same"]
+    assert cli.main(["similar", "music/low.wav", "--in", "music", *options]) == 0
+    assert "0.000000" in capsys.readouterr().out
 
 
 def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):
@@ -156,7 +180,7 @@ def test_playlist_writes_sections_and_names_what_it_leaves_out(dancing, capsys, 
     said = capsys.readouterr()
     tracks = ElementTree.parse(out).findall(".//{*}track")
     assert f"{len(tracks)} sections in {out}" in said.out and "b.flac" in said.out
-    assert len(tracks) == 5 and "z.flac" not in out.read_text(encoding="utf-8")
+    assert len(tracks) == 4 and "z.flac" not in out.read_text(encoding="utf-8")
     assert _names_what_is_left_out(said.err) and "compared by classical" in said.err
 
 

@@ -3,6 +3,8 @@
 An unknown label is the empty string.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -48,6 +50,38 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
     distances = np.array([np.linalg.norm(corpus[near] - row, axis=1) for row, near in rows])
     order = np.argsort(distances, axis=1, kind="stable")
     return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1)
+
+
+def nearest_others(z: np.ndarray, groups: Sequence, k: int) -> np.ndarray:
+    """Find for every row the nearest ones of other groups: a recording is like itself.
+
+    Parameters
+    ----------
+    z
+        Vectors (B, D).
+    groups
+        Group of each row (B,), such as its recording.
+    k
+        Number of neighbours.
+
+    Returns
+    -------
+    array (B, min(k, B - 1)), int
+        Row numbers, the nearest first; -1 where fewer rows are of other groups.
+
+    Raises
+    ------
+    ValueError
+        As `nearest`, or if lengths differ.
+    """
+    z = validation.matrix(z)
+    _, codes, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    if len(codes) != len(z):
+        raise ValueError(f"{len(z)} vectors and {len(codes)} groups; give one group per row")
+    rows = nearest(z, z, k + int(sizes.max()))[1]  # at most so many are of the row's own group
+    same = codes[rows] == codes[:, None]
+    order = np.argsort(same, axis=1, kind="stable")[:, : min(k, len(z) - 1)]
+    return np.take_along_axis(np.where(same, -1, rows), order, 1)
 
 
 def percentile(z_query: np.ndarray, z_train: np.ndarray) -> np.ndarray:

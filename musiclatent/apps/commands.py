@@ -96,14 +96,24 @@ def encode(arguments: argparse.Namespace) -> None:
 
 def similar(arguments: argparse.Namespace) -> None:
     """Rank the tracks of a folder by likeness to a file."""
-    plan, _, run = _space(arguments)
+    from musiclatent.latents import representations
+
+    if arguments.study or arguments.experiment != "all":
+        plan, _, run = _space(arguments)
+        representation = representations.trained(run, plan)
+    else:
+        representation = representations.measured(arguments.by or representations.DEFAULT)
     from musiclatent.apps import new_music
 
     out = arguments.out
-    tracks, quarantine = new_music.similar(
-        run, plan, file=arguments.file, music=arguments.music, out=out
+    tracks, left_out = new_music.similar(
+        representation,
+        file=arguments.file,
+        music=arguments.music,
+        out=out,
+        same=arguments.same,
     )
-    _set_aside(quarantine)
+    _set_aside(left_out)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
     print(f"to listen: {out / 'similar.html'}")
 
@@ -127,8 +137,11 @@ def classify(arguments: argparse.Namespace) -> None:
     print(f"pictures and tables of the sections: {arguments.out}")
 
 
-def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
-    """Cut the tracks of a folder into sections; choose the vectors that compare them."""
+def _collection(arguments: argparse.Namespace, near: bool = False) -> "tuple[Collection, str]":
+    """Cut the tracks of a folder into sections; choose the vectors that compare them.
+
+    What is `near` is found by the representation that needs no training.
+    """
     folder = Path(arguments.folder).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; name a folder of music")
@@ -146,7 +159,8 @@ def _collection(arguments: argparse.Namespace) -> "tuple[Collection, str]":
     _set_aside(tracks.quarantine)
     for duplicate, first in tracks.duplicates.items():
         print(f"left out: {duplicate} is the same as {first} in every section", file=sys.stderr)
-    name = arguments.numbers or collection.default_vectors(chosen)
+    usual = collection.SOUND if near else collection.default_vectors(chosen)
+    name = arguments.numbers or usual
     print(f"sections are compared by {name}", file=sys.stderr)
     return tracks, name
 
@@ -157,7 +171,7 @@ def playlist(arguments: argparse.Namespace) -> None:
 
     playlist_files.check_suffix(arguments.out)
     files.pick(dict.fromkeys(collection.KINDS), arguments.of, "kind of playlist")
-    tracks, name = _collection(arguments)
+    tracks, name = _collection(arguments, near=arguments.of == "neighbours")
     rows = collection.playlist(
         tracks,
         name,
@@ -220,7 +234,7 @@ def explore(arguments: argparse.Namespace) -> None:
         items=layout.items,
         sr=plan.sr,
         title=f"{plan.title}: {run.experiment.name}",
-        near=map_page.neighbours_of_rows(layout.vectors),
+        near=map_page.neighbours_of_rows(layout.vectors, layout.items),
         columns=layout.columns,
         folder=folder.parent,
     )

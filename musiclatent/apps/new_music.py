@@ -1,35 +1,51 @@
-"""Send one's own music through a trained model, and find what sounds like it."""
+"""Send one's own music through a trained model, and find what sounds like it.
 
-from collections.abc import Sequence
+Ranking needs no model, so that what does (torch and pictures take seconds) is imported where it is
+used.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-import matplotlib.pyplot as plt
+import joblib
 import numpy as np
 import pandas as pd
 
 from musiclatent import audio
 from musiclatent.analysis import neighbours, pooling
 from musiclatent.config import Study
-from musiclatent.data import datamodules, folders
-from musiclatent.display import map_html, sounds, style
+from musiclatent.data import folders
+from musiclatent.display import map_html
 from musiclatent.errors import AudioError
-from musiclatent.evaluation import reconstruction
-from musiclatent.files import progress, sha256_of, unique_names, whole_file, write_file
-from musiclatent.latents import decode, encode
-from musiclatent.latents.store import Latents
-from musiclatent.models.base import LitModule
-from musiclatent.training.run_folder import Run
+from musiclatent.features import fingerprint
+from musiclatent.files import progress, unique_names, write_file
+from musiclatent.latents import representations
+from musiclatent.latents.representations import Representation
+
+if TYPE_CHECKING:
+    from musiclatent.latents.store import Latents
+    from musiclatent.models.base import LitModule
+    from musiclatent.training.run_folder import Run
 
 NEAREST = 3  # training recordings named for each file
 ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
-CACHE_VERSION = 1  # raise by hand when vectors change
 PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
+JOBS = 2  # files that are read at once
+CHECKED = 10  # nearest tracks that may be the same recording; a copy lies among them
+T = TypeVar("T")
 
 
 def encode_own_files(
-    run: Run, study: Study, *, files: Sequence[Path], folder: Path, training: Latents | None = None
+    run: "Run",
+    study: Study,
+    *,
+    files: Sequence[Path],
+    folder: Path,
+    training: "Latents | None" = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Encode files, rebuild them beside their originals, and report how near the model's music is.
 
@@ -62,6 +78,8 @@ def encode_own_files(
     ValueError
         If there are no files, or none can be read.
     """
+    from musiclatent.latents import encode
+
     files = list(dict.fromkeys(Path(file).absolute() for file in files))
     encoded, reasons = encode.encode_files(run, study, files=files, folder=folder)
     model = run.load()
@@ -78,8 +96,15 @@ def encode_own_files(
     return table, quarantine
 
 
-def _rebuild(model: LitModule, study: Study, file: Path, folder: Path, name: str) -> dict:
+def _rebuild(model: "LitModule", study: Study, file: Path, folder: Path, name: str) -> dict:
     """Write the sounds and the picture of one file; return its row."""
+    import matplotlib.pyplot as plt
+
+    from musiclatent.data import datamodules
+    from musiclatent.display import sounds, style
+    from musiclatent.evaluation import reconstruction
+    from musiclatent.latents import decode
+
     original, rebuilt, picture = (folder / f"{name}{end}" for end in ENDINGS)
     sr, window_s = study.sr, study.window_s
     audio.write_blocks(original, audio.blocks(file, sr), sr)
@@ -94,7 +119,7 @@ def _rebuild(model: LitModule, study: Study, file: Path, folder: Path, name: str
     return row | reconstruction.measure(original, rebuilt, sr, window_s=window_s)
 
 
-def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
+def _place(vectors: np.ndarray, training: "Latents") -> pd.DataFrame:
     """Report the training recordings nearest to each vector (B, S), and if it lies outside."""
     audible = training.items["split"].eq("train") & ~training.items["silent"]
     corpus = _vectors(training, training.items["item_id"].where(audible))
@@ -108,7 +133,7 @@ def _place(vectors: np.ndarray, training: Latents) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
+def _vectors(encoded: "Latents", names: pd.Series) -> pd.DataFrame:
     """Return one vector per recording; `names` has one per window, or none to leave it out."""
     provenance = encoded.provenance
     names = names.reset_index(drop=True).dropna()
@@ -121,16 +146,14 @@ def _vectors(encoded: Latents, names: pd.Series) -> pd.DataFrame:
 
 
 def similar(
-    run: Run, study: Study, *, file: Path, music: Path, out: Path
+    representation: Representation, *, file: Path, music: Path, out: Path, same: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rank the tracks of a folder by how near they lie to a file.
 
     Parameters
     ----------
-    run
-        A trained experiment.
-    study
-        Its study, which knows the rate and the length of a window.
+    representation
+        By what recordings are compared.
     file
         An audio file; it may lie in the folder.
     music
@@ -138,88 +161,109 @@ def similar(
     out
         Where the list goes as ``similar.html``, which plays, and as ``similar.csv``; and the
         vector of each track, so that the next call need not decode it again.
+    same
+        Whether the file itself and other cuts of its recording are ranked too; else the nearest
+        `CHECKED` tracks are compared with it by their fingerprints.
 
     Returns
     -------
     tracks : DataFrame
         The nearest first: rank, title, distance, path.
-    quarantine : DataFrame
-        Files set aside: path, reason.
+    left_out : DataFrame
+        What was not ranked: path, reason.
 
     Raises
     ------
     AudioError
         If `file` cannot be read.
     ValueError
-        If the folder is missing or holds no audio that can be read.
+        If the folder is missing, or holds no audio that can be read and is another recording.
     """
-    files = folders.index(Path(music))
-    model = run.load()
-    store = out / "vectors" / f"{run.sha256[:16]}-{CACHE_VERSION}"
-    store.mkdir(parents=True, exist_ok=True)
-    query = _stored_vector(model, study, store, Path(file))
-    named = files["reason"].eq("")  # else the name itself is no text
-    rows, quarantine = [], list(files.loc[~named, ["path", "reason"]].itertuples(index=False))
-    titles = files.loc[named, ["item_id", "path"]].to_numpy()
-    for title, path in progress(titles, "similar", "file"):
-        try:
-            rows.append((title, path, _stored_vector(model, study, store, Path(path))))
-        except AudioError as error:
-            quarantine.append((path, error.advice))
-    if not rows:
-        raise ValueError(f"{music}: none of its {len(files)} files can be read; {quarantine[0][1]}")
-    tracks = _ranked(query, rows)
+    files, store = folders.index(Path(music)), out / "vectors"
+    query = representations.stored(representation, Path(file), store)
+    rows = files.index[files["reason"].eq("")]  # else the name itself is no text
+    measured = dict(zip(rows, _measured(representation, files["path"][rows], store), strict=True))
+    for row, reason in measured.items():
+        files.loc[row, "reason"] = reason if isinstance(reason, str) else ""
+    usable = files[files["reason"].eq("")]
+    _need(usable, files, music)
+    vectors = np.stack([query, *(measured[row] for row in usable.index)])
+    tracks = _ranked(representation.compared(vectors), usable)
+    if not same:
+        reason = f"it is the same recording as {Path(file).name}; --same ranks it too"
+        copies = tracks["path"].isin(_of_same_recording(file, tracks["path"][:CHECKED], out))
+        files.loc[files["path"].isin(tracks["path"][copies]), "reason"] = reason
+        tracks = tracks[~copies].reset_index(drop=True)
+        _need(tracks, files, music)
+    tracks.insert(0, "rank", tracks.index + 1)
     write_file(out / "similar.csv", tracks.to_csv(index=False))
-    write_file(out / "similar.html", _page(run, Path(file), Path(music), tracks))
-    return tracks, pd.DataFrame(quarantine, columns=["path", "reason"])
+    write_file(out / "similar.html", _page(representation.name, Path(file), Path(music), tracks))
+    return tracks, files.loc[files["reason"].ne(""), ["path", "reason"]]
 
 
-def _stored_vector(model: LitModule, study: Study, store: Path, path: Path) -> np.ndarray:
-    """Return the vector (S,) of a file, from the store if these bytes were encoded before."""
-    audio.info(path)  # says what is wrong with a path that cannot be opened
-    stored = store / f"{sha256_of(path)}.npy"
-    with suppress(OSError, ValueError, EOFError):
-        return np.load(stored, allow_pickle=False)
-    transform = datamodules.transform(study)
-    spec, windows = encode.latent_spec(model, transform), encode.encode(model, path, transform)
-    batches = (pooling.as_channels(z, spec) for _, z in windows)
-    vector = pooling.recording_vector(batches, transform.kind)
-    with whole_file(stored) as part, part.open("wb") as file:
-        np.save(file, vector)
-    return vector
+def _need(tracks: pd.DataFrame, files: pd.DataFrame, music: Path) -> None:
+    """Refuse a folder of which no file is left."""
+    if tracks.empty:
+        reason = files["reason"].iloc[0]
+        raise ValueError(f"{music}: none of its {len(files)} files can be ranked; {reason}")
 
 
-def _ranked(query: np.ndarray, rows: list[tuple[str, str, np.ndarray]]) -> pd.DataFrame:
-    """Sort tracks (title, path, vector) by their distance from the query; ties by title."""
-    titles, paths, vectors = zip(*rows, strict=True)
-    distances, indices = neighbours.nearest(query[None], np.stack(vectors), len(rows))
-    tracks = pd.DataFrame({"title": titles, "path": paths}).iloc[indices[0]]
-    tracks = tracks.assign(distance=distances[0])
+def _of_same_recording(file: Path, paths: Sequence[str], out: Path) -> list[str]:
+    """Return those paths that hold the same recording as a file, whatever codec or cut."""
+    store = out / "fingerprints.parquet"
+    pairs = fingerprint.find_duplicates([file, *paths], store=store)
+    groups = fingerprint.connected_groups(1 + len(paths), pairs)
+    return [path for path, group in zip(paths, groups[1:], strict=True) if group == groups[0]]
+
+
+def _measured(
+    representation: Representation, paths: Sequence[str], store: Path
+) -> list[np.ndarray | str]:
+    """Return the vector (D,) of each file, or why it has none."""
+
+    def tried(path: str) -> np.ndarray | str:
+        try:
+            return representations.stored(representation, Path(path), store)
+        except AudioError as error:
+            return error.advice
+
+    return list(progress(_side_by_side(tried, paths), "similar", "file", total=len(paths)))
+
+
+def _side_by_side(function: Callable[[str], T], paths: Sequence[str]) -> Iterable[T]:
+    """Return what a function gives of each file, in their order."""
+    parallel = joblib.Parallel(JOBS, prefer="threads", return_as="generator")
+    return parallel(joblib.delayed(function)(path) for path in paths)
+
+
+def _ranked(vectors: np.ndarray, files: pd.DataFrame) -> pd.DataFrame:
+    """Sort files by the distance of their vectors (1 + B, D) from the first; ties by title."""
+    distances, rows = neighbours.nearest(vectors[:1], vectors[1:], len(files))
+    tracks = files.rename(columns={"item_id": "title"}).iloc[rows[0]].assign(distance=distances[0])
     tracks = tracks.sort_values(["distance", "title"], ignore_index=True)
-    return tracks.assign(rank=tracks.index + 1)[["rank", "title", "distance", "path"]]
+    return tracks[["title", "distance", "path"]]
 
 
-def _page(run: Run, file: Path, music: Path, tracks: pd.DataFrame) -> str:
+def _page(compared_by: str, file: Path, music: Path, tracks: pd.DataFrame) -> str:
     """Write the ranked list as html; the first tracks with their sound inside."""
-    players = [_player(Path(path)) for path in tracks["path"][:PLAYERS]]
-    players += [""] * (len(tracks) - len(players))
+    sounds = list(_side_by_side(_middle, tracks["path"][:PLAYERS]))
+    sounds += [""] * (len(tracks) - len(sounds))
     uris = [Path(path).as_uri() for path in tracks["path"]]
-    rows = tracks.assign(player=players, uri=uris).to_dict("records")
     return map_html.render(
         "similar.html.j2",
-        query={"title": file.name, "player": _player(file)},
-        tracks=rows,
+        query={"title": file.name, "sound": _middle(str(file))},
+        tracks=tracks.assign(sound=sounds, uri=uris).to_dict("records"),
         folder=music.name,
-        experiment=run.experiment.name,
+        compared_by=compared_by,
         seconds=round(PLAYER_S),
     )
 
 
-def _player(path: Path) -> str:
-    """Return a player of the middle of a file; of its beginning where the header is no guide."""
+def _middle(path: str) -> str:
+    """Return the middle of a file as mp3; its beginning where the header is no guide."""
     seconds = audio.info(path).seconds
     for start_s in (max(0.0, (seconds - PLAYER_S) / 2), 0.0):
         with suppress(AudioError, ValueError):
             y, sr = audio.read(path, start_s=start_s, duration_s=PLAYER_S)
-            return sounds.player(y, sr, "")
+            return base64.b64encode(audio.to_mp3(y, sr)).decode()
     return ""

@@ -61,17 +61,31 @@ def open_stream(path: Path, start_s: float) -> AbstractContextManager[Stream]:
         raise AudioError(path, "there is no permission to read it", "change its permissions")
     if not status.st_size:
         raise AudioError(path, "it is empty (0 bytes)", "get the file again")
-    opener = _open_ffmpeg if path.suffix.lower() in FFMPEG_SUFFIXES else _open_soundfile
+    opener = _open_ffmpeg if _needs_ffmpeg(path) else _open_soundfile
     return opener(path, start_s)
+
+
+def _needs_ffmpeg(path: Path) -> bool:
+    """Return whether libsndfile does not read a format, or this file, and ffmpeg is there."""
+    if path.suffix.lower() != ".opus" or not shutil.which("ffprobe"):
+        return path.suffix.lower() in FFMPEG_SUFFIXES
+    with suppress(AudioError):  # libsndfile refuses streams that begin before time 0
+        _libsndfile(path, _name(path)).close()
+        return False
+    return True
+
+
+def _name(path: Path) -> bytes | str:
+    """Return a name that libsndfile takes for that of a file."""
+    name = str(path.absolute())  # a file named "-" would be standard input
+    return os.fsencode(name) if os.name == "posix" else name
 
 
 @contextmanager
 def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
     """Open a file with libsndfile and go to the start."""
     with ExitStack() as stack:
-        name = str(path.absolute())  # a file named "-" would be standard input
-        name = os.fsencode(name) if os.name == "posix" else name
-        file = stack.enter_context(_libsndfile(path, name))
+        file = stack.enter_context(_libsndfile(path, _name(path)))
         frames, promised, head = _promise(file, path)
         start = round(start_s * file.samplerate)
         if head is not None and os.name == "posix":  # elsewhere libsndfile takes no pipe
@@ -144,7 +158,10 @@ def _pull(file: sf.SoundFile, path: Path, n: int) -> np.ndarray:
     except sf.LibsndfileError:
         if not file.seekable():  # an mp3 that promises no length
             warnings.warn(f"{printable(path)}: decoding broke off before the end", stacklevel=5)
-        return y[: np.count_nonzero(~np.isnan(y[:, 0]))]  # the rest was never written to
+        got = y[: np.count_nonzero(~np.isnan(y[:, 0]))]  # the rest was never written to
+        if file.subtype == "OPUS" and len(got):  # a time stamp is off: the next packet is lost
+            return np.concatenate([got, _pull(file, path, n - len(got))])
+        return got
 
 
 def _feed(path: Path, head: bytes) -> int:

@@ -226,9 +226,29 @@ def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float,
     AudioError
         If the file cannot be read; for a file that is cut short, after its last full window.
     """
+    yield from cut(audio.blocks(path, sr), sr, window_s)
+
+
+def cut(
+    blocks: Iterable[np.ndarray], sr: int, window_s: float
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Cut a stream into consecutive windows, as `windows` does a file.
+
+    Parameters
+    ----------
+    blocks
+        Samples ``(N,)``, block after block.
+    sr, window_s
+        As in `windows`.
+
+    Yields
+    ------
+    start_s, y
+        As `windows`.
+    """
     grid, count = Grid(sr, window_s), 0
     n = grid.n
-    for part in frames(audio.blocks(path, sr), n, n, rest=True):
+    for part in frames(blocks, n, n, rest=True):
         length = part.shape[1]
         for y in part:
             if 2 * length >= n or (length and not count):

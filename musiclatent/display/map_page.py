@@ -55,8 +55,8 @@ def render_page(
         Names of columns of `table` that can colour; those that are not there are left out, and
         what has no value is grey.
     near
-        (B, k) rows of the neighbours of each row, the nearest first, see `neighbours_of_rows`; None
-        takes those on the plane.
+        (B, k) rows of the neighbours of each row, the nearest first, -1 for none, see
+        `neighbours_of_rows`; None takes those on the plane.
     beside
         ``folder`` and ``files`` of sounds beside the page.
     limit_mb
@@ -169,25 +169,25 @@ def titled(items: pd.DataFrame) -> pd.DataFrame:
     return items if "title" in items else items.assign(title=items["item_id"])
 
 
-def neighbours_of_rows(z: np.ndarray, k: int = NEAR) -> np.ndarray:
-    """Find the neighbours of every row among the others.
+def neighbours_of_rows(z: np.ndarray, items: pd.DataFrame, k: int = NEAR) -> np.ndarray:
+    """Find the neighbours of every row among those of other recordings.
 
     Parameters
     ----------
     z
         Latents (B, D).
+    items
+        B rows; rows of one `group` (else of one item_id) are of the same recording.
     k
-        How many; fewer where there are not as many others.
+        How many.
 
     Returns
     -------
     ndarray
-        (B, min(k, B - 1)) int32, the nearest first.
+        (B, min(k, B - 1)) int32, the nearest first; -1 where there are fewer.
     """
-    rows = neighbours.nearest(z, z, k + 1)[1]
-    itself = rows == np.arange(len(rows))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # duplicates crowd a row out of its own list
-    return rows[~itself].reshape(len(rows), -1).astype("<i4")
+    recordings = items["group" if "group" in items else "item_id"]
+    return neighbours.nearest_others(z, recordings, k).astype("<i4")
 
 
 def segment(row: pd.Series, sr: int, folder: Path | None = None) -> bytes:
@@ -274,7 +274,7 @@ def validate(
     near = np.zeros((len(points), 0), "<i4") if near is None else np.asarray(near, "<i4")
     if near.ndim != 2 or len(near) != len(points):
         raise ValueError(f"neighbours have shape {near.shape}; give one row a point")
-    _refuse(((near < 0) | (near >= len(points))).any(axis=1), "has a neighbour that is no row")
+    _refuse(((near < -1) | (near >= len(points))).any(axis=1), "has a neighbour that is no row")
     return points, near
 
 

@@ -129,7 +129,8 @@ class Map(_Player):
     title
         Heading; plain text.
     z
-        Latents (B, D) that say which segments are neighbours; None takes the plane.
+        Latents (B, D) that say which segments of other recordings are neighbours; None takes the
+        plane.
     columns
         Names of columns of `items` that can colour the points.
     folder, limit_mb
@@ -166,7 +167,7 @@ class Map(_Player):
         **traits: Any,
     ) -> None:
         items = map_page.titled(items)
-        near = None if z is None else map_page.neighbours_of_rows(z)
+        near = None if z is None else map_page.neighbours_of_rows(z, items)
         points, near = map_page.validate(points, items, sounds=None, near=near)
         self.columns, self._dropped = tuple(columns), []
         traits |= {"points": points.tobytes(), "near": near.tobytes()}

@@ -24,9 +24,11 @@ from musiclatent.edm import (
 )
 from musiclatent.features import descriptors, rhythm, structure, tonal
 from musiclatent.files import pick
+from musiclatent.latents import representations
 
 log = logging.getLogger("musiclatent")
 CLASSICAL = "classical"
+SOUND = "sound"  # what tells whose music it is best among all that needs no training
 LEAST_S = 1.5  # of a section: the networks take no less
 FEWEST = 6  # sections that can be clustered
 KINDS = ("central", "cluster", "border", "anomalies", "neighbours")
@@ -98,9 +100,13 @@ class Collection:
         Parameters
         ----------
         name
-            ``classical``, 17 descriptors standardised over the sections that are not quiet, or one
-            of `second_embeddings.NAMES`.
+            ``classical``, 17 descriptors standardised over the sections that are not quiet;
+            ``sound``, see `representations.DEFAULT`; or one of `second_embeddings.NAMES`.
         """
+        if name == SOUND:
+            take = representations.Sound(window_s=self.study.window_s)
+            x = _measure(take, self.items, self.sections, self.space)
+            return representations.measured(take.name).compared(x).astype(np.float32)
         if name != CLASSICAL:
             return second_embeddings.section_embeddings(self.seconds(name), self.sections)
         x = self.sections[list(section_views.SEVENTEEN)].to_numpy(np.float64)

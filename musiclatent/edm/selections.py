@@ -163,23 +163,23 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def neighbours(z: np.ndarray, sections: pd.DataFrame, *, i: int, n: int) -> pd.DataFrame:
-    """Choose the sections nearest to one of them: first those of other tracks, then its own.
+    """Choose the sections of other tracks that are nearest to one of them.
 
     Parameters
     ----------
     z
         One row per section (B, D).
     sections
-        B rows; a track is an item_id.
+        B rows; rows of one `group` (else of one item_id) are of the same track.
     i
-        Row number of the section that is asked about; it is not among the answers.
+        Row number of the section that is asked about.
     n
         How many; all where there are fewer.
 
     Returns
     -------
     DataFrame
-        Rows of `sections` with a column `why`, each part the nearest first.
+        Rows of `sections` with a column `why`, the nearest first.
 
     Raises
     ------
@@ -190,12 +190,10 @@ def neighbours(z: np.ndarray, sections: pd.DataFrame, *, i: int, n: int) -> pd.D
     if not 0 <= i < len(z):
         raise ValueError(f"there is no section {i}; choose one of 0 to {len(z) - 1}")
     distance = np.linalg.norm(z - z[i], axis=1)
-    same = (sections["item_id"] == sections["item_id"].iloc[i]).to_numpy()
-    order = np.lexsort([distance, same])
-    order = order[order != i][:n]
-    away = np.where(same, "away, of the same track", "away")
-    why = [f"{distance[row]:.3g} {away[row]}" for row in order]
-    return sections.iloc[order].assign(why=why)
+    tracks = sections["group" if "group" in sections else "item_id"].to_numpy()
+    others = np.flatnonzero(tracks != tracks[i])
+    order = others[np.argsort(distance[others], kind="stable")][:n]
+    return sections.iloc[order].assign(why=[f"{distance[row]:.3g} away" for row in order])
 
 
 def _silence(sections: pd.DataFrame) -> Iterator[tuple[int, str]]:

@@ -51,6 +51,18 @@ def test_what_cannot_be_compared_is_refused(query, corpus, k, words):
         neighbours.nearest(query, corpus, k)
 
 
+def test_neighbours_of_other_groups():
+    z = np.array([[0.0], [1.0], [3.0], [3.5], [7.0]])
+    near = neighbours.nearest_others(z, ["a", "a", "b", "c", "c"], 2)
+    assert near.tolist() == [[2, 3], [2, 3], [3, 1], [2, 1], [2, 1]]
+    few = neighbours.nearest_others(z, [0, 0, 0, 0, 1], 9)
+    assert few.tolist() == [[4, -1, -1, -1]] * 4 + [[3, 2, 1, 0]]
+    assert neighbours.nearest_others(z, [0] * 5, 3).tolist() == [[-1] * 3] * 5
+    assert neighbours.nearest_others(z[:1], ["a"], 3).shape == (1, 0)
+    with pytest.raises(ValueError, match="5 vectors and 2 groups; give one group per row"):
+        neighbours.nearest_others(z, [0, 1], 1)
+
+
 def test_percentiles_of_points_on_a_line():
     train = np.array([[0.0], [1.0], [3.0], [6.0]])  # nearest others at 1, 1, 2 and 3
     query = np.array([[0.5], [-1.5], [8.5], [60.0]])  # at 0.5, 1.5, 2.5 and 54

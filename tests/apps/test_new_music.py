@@ -19,8 +19,9 @@ from musiclatent.audio import decoders
 from musiclatent.config import Experiment, Study
 from musiclatent.errors import AudioError, CheckpointError
 from musiclatent.features.mel import LogMel
-from musiclatent.latents import encode
+from musiclatent.latents import encode, representations
 from musiclatent.latents.encode import encode_files
+from musiclatent.latents.representations import Representation
 from musiclatent.latents.store import read_latents
 from musiclatent.studies import study
 from musiclatent.training.run_folder import Run, read_run
@@ -105,7 +106,8 @@ def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
     for name, hz in {"asked": 300, "far": 2500, "near": 310, "between": 900}.items():
         audio.write(tmp_path / "music" / f"{name}.wav", tone(hz), SR)
     asked, out = tmp_path / "music" / "asked.wav", tmp_path / "out"
-    tracks, _ = new_music.similar(run, STUDY, file=asked, music=tmp_path / "music", out=out)
+    by = representations.trained(run, STUDY)
+    tracks, _ = new_music.similar(by, file=asked, music=tmp_path / "music", out=out, same=True)
     assert [Path(p).stem for p in tracks["path"]][-3] == "near"  # after itself, before two others
     vectors = [np.load(path) for path in (out / "vectors").rglob("*.npy")]
     assert len(vectors) == 4 and all(v.shape == (pooling.BANDS,) for v in vectors)
@@ -148,15 +150,20 @@ def test_nothing_to_encode_is_said(run, music, tmp_path):
 # ---------------------------------------------------------------------------- similar
 
 
-def test_a_folder_is_ranked_from_near_to_far(run, music, tmp_path):
-    tracks, quarantine = new_music.similar(
-        run, STUDY, file=music / "2.wav", music=music, out=tmp_path
+@pytest.fixture(scope="module")
+def by(run) -> Representation:
+    return representations.trained(run, STUDY)
+
+
+def test_a_folder_is_ranked_from_near_to_far(by, music, tmp_path):
+    tracks, left_out = new_music.similar(
+        by, file=music / "2.wav", music=music, out=tmp_path, same=True
     )
     assert tracks["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     assert tracks["title"][0] == "2.wav" and tracks["distance"][0] == pytest.approx(0, abs=1e-5)
     assert tracks["distance"].is_monotonic_increasing
     assert set(tracks["title"]) == {"b/0.wav", "1.flac", "2.wav", "b/3.mp3", "4.wav", "5 <&>.wav"}
-    assert quarantine["path"].tolist() == [str(music / "broken.wav")]
+    assert left_out["path"].tolist() == [str(music / "broken.wav")]
     page = (tmp_path / "similar.html").read_text()
     assert page.count("<audio") == 7 and page.count("data:audio/mpeg") == 7
     assert "5 &lt;&amp;&gt;.wav" in page and "<&>" not in page
@@ -164,36 +171,44 @@ def test_a_folder_is_ranked_from_near_to_far(run, music, tmp_path):
     assert order == sorted(order)
 
 
-def test_a_second_call_decodes_nothing_and_writes_the_same(run, music, tmp_path, monkeypatch):
-    first, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
-    pages = [(tmp_path / "similar.html").read_bytes()]
+def test_the_recording_itself_and_its_cuts_are_left_out(tmp_path, rng):
+    (tmp_path / "music").mkdir()
+    songs = [np.cumsum(rng.normal(size=160_000)) % 2 - 1 for _ in range(3)]
+    for name, y in {"a": songs[0], "b": songs[1], "c": songs[2], "quiet": songs[0] / 2}.items():
+        audio.write(tmp_path / "music" / f"{name}.wav", y, 22_050)
+    asked = tmp_path / "music" / "a.wav"
+    by = representations.measured(representations.DEFAULT)
+    where = {"file": asked, "music": tmp_path / "music"}
+    tracks, left_out = new_music.similar(by, **where, out=tmp_path / "out")
+    assert sorted(tracks["title"]) == ["b.wav", "c.wav"]
+    assert sorted(Path(path).name for path in left_out["path"]) == ["a.wav", "quiet.wav"]
+    assert left_out["reason"].str.contains("is the same recording as a.wav; --same").all()
+    every, nothing = new_music.similar(by, **where, out=tmp_path / "out", same=True)
+    assert every["title"][:2].tolist() == ["a.wav", "quiet.wav"] and nothing.empty
+    for name in ("b", "c"):
+        (tmp_path / "music" / f"{name}.wav").unlink()
+    with pytest.raises(ValueError, match="none of its 2 files can be ranked; it is the same"):
+        new_music.similar(by, **where, out=tmp_path / "out")
+
+
+def test_a_second_call_decodes_nothing_and_writes_the_same(by, music, tmp_path, monkeypatch):
+    options = {"file": music / "1.flac", "music": music, "out": tmp_path}
+    first, _ = new_music.similar(by, **options)
+    page = (tmp_path / "similar.html").read_bytes()
     monkeypatch.setattr(encode, "encode", lambda *_: pytest.fail("it was encoded before"))
-    again, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
-    pages.append((tmp_path / "similar.html").read_bytes())
+    again, _ = new_music.similar(by, **options)
     pd.testing.assert_frame_equal(first, again)
-    assert pages[0] == pages[1]
+    assert (tmp_path / "similar.html").read_bytes() == page
 
 
-def test_a_torn_vector_and_another_checkpoint_are_no_trouble(run, music, tmp_path):
-    first, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
-    stored = list((tmp_path / "vectors").rglob("*.npy"))
-    assert len(stored) == 6
-    stored[0].write_bytes(stored[0].read_bytes()[:50])
-    again, _ = new_music.similar(run, STUDY, file=music / "1.flac", music=music, out=tmp_path)
-    pd.testing.assert_frame_equal(first, again)
-    other = untrained(tmp_path, EXPERIMENT, seed=1)
-    changed, _ = new_music.similar(other, STUDY, file=music / "1.flac", music=music, out=tmp_path)
-    assert not np.allclose(changed["distance"][1:], first["distance"][1:])
-
-
-def test_what_cannot_be_ranked_is_said(run, music, tmp_path):
+def test_what_cannot_be_ranked_is_said(by, music, tmp_path):
     with pytest.raises(AudioError, match="No such file"):
-        new_music.similar(run, STUDY, file=music / "missing.wav", music=music, out=tmp_path)
+        new_music.similar(by, file=music / "missing.wav", music=music, out=tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
-        new_music.similar(run, STUDY, file=music / "1.flac", music=music / "missing", out=tmp_path)
+        new_music.similar(by, file=music / "1.flac", music=music / "missing", out=tmp_path)
     shutil.copy(music / "broken.wav", tmp_path / "only.wav")
-    with pytest.raises(ValueError, match="none of its 1 files can be read"):
-        new_music.similar(run, STUDY, file=music / "1.flac", music=tmp_path, out=tmp_path / "out")
+    with pytest.raises(ValueError, match="none of its 1 files can be ranked"):
+        new_music.similar(by, file=music / "1.flac", music=tmp_path, out=tmp_path / "out")
 
 
 # ---------------------------------------------------------------------------- real files
@@ -248,6 +263,9 @@ def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
         assert sr == SR and len(y) == len(tone(1))
     query = tmp_path / "music" / "low.wav"
     tracks, _ = new_music.similar(
-        mel_run, plan, file=query, music=tmp_path / "music", out=tmp_path / "like"
+        representations.trained(mel_run, plan),
+        file=query,
+        music=tmp_path / "music",
+        out=tmp_path / "like",
     )
-    assert tracks["title"].tolist() == ["low.wav", "low2.wav", "high.wav"]
+    assert tracks["title"].tolist() == ["low2.wav", "high.wav"]

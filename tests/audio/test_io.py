@@ -221,6 +221,36 @@ def test_a_part_after_the_end(folder, suffix):
         audio.read(folder / f"whole.{suffix}", start_s=5)
 
 
+@pytest.mark.real
+@needs_ffmpeg
+def test_opus_that_libsndfile_refuses_goes_through_ffmpeg(data_root):
+    path = data_root / "game_music" / "wesnoth" / "battle-epic.opus"
+    with pytest.raises(sf.LibsndfileError, match="malformed"):
+        sf.info(path)
+    assert audio.info(path).seconds == pytest.approx(30.0, abs=0.02)
+    y, sr = audio.read(path)
+    assert (sr, len(y)) == (48_000, pytest.approx(30 * 48_000, rel=1e-3))
+    part, _ = audio.read(path, start_s=10.0, duration_s=2.0)
+    np.testing.assert_allclose(part, y[480_000:576_000], atol=1e-3)
+
+
+@pytest.mark.real
+@needs_ffmpeg
+def test_opus_goes_on_where_libsndfile_breaks_off(data_root):
+    path = data_root / "game_music" / "hyperrogue" / "hr3-caves.opus"
+    with pytest.raises(sf.LibsndfileError, match="malformed"):
+        sf.read(path)
+    y, sr = audio.read(path)
+    assert len(y) / sr == pytest.approx(30.0, abs=0.02)
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-f", "f32le", "-"]
+    whole = np.frombuffer(subprocess.run(command, capture_output=True).stdout, "<f4")
+    late = slice(20 * sr, 21 * sr)  # after the break, where one packet of 20 ms is lost
+    lags = np.correlate(whole[20 * sr - 2000 : 21 * sr + 2000], y[late]).argmax() - 2000
+    assert abs(lags) / sr < 0.021
+    near = whole[late.start + lags : late.stop + lags]
+    assert np.corrcoef(near, y[late])[0, 1] > 0.99
+
+
 @needs_ffmpeg
 def test_an_abandoned_read_ends_ffmpeg(folder, monkeypatch):
     started = []

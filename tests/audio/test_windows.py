@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.audio.windows import Grid, Measurement, Transform, Waveform, frames, windows
+from musiclatent.audio.windows import Grid, Measurement, Transform, Waveform, cut, frames, windows
 from musiclatent.data.datamodules import TRANSFORMS
 from musiclatent.errors import AudioError
 from musiclatent.features.descriptors import Clipping, Descriptors
@@ -84,6 +84,16 @@ def test_the_grid_knows_where_windows_stand(tmp_path, n, size):
 
 def test_a_window_beyond_what_is_known_of_its_file_has_its_whole_length():
     assert Grid(8000, 2.0).end_s(np.array([0.0, 4.0]), np.array([np.nan, 3.0])).tolist() == [2, 6]
+
+
+def test_a_stream_is_cut_as_a_file(tmp_path, rng):
+    y = rng.uniform(-0.9, 0.9, 2600).astype(np.float32)
+    path = audio.write(tmp_path / "a.wav", y, 1000, subtype="FLOAT")
+    of_file = list(windows(path, 1000, 1.0))
+    of_stream = list(cut([y[:700], y[700:]], 1000, 1.0))
+    assert [start_s for start_s, _ in of_stream] == [start_s for start_s, _ in of_file] == [0, 1, 2]
+    for (_, a), (_, b) in zip(of_stream, of_file, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_windows_are_resampled_and_mono(tmp_path):

@@ -75,13 +75,17 @@ def test_columns_are_numbers_or_labels(corpus):
     assert found[3]["values"] == [0.5] * N
 
 
-def test_neighbours_are_the_nearest_others_copies_too():
-    z = np.array([[0.0], [1.0], [10.0], [10.0], [10.0]])
-    near = map_page.neighbours_of_rows(z, 2)
-    assert near[:2].tolist() == [[1, 2], [0, 2]]
-    assert [set(row) for row in near[2:].tolist()] == [{3, 4}, {2, 4}, {2, 3}]
-    assert map_page.neighbours_of_rows(z[:1]).shape == (1, 0)
-    assert map_page.neighbours_of_rows(np.zeros((20, 3)), 4).shape == (20, 4)
+def test_neighbours_are_of_other_recordings():
+    z = np.array([[0.0], [1.0], [3.0], [10.0], [12.0]])
+    items = pd.DataFrame({"item_id": [*"aabcd"]})
+    near = map_page.neighbours_of_rows(z, items, 2)
+    assert near.tolist() == [[2, 3], [2, 3], [1, 0], [4, 2], [3, 2]]
+    assert near.dtype == "<i4"
+    cuts = items.assign(group=[*"aabaa"])  # of one recording in several files
+    near = map_page.neighbours_of_rows(z, cuts, 2)
+    assert near.tolist() == [[2, -1], [2, -1], [1, 0], [2, -1], [2, -1]]
+    page = map_page.render_page(z.repeat(2, 1), _rows(5), [b"0"] * 5, "t", near=near)
+    assert base64.b64encode(near.tobytes()).decode() in page
     with pytest.raises(ValueError, match="row 0 has a neighbour that is no row"):
         map_page.render_page(z.repeat(2, 1), _rows(5), [b"0"] * 5, "t", near=np.full((5, 1), 5))
     with pytest.raises(ValueError, match=r"neighbours have shape \(3, 2\); give one row a point"):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def listener(monkeypatch):
 
     monkeypatch.setattr(player, "decode", decode)
     monkeypatch.setattr(player, "interpolate", lambda *_: None)
-    return Listener(None, Waveform(SR, 0.5))
+    return Listener(SimpleNamespace(load=lambda: None), Waveform(SR, 0.5))
 
 
 def _latent(level: float) -> np.ndarray:

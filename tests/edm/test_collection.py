@@ -20,6 +20,7 @@ from musiclatent.edm import collection, mixdown, second_embeddings, section_view
 from musiclatent.features import rhythm
 from musiclatent.features.descriptors import Clipping, Descriptors
 from musiclatent.features.tonal import Harmony
+from musiclatent.latents import representations
 
 STUDY = studies.study("edm", "tiny")
 TRACKS = [f"tune0{tune}.version{version}" for tune in range(3) for version in range(2)]
@@ -150,6 +151,15 @@ def test_classical_numbers_are_standardised(tracks):
     assert np.isin(z.std(axis=0).round(4), (0, 1)).all()
 
 
+def test_sections_are_compared_by_what_represents_recordings(tracks):
+    z = tracks.vectors("sound")
+    usual = representations.measured(representations.DEFAULT)
+    assert z.shape == (18, sum(usual.widths)) and z.dtype == np.float32
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-5)
+    sizes = np.linalg.norm(z - z.mean(axis=0), axis=1)
+    assert 0.5 < np.mean(sizes**2) / len(usual.widths) < 1.01  # each part counts 1
+
+
 def test_numbers_that_do_not_exist_are_refused(tracks):
     with pytest.raises(ValueError, match="'tea'"):
         tracks.vectors("tea")
@@ -254,13 +264,14 @@ def test_a_playlist_of_a_cluster_holds_that_cluster(tracks, tmp_path):
         assert sorted(rows.index) == np.flatnonzero(labels == 2).tolist()
 
 
-def test_neighbours_leave_out_the_section_itself(tracks, tmp_path):
+def test_neighbours_leave_out_the_versions_of_the_tune(tracks, tmp_path):
     choice = {"track": TRACKS[2], "at_s": 15.0}
     rows = collection.playlist(
         tracks, "classical", path=tmp_path / "x.xspf", kind="neighbours", n=99, **choice
     )
-    assert len(rows) == 17 and sorted(set(range(18)) - set(rows.index)) == [7]
-    assert rows["item_id"].tolist()[-2:] == [TRACKS[2]] * 2
+    others = tracks.sections["group"].ne(tracks.sections["group"][7])
+    assert sorted(rows.index) == np.flatnonzero(others).tolist()
+    assert TRACKS[2] not in set(rows["item_id"])
 
 
 @pytest.mark.parametrize(
@@ -313,14 +324,14 @@ def test_a_second_call_computes_nothing(tracks, mixed, space, monkeypatch):
         raise AssertionError("worked again")
 
     tracks.aligned()
-    for transform in (Descriptors, Clipping, Harmony):
+    for transform in (Descriptors, Clipping, Harmony, representations.Sound):
         monkeypatch.setattr(transform, "__call__", refuse)
     before = _stamps(space)
     again = collection.collect(STUDY, space)
     pd.testing.assert_frame_equal(again.all_sections, tracks.all_sections)
     pd.testing.assert_frame_equal(again.rhythm_table(), tracks.rhythm_table())
     np.testing.assert_array_equal(again.harmony(), tracks.harmony())
-    assert _stamps(space) == before and len(before) == 6 + 3
+    assert _stamps(space) == before and len(before) == 7 + 3
 
 
 # Which numbers

@@ -69,12 +69,14 @@ def test_border_sections_lie_between_two_clusters(two):
         selections.border(z, sections, labels=np.zeros(8, int), n=3)
 
 
-def test_neighbours_are_of_other_tracks_first(two):
+def test_neighbours_are_of_other_tracks(two):
     z, sections, _ = two
     found = selections.neighbours(z, sections, i=0, n=99)  # rows 0 and 1 are one track
-    assert list(found.index) == [2, 3, 6, 4, 5, 7, 1]
+    assert list(found.index) == [2, 3, 6, 4, 5, 7]
     assert found["why"].iloc[0] == "1 away"
-    assert found["why"].iloc[-1] == "1 away, of the same track"
+    tunes = sections.assign(group=["a", "a", "a", "b", "b", "b", "b", "a"])
+    assert list(selections.neighbours(z, tunes, i=0, n=3).index) == [3, 6, 4]
+    assert selections.neighbours(z, sections.assign(group="a"), i=0, n=3).empty
     with pytest.raises(ValueError, match="there is no section 8; choose one of 0 to 7"):
         selections.neighbours(z, sections, i=8, n=1)
 
@@ -153,5 +155,5 @@ def test_choices_are_rows_without_repetition_and_the_same_again(seed, n, k):
         assert found.index.is_unique
         pd.testing.assert_frame_equal(found.drop(columns="why"), sections.loc[found.index])
     away = np.linalg.norm(z - z[n - 1], axis=1)
-    order = [away[i] for i in selections.neighbours(z, sections, i=n - 1, n=n).index if i < n - 2]
+    order = [away[i] for i in selections.neighbours(z, sections, i=n - 1, n=n).index]
     assert all(a <= b for a, b in pairwise(order))
