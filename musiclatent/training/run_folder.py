@@ -94,9 +94,9 @@ def read_config(folder: Path) -> dict:
         later = not lacking and config["format"] > FORMAT
     except (OSError, ValueError, TypeError) as error:
         reason = errors.one_line(errors.first_line(error))
-        raise CheckpointError(f"{path} cannot be read ({reason}); {_again(folder)}") from None
+        raise CheckpointError(f"{path} cannot be read ({reason}); {_broken(folder)}") from None
     if lacking:
-        raise CheckpointError(f"{path} lacks {', '.join(lacking)}; {_again(folder)}")
+        raise CheckpointError(f"{path} lacks {', '.join(lacking)}; {_broken(folder)}")
     if later:
         raise CheckpointError(
             f"{path} has the format {config['format']} of a later version and this one reads "
@@ -145,14 +145,14 @@ def load_model(folder: Path) -> LitModule:
     if digest != config["sha256"]:
         raise CheckpointError(
             f"{path} is not the file that {CONFIG} describes (its sha256 begins with {digest[:8]}, "
-            f"not {str(config['sha256'])[:8]}); copy both files again, or {_again(folder)}"
+            f"not {str(config['sha256'])[:8]}); copy both files again, or {_broken(folder)}"
         )
     try:
         weights = load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} is no safetensors file ({errors.one_line(errors.first_line(error))}), and "
-            f"nothing else is loaded; {_again(folder)}"
+            f"nothing else is loaded; {_broken(folder)}"
         ) from None
     try:
         model = models.MODELS[config["model"]](**config["options"])
@@ -160,7 +160,7 @@ def load_model(folder: Path) -> LitModule:
         reason = errors.one_line(errors.first_line(error))
         raise CheckpointError(
             f"{Path(folder) / CONFIG}: {config['model']} does not take its options ({reason}); "
-            f"{_again(folder)}"
+            f"{_broken(folder)}"
         ) from None
     _require_fitting(path, model, weights)
     model.load_state_dict(weights)
@@ -175,7 +175,7 @@ def _require_fitting(path: Path, model: LitModule, weights: Mapping[str, torch.T
         if wanted.get(name) != given.get(name):
             raise CheckpointError(
                 f"{path} holds {name!r} of shape {given.get(name)} and {type(model).__name__} "
-                f"takes {wanted.get(name)}; {_again(path.parent)}"
+                f"takes {wanted.get(name)}; {_broken(path.parent)}"
             )
 
 
@@ -196,7 +196,7 @@ def read_transform(folder: Path) -> Transform:
     except (TypeError, ValueError) as error:
         reason = errors.one_line(errors.first_line(error))
         raise CheckpointError(
-            f"{Path(folder) / CONFIG}: its transform cannot be made ({reason}); {_again(folder)}"
+            f"{Path(folder) / CONFIG}: its transform cannot be made ({reason}); {_broken(folder)}"
         ) from None
     return transform
 
@@ -221,6 +221,11 @@ def _again(folder: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         name = Path(folder).name
     return f"make it anew with: {command(name)}"
+
+
+def _broken(folder: Path) -> str:
+    """Return how to replace what is there and broken, which a training would take for ended."""
+    return f"delete it and {_again(folder)}"
 
 
 def with_hash(plan: dict) -> dict:
@@ -317,9 +322,7 @@ def read_run(experiment: Experiment, folder: Path) -> Run:
         )
     config = read_config(folder)
     if (config["model"], config["options"]) != (experiment.model, _options(experiment)):
-        raise CheckpointError(
-            f"{folder} was not made by {experiment.name}; delete it and {_again(folder)}"
-        )
+        raise CheckpointError(f"{folder} was not made by {experiment.name}; {_broken(folder)}")
     metrics = json.loads((folder / "metrics.json").read_text())
     curves = pd.DataFrame(json.loads((folder / "curves.json").read_text()))
     return Run(
