@@ -155,18 +155,13 @@ def probe(z: np.ndarray, items: pd.DataFrame, factors: Mapping[str, str] = FACTO
     for factor, kind in factors.items():
         values, units = (by_recording, groups) if factor == "style" else (by_style, style)
         score = statistics.mean(values[factor, 0], units)
-        rows.append({
-            "factor": factor,
-            "kind": kind,
-            "score": score.estimate,
-            "low": score.low,
-            "high": score.high,
-            "ordinary": by_recording[factor, 0].mean(),
-            "chance": 0.0 if kind == "number" else 1 / true[factor, 0].shape[1],
-            "style_oracle": oracle[factor, 0].mean(),
-            "control": np.mean([values[factor, k + 1] for k in range(CONTROLS)]),
-            "n": len(z),
-        })  # fmt: skip
+        row = {"factor": factor, "kind": kind, "n": len(z)}
+        row |= {"score": score.estimate, "low": score.low, "high": score.high}
+        row["ordinary"] = by_recording[factor, 0].mean()
+        row["chance"] = 0.0 if kind == "number" else 1 / true[factor, 0].shape[1]
+        row["style_oracle"] = oracle[factor, 0].mean()
+        row["control"] = np.mean([values[factor, k + 1] for k in range(CONTROLS)])
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

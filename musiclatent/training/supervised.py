@@ -69,31 +69,40 @@ def fit_classifier(
     if run_folder.is_complete(folder, identity):
         return folder
     resumed = run_folder.prepare_folder(experiment, folder, identity)
+    batches = _batches(inputs, codes, experiment.training.batch_size, seed)
+    metrics = _train(experiment, batches, folder=folder, epochs=epochs, seed=seed, resumed=resumed)
+    about = {"study": experiment.study, "experiment": experiment.name, "about": experiment.about}
+    about |= {"labels": list(labels), "data": identity["data"], "figures": metrics}
+    model = checkpoints.load_checkpoint(folder / "best.ckpt", experiment)
+    run_folder.write_model(folder, model, transform=transform, **about)
+    files.write_json(folder / "metrics.json", metrics)  # last: with it the training counts as ended
+    return folder
+
+
+def _batches(inputs: Sequence[np.ndarray], codes: np.ndarray, size: int, seed: int) -> DataLoader:
+    """Return batches of inputs and classes, in an order of each epoch's own."""
     data = TensorDataset(*tensors(inputs), torch.from_numpy(np.asarray(codes, np.int64)))
-    sampler = EpochSampler(len(data), seed)
-    size = experiment.training.batch_size
     # A lone last row has no deviation to normalise by.
-    batches = DataLoader(data, size, sampler=sampler, drop_last=len(data) % size == 1)
+    lone = len(data) % size == 1
+    return DataLoader(data, size, sampler=EpochSampler(len(data), seed), drop_last=lone)
+
+
+def _train(
+    experiment: Experiment,
+    batches: DataLoader,
+    *,
+    folder: Path,
+    epochs: int,
+    seed: int,
+    resumed: bool,
+) -> dict[str, float]:
+    """Train a network, or go on with it, and return its last figures."""
     model = trainer.seeded_model(experiment, seed, epochs * len(batches))
     precision = trainer.precision(model, lambda: next(iter(batches))[:-1], folder)
     lightning = trainer.make_trainer(experiment, folder, epochs, precision=precision)
-    trainer.fit_quietly(
-        lightning, model, data=batches, last=folder / "last.ckpt" if resumed else None
-    )
-    metrics = {key: float(value) for key, value in lightning.callback_metrics.items()}
-    run_folder.write_model(
-        folder,
-        checkpoints.load_checkpoint(folder / "best.ckpt", experiment),
-        transform=transform,
-        study=experiment.study,
-        experiment=experiment.name,
-        about=experiment.about,
-        labels=list(labels),
-        data=identity["data"],
-        figures=metrics,
-    )
-    files.write_json(folder / "metrics.json", metrics)  # last: with it the training counts as ended
-    return folder
+    last = folder / "last.ckpt" if resumed else None
+    trainer.fit_quietly(lightning, model, data=batches, last=last)
+    return {key: float(value) for key, value in lightning.callback_metrics.items()}
 
 
 def tensors(inputs: Sequence[np.ndarray]) -> list[torch.Tensor]:
