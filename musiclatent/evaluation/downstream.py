@@ -6,8 +6,9 @@ energy of its atoms, see `musiclatent.analysis.pooling`: by its root as the late
 as what is compared.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,6 @@ from musiclatent import audio, config, files
 from musiclatent.analysis import duplicates, neighbours, pooling
 from musiclatent.audio.windows import Transform
 from musiclatent.data.datamodules import CorpusDataModule
-from musiclatent.data.synthetic import music as rendered_music
 from musiclatent.evaluation import linear_probes, rate_distortion, reconstruction
 from musiclatent.evaluation.rate_distortion import ModelCodec
 from musiclatent.features import mel
@@ -32,8 +32,10 @@ from musiclatent.latents.store import Latents
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count
 PAIRS = 12  # paths between held-out excerpts
 MELS = 64
-# Factors that rendered pairs differ in: the descriptor that measures each, and two values.
-CHANGED = {"brightness": ("spectral_centroid_mean", (0.2, 0.8)), "tempo": ("tempo", (90.0, 130.0))}
+FACTORS, CHANGED = (
+    ("brightness", "tempo", "key"),
+    8,
+)  # rendered pairs differ in one; of each so many
 FLOOR = 1e-8
 COPIED, GAIN, OFFSET_S = 6, 0.5, 0.23  # recordings that are duplicated, and how duplicates differ
 
@@ -310,65 +312,48 @@ def interpolation(
     return pd.DataFrame(rows).median().to_dict()
 
 
-def one_factor_pairs(
-    factor: str, values: tuple[float, float], *, seconds: float, sr: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Render the same music twice, with one factor changed: a clip of each style.
-
-    Parameters
-    ----------
-    factor
-        ``brightness`` or ``tempo``.
-    values
-        Its two values.
-    seconds, sr
-        Length in seconds, and sampling rate in Hz.
-
-    Returns
-    -------
-    low, high
-        Sounds (P, N) with the first and with the second value.
-    """
-    size = replace(config.profile("tiny").demo, clip_s=seconds, clips_per_style=1, repeats=0)
-    clips = [clip for clip in rendered_music.plan(size, seed=1) if not clip.outlier]
-    sounds = [[replace(one, **{factor: v}).synthesise()[0] for one in clips] for v in values]
-    low, high = librosa.resample(np.array(sounds), orig_sr=config.SR, target_sr=sr)
-    return low, high
-
-
-def between(a: np.ndarray, middle: np.ndarray, b: np.ndarray) -> float:
-    """Return the share of pairs (P,) whose middle lies between both values of a factor."""
-    return float(np.mean((np.minimum(a, b) < middle) & (middle < np.maximum(a, b))))
-
-
-def factor_between(
-    coder: ModelCodec, low: np.ndarray, high: np.ndarray, *, column: str, sr: int
+def between_share(
+    coder: ModelCodec, factor: str, pairs: Sequence[tuple], *, sr: int
 ) -> dict[str, float]:
-    """Measure whether a factor of the middle lies between those of two sounds that differ in it.
+    """Measure how often a factor of the middle lies between those of two ends that differ in it.
 
     Parameters
     ----------
     coder
         A trained model.
-    low, high
-        Pairs of sounds (P, N).
-    column
-        Descriptor that measures the factor.
+    factor
+        One of `linear_probes.READINGS`.
+    pairs
+        As `linear_probes.readable_pairs` returns them.
     sr
-        Sampling rate in Hz.
+        Sampling rate of the model in Hz.
 
     Returns
     -------
     dict
-        `between` of ``straight``, and of ``placed`` where there is such a path.
+        Share of the pairs for ``straight``, and for ``placed`` where there is such a path; the ends
+        are decoded too. Empty without pairs, NaN where their ends read the same.
     """
-    z = [coder.encode(y) for y in (low, high)]
-    ends = [reconstruction.describe(coder.decode(one), sr)[column].to_numpy() for one in z]
-    middles = pd.DataFrame([decode_middle(coder, *pair) for pair in zip(*z, strict=True)])
-    return {
-        path: between(ends[0], reconstruction.describe(np.stack(y), sr)[column].to_numpy(), ends[1])
-        for path, y in middles.items()
-    }
+    rows = []
+    for a, b, _ in pairs:
+        z = [coder.encode(_excerpts(y, coder.samples, sr)) for y in (a, b)]
+        ends = [_joined(coder.decode(one), sr) for one in z]
+        middles = pd.DataFrame([decode_middle(coder, *pair) for pair in zip(*z, strict=True)])
+        paths = {path: _joined(np.stack(y), sr) for path, y in middles.items()}
+        score = partial(linear_probes.factor_between, factor, *ends)
+        rows.append({path: score(middle=y) for path, y in paths.items()})
+    return pd.DataFrame(rows).mean().to_dict()
+
+
+def _excerpts(y: np.ndarray, samples: int, sr: int) -> np.ndarray:
+    """Return whole excerpts (B, N) at the model's rate of samples at `config.SR`."""
+    y = audio.convert(y, config.SR, sr)
+    return y[: len(y) // samples * samples].reshape(-1, samples)
+
+
+def _joined(y: np.ndarray, sr: int) -> np.ndarray:
+    """Return excerpts (B, N) one behind the other, at the rate at which factors are read."""
+    return audio.convert(y.ravel(), sr, config.SR)
 
 
 def evaluate_latent(
@@ -427,15 +412,14 @@ def downstream_table(
     -------
     DataFrame
         One column per model and one of no latent, ``mel``; one row per figure: see
-        `evaluate_latent` and `factor_between`; and ``demo_copies`` of the rendered corpus, see
+        `evaluate_latent` and `between_share`; and ``demo_copies`` of the rendered corpus, see
         `duplicate_scores`.
     """
     sr, window_s = music[0].transform.sr, music[0].transform.window_s
     x, items = waveforms(*rendered)
     reals = reconstruction.sound_features(waveforms(*music)[0], sr)
     pairs = {
-        factor: (column, one_factor_pairs(factor, values, seconds=window_s, sr=sr))
-        for factor, (column, values) in CHANGED.items()
+        name: linear_probes.readable_pairs(name, CHANGED, seconds=2 * window_s) for name in FACTORS
     }
     columns = {"mel": MelEnergy(sr)} | coders
     for name, coder in columns.items():
@@ -443,8 +427,8 @@ def downstream_table(
         latents = encode_waveforms(coder, x, items, rendered[0].transform)
         scores = duplicate_scores(coder, latents, x=x, transform=rendered[0].transform)
         columns[name] |= {f"demo_copies_{key}": value for key, value in scores.items()}
-        for factor, (column, ends) in pairs.items() if name in coders else ():
-            scores = factor_between(coder, *ends, column=column, sr=sr)
+        for factor, both in pairs.items() if name in coders else ():
+            scores = between_share(coder, factor, both, sr=sr)
             columns[name] |= {f"between_{factor}_{path}": v for path, v in scores.items()}
     return pd.DataFrame(columns)
 

@@ -6,27 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.models import untrained
+from helpers.models import SMALL, untrained
 
 from musiclatent import audio
 from musiclatent.analysis import neighbours
 from musiclatent.audio import windows
 from musiclatent.audio.windows import Waveform
-from musiclatent.config import Experiment, Study
+from musiclatent.config import Study
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.display import map_live
 from musiclatent.display.map_live import Live, directions, uploaded
 from musiclatent.latents.encode import encode_corpus
 
 SR, WINDOW_S = 8000, 0.5
-SMALL = Experiment(
-    name="waveform-small",
-    study="waveform",
-    key="small",
-    model="WaveformAutoencoder",
-    options={"maps": 8, "kernel_size": 64, "stride": 32, "extra": "none"},
-    about="a small one for tests",
-)
 STUDY = Study(
     name="waveform",
     title="Waves",
