@@ -3,11 +3,11 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from musiclatent import __version__, config
-from musiclatent.apps import commands
+from musiclatent.apps.commands import corpora, dance, own_music, pages
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
@@ -29,19 +29,19 @@ def parser() -> argparse.ArgumentParser:
     _add_encoders(subparsers)
     _add_voices(subparsers)
     _add_dance(subparsers)
-    sub = _command(subparsers, "dashboard", "serve the dashboard of dance music as a page")
+    sub = _command(subparsers, pages.dashboard, "serve the dashboard of dance music as a page")
     _add_options(sub, "profile", "corpus", "results")
     sub.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     sub.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
-    sub = _command(subparsers, "colab", "write notebooks that run in Colab after upload")
+    sub = _command(subparsers, pages.colab, "write notebooks that run in Colab after upload")
     sub.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
     return top
 
 
-def _command(subparsers, name: str, summary: str) -> argparse.ArgumentParser:
-    """Add the command that the function of its name in `commands` runs."""
-    sub = subparsers.add_parser(name, help=summary)
-    sub.set_defaults(run=getattr(commands, name))
+def _command(subparsers, run: Callable, summary: str) -> argparse.ArgumentParser:
+    """Add the command that a function runs, under the function's name."""
+    sub = subparsers.add_parser(run.__name__, help=summary)
+    sub.set_defaults(run=run)
     return sub
 
 
@@ -55,34 +55,37 @@ def _add_data(subparsers) -> None:
     """Add ``data fetch`` and ``data check``."""
     data = subparsers.add_parser("data", help="download a dataset, or check one")
     actions = data.add_subparsers(dest="action", required=True, metavar="fetch|check")
-    for action, summary in (("fetch", "download a dataset"), ("check", "check a dataset")):
+    for action, summary in (
+        (corpora.fetch, "download a dataset"),
+        (corpora.check, "check a dataset"),
+    ):
         sub = _command(actions, action, summary)
         sub.add_argument("name", help="such as gtzan, fsdd, edm; see data/README.md")
 
 
 def _add_reproduce(subparsers) -> None:
     """Add ``reproduce``, ``notebook`` and ``record``."""
-    every = _command(subparsers, "reproduce", "run the notebooks of a study, then the report")
+    every = _command(subparsers, corpora.reproduce, "run the notebooks of a study, then the report")
     one = subparsers.add_parser("notebook", help="run one notebook, then the report")
     one.add_argument("notebook", metavar="NAME", help="such as 21_mel_evaluation")
-    one.set_defaults(run=commands.reproduce)
+    one.set_defaults(run=corpora.reproduce)
     every.set_defaults(notebook=None)
     for sub in (every, one):
         sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
         _add_options(sub, "experiment", "profile", "corpus", "results")
         sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
-    sub = _command(subparsers, "record", "write the figures of a real run to docs/results")
+    sub = _command(subparsers, corpora.record, "write the figures of a real run to docs/results")
     sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
     _add_options(sub, "results")
 
 
 def _add_encoders(subparsers) -> None:
     """Add ``encode``, ``similar`` and ``explore``."""
-    sub = _command(subparsers, "encode", "encode audio files, rebuild them, place them")
+    sub = _command(subparsers, own_music.encode, "encode audio files, rebuild them, place them")
     _add_options(sub, *OPTIONS)
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
-    sub = _command(subparsers, "similar", "rank the tracks of a folder by likeness to a file")
+    sub = _command(subparsers, own_music.similar, "rank a folder by likeness to a file")
     how = sub.add_mutually_exclusive_group()
     how.add_argument(
         "--by", default="", help="parts joined by +; else what measured best untrained"
@@ -93,7 +96,7 @@ def _add_encoders(subparsers) -> None:
     sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
     sub.add_argument("--same", action="store_true", help="rank cuts of the same recording too")
     sub.add_argument("--out", type=Path, default=Path("similar"), help="folder to write")
-    sub = _command(subparsers, "explore", "write a map of the latents that plays what you click")
+    sub = _command(subparsers, own_music.explore, "write a map that plays what you click")
     _add_options(sub, *OPTIONS)
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca", "tsne"))
@@ -101,11 +104,11 @@ def _add_encoders(subparsers) -> None:
 
 def _add_voices(subparsers) -> None:
     """Add ``classify`` and ``say``."""
-    sub = _command(subparsers, "classify", "name the genre of audio files along their length")
+    sub = _command(subparsers, own_music.classify, "name the genre of files along their length")
     sub.add_argument("files", nargs="+", type=Path)
     _add_options(sub, "profile", "results")
     sub.add_argument("--out", type=Path, default=Path("classified"), help="folder to write")
-    sub = _command(subparsers, "say", "say digits that nobody recorded")
+    sub = _command(subparsers, own_music.say, "say digits that nobody recorded")
     _add_options(sub, *OPTIONS)
     sub.set_defaults(study="digits")
     sub.add_argument("labels", nargs="+", metavar="digit")
@@ -116,7 +119,7 @@ def _add_voices(subparsers) -> None:
 
 def _add_dance(subparsers) -> None:
     """Add ``playlist`` and ``mix``."""
-    sub = _command(subparsers, "playlist", "write a playlist of sections of a folder of music")
+    sub = _command(subparsers, dance.playlist, "write a playlist of sections of a folder of music")
     kinds = "central, cluster, border, anomalies or neighbours"
     sub.add_argument("--of", default="central", help=f"{kinds} (default: %(default)s)")
     sub.add_argument("--k", type=int, default=4, help="number of clusters (default: %(default)s)")
@@ -124,7 +127,7 @@ def _add_dance(subparsers) -> None:
     sub.add_argument("--track", default="", help="whose neighbours, a file of the folder")
     sub.add_argument("--at", type=float, default=0.0, help="at which second of it")
     sub.add_argument("--n", type=int, default=20, help="sections at most (default: %(default)s)")
-    mix = _command(subparsers, "mix", "render a folder of music as one mix, beat on beat")
+    mix = _command(subparsers, dance.mix, "render a folder of music as one mix, beat on beat")
     mix.add_argument("--beats", type=int, default=32, help="of a crossfade (default: %(default)s)")
     for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac")):
         one.add_argument("folder", help="a folder of music")

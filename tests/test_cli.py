@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from musiclatent import __version__, audio, cli, config
-from musiclatent.apps import commands
+from musiclatent.apps.commands import pages
 from musiclatent.data import cache
 from musiclatent.evaluation import genre_networks
 from musiclatent.features import rhythm
@@ -107,10 +107,10 @@ def test_similar_needs_nothing_trained_and_leaves_out_the_song_itself(
 
 
 def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):
-    def stop(arguments):
+    def colab(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "colab", stop)
+    monkeypatch.setattr(pages, "colab", colab)
     assert cli.main(["colab"]) == 130
     assert "goes on from here" in capsys.readouterr().err
 

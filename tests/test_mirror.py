@@ -9,7 +9,11 @@ PACKAGE = TESTS.parent / "musiclatent"
 
 # Module without a test file of its own -> the test file that runs it.
 THROUGH = {
-    "apps/commands": "test_cli",  # each command is started as a user starts it
+    "apps/commands/corpora": "test_cli",  # each command is started as a user starts it
+    "apps/commands/dance": "test_cli",
+    "apps/commands/messages": "test_cli",
+    "apps/commands/own_music": "test_cli",
+    "apps/commands/pages": "test_cli",
     "apps/dashboard_data": "apps/test_dashboard",
     "audio/decoders": "audio/test_io",  # streams are read through `audio.blocks`
     "data/shards": "data/test_cache",  # workers are killed while they write shards

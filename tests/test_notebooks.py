@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from musiclatent.apps import notebooks
+from musiclatent.apps.running import notebooks
 from musiclatent.config import Workspace
 from musiclatent.studies import SHARED, STUDIES
 

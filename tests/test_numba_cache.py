@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from musiclatent import numba_cache
-from musiclatent.apps import notebooks
+from musiclatent.apps.running import notebooks
 from musiclatent.data import cache
 from musiclatent.features import rhythm
 

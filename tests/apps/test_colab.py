@@ -23,8 +23,9 @@ import soundfile
 from packaging.requirements import Requirement
 
 from musiclatent import __version__
-from musiclatent.apps import colab, up_to_date
+from musiclatent.apps import colab
 from musiclatent.apps.colab import build, own_files, own_music
+from musiclatent.apps.running import up_to_date
 from musiclatent.studies import STUDIES
 
 CHECKOUT = Path(__file__).resolve().parents[2]

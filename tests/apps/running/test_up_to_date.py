@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from musiclatent.apps import up_to_date
+from musiclatent.apps.running import up_to_date
 from musiclatent.config import Workspace
 
 

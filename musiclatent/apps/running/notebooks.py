@@ -23,7 +23,8 @@ from traitlets import Type
 from traitlets.config import Config
 
 from musiclatent import config, numba_cache
-from musiclatent.apps import report, up_to_date
+from musiclatent.apps import report
+from musiclatent.apps.running import up_to_date
 from musiclatent.config import Study, Workspace
 from musiclatent.data.corpus import require
 from musiclatent.errors import CorpusError, ReproduceError

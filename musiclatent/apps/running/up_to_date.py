@@ -42,7 +42,7 @@ def identity(
 @cache
 def _code() -> str:
     """Hash the package's own files."""
-    folder = Path(__file__).parents[1]
+    folder = Path(__file__).parents[2]
     files = sorted(p for p in folder.rglob("*") if p.suffix in SOURCES)
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 

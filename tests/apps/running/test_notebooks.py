@@ -13,9 +13,9 @@ import zmq.asyncio
 from jupyter_client.session import Session
 
 from musiclatent import config
-from musiclatent.apps import notebooks
-from musiclatent.apps import notebooks as apps_notebooks
-from musiclatent.apps.notebooks import reproduce
+from musiclatent.apps.running import notebooks
+from musiclatent.apps.running import notebooks as apps_notebooks
+from musiclatent.apps.running.notebooks import reproduce
 from musiclatent.config import Workspace
 from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.studies import SHARED, STUDIES

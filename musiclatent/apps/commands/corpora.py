@@ -1,0 +1,43 @@
+"""Download, check, reproduce and record what the studies stand on."""
+
+import argparse
+
+from musiclatent import config, files
+from musiclatent.studies import STUDIES, study
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    """Download a dataset."""
+    from musiclatent.data import datasets, download
+
+    source = files.pick(datasets.SOURCES, arguments.name, "dataset")
+    print(download.fetch(source, config.data_root()))
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Report what a dataset lacks."""
+    from musiclatent.data import corpus
+
+    problems = corpus.check(arguments.name, config.data_root())
+    if len(problems):
+        raise ValueError(f"{problems.to_string(index=False)}\n{len(problems)} problems")
+    print(f"{arguments.name}: nothing is missing or broken")
+
+
+def reproduce(arguments: argparse.Namespace) -> None:
+    """Run notebooks, then write the report."""
+    from musiclatent.apps.running import notebooks
+
+    names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
+    notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
+
+
+def record(arguments: argparse.Namespace) -> None:
+    """Write the figures of a real run to docs/results."""
+    from musiclatent.apps import report
+
+    home = config.home()
+    base = home / arguments.results / "real"
+    names = STUDIES if arguments.study == "all" else [study(arguments.study).name]
+    for path in report.record(base, list(names), home):
+        print(path)

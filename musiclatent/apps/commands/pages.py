@@ -1,0 +1,25 @@
+"""Serve the dashboard, and write the notebooks that run in Colab."""
+
+import argparse
+import signal
+import sys
+
+from musiclatent import config
+
+
+def dashboard(arguments: argparse.Namespace) -> None:
+    """Serve the dashboard of dance music."""
+    from musiclatent.apps import voila
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
+    place = (arguments.host, arguments.port)
+    voila.dashboard(arguments.profile, arguments.results, arguments.corpus, *place)
+
+
+def colab(arguments: argparse.Namespace) -> None:
+    """Write notebooks that run in Colab."""
+    from musiclatent.apps import colab
+
+    home = config.home()
+    for path in colab.build(home / "notebooks", home / arguments.out, home):
+        print(path)

@@ -1,0 +1,1 @@
+"""Run notebooks: which, in what order, on what kernels, and whether again."""
