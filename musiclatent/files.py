@@ -83,8 +83,29 @@ def sha256_of(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class _Line:
+    """What a bar in a notebook writes to: one line that is written again, in no red block."""
+
+    _shown = None
+
+    def write(self, text: str) -> None:
+        """Write the state of a bar over the one before."""
+        if not (text := text.strip("\r\n ")):
+            return
+        from IPython.display import display  # there is a notebook: it is loaded
+
+        content = {"text/plain": text}
+        if self._shown:
+            self._shown.update(content, raw=True)
+        else:
+            self._shown = display(content, raw=True, display_id=True)
+
+    def flush(self) -> None:
+        """Do nothing: each line is shown as it is written."""
+
+
 def progress(rows: Iterable | None, label: str, unit: str, **options) -> tqdm:
-    """Return a bar on stderr that counts items; seldom drawn where nobody watches.
+    """Return a bar that counts items: on stderr, or one line with the time it took in a notebook.
 
     Parameters
     ----------
@@ -95,7 +116,11 @@ def progress(rows: Iterable | None, label: str, unit: str, **options) -> tqdm:
     **options
         Of tqdm, such as `total` and `delay` (in seconds).
     """
-    pace_s = 0.1 if sys.stderr.isatty() else 10  # logs and notebooks keep every state of a bar
+    pace_s = 0.1 if sys.stderr.isatty() else 10  # logs keep every state of a bar
+    if type(sys.stderr).__module__.startswith("ipykernel"):
+        form = "{desc}: {n_fmt} of {total_fmt} ({unit}), {elapsed}{postfix}"
+        options |= {"file": _Line(), "bar_format": form}
+        pace_s = 1
     return tqdm(rows, label, unit=unit, mininterval=pace_s, **options)
 
 

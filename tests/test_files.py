@@ -149,6 +149,20 @@ def test_a_bar_that_is_moved_by_hand_or_has_nothing_to_say(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_bar_in_a_notebook_leaves_one_line_with_the_time_it_took(monkeypatch):
+    lines, handle = [], type("Handle", (), {"update": lambda _, data, raw: lines.append(data)})()
+    shown = lambda data, raw, display_id: lines.append(data) or handle  # noqa: E731
+    kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr("IPython.display.display", shown)
+    monkeypatch.setattr(sys, "stderr", kernel)
+    with progress(None, "encode", "window", total=3) as bar:
+        bar.update(3)
+    assert kernel.getvalue() == "" and len(lines) > 1  # the first is shown, the others replace it
+    assert lines[-1] == {"text/plain": "encode: 3 of 3 (window), 00:00"}
+    assert list(progress(iter("ab"), "quick", "row", total=2, delay=5)) == ["a", "b"]
+    assert lines[-1]["text/plain"].startswith("encode")
+
+
 def test_names_are_unique_on_any_file_system(tmp_path):
     files = [Path("a/One.wav"), Path("b/one.mp3"), Path("c/two.wav"), Path("d/" + 80 * "x")]
     names = unique_names(files, tmp_path, (".wav", ".png"))
