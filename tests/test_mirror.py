@@ -28,6 +28,8 @@ THROUGH = {
     "display/map_html": "display/test_map_page",
     "display/map_layout": "display/test_map_page",
     "display/style": "test_layers",  # nothing is set at import
+    "display/words/dance_captions": "display/words/test_captions",
+    "display/words/genre_captions": "display/words/test_captions",
     "experiments": "test_studies",  # a study's table is its experiments
     "features/beat_grid": "features/test_rhythm",  # grids of tracks whose beats are known
     "training/trainer": "training/test_fit",

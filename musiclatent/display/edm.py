@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from musiclatent.display import genre, results, style
+from musiclatent.display.words import dance_captions
+from musiclatent.display.words.captions import captioned
 from musiclatent.features import structure
 
 HUES = [*style.PALETTE[:7], *style.PALETTE[8:]]  # without grey, which is for none
@@ -21,6 +23,7 @@ SHOWN = 40  # latent dimensions of an embedding
 PAPER = 0.178  # silhouette in Murillo Martinez, EAFIT (2022), on its own 53 tracks
 
 
+@captioned(dance_captions.section_choice)
 def section_choice(
     track: pd.DataFrame, edges_s: Sequence[float], *, title: str, quiet_db=10.0, spread=1.5
 ) -> Figure:
@@ -77,6 +80,7 @@ def section_choice(
     return style.finish(figure, "lower center", marks=[*marks, lines[0]], ncols=4)
 
 
+@captioned(dance_captions.clusters)
 def clusters(
     points: np.ndarray,
     labels: np.ndarray,
@@ -117,6 +121,7 @@ def clusters(
     return style.finish(figure, "right")
 
 
+@captioned(dance_captions.importances)
 def importances(table: pd.DataFrame) -> Figure:
     """Draw which columns separate clusters: importance, and what speaks for each cluster.
 
@@ -141,6 +146,7 @@ def importances(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned(dance_captions.cluster_means)
 def cluster_means(table: pd.DataFrame) -> Figure:
     """Draw the mean latent of each cluster, and below how far each lies from the mean of all.
 
@@ -161,6 +167,7 @@ def cluster_means(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned(dance_captions.memberships)
 def memberships(table: pd.DataFrame, labels: Sequence[str], n: int = 8) -> Figure:
     """Draw how much of each section belongs to each cluster, one strip per track.
 
@@ -200,6 +207,7 @@ def memberships(table: pd.DataFrame, labels: Sequence[str], n: int = 8) -> Figur
     return style.finish(figure, "right upper", marks=marks)
 
 
+@captioned(dance_captions.contingency)
 def contingency(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     """Draw how many sections are in each pair of clusters; colours are shares of the rows.
 
@@ -219,6 +227,7 @@ def contingency(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     return figure
 
 
+@captioned(dance_captions.versions)
 def versions(table: pd.DataFrame) -> Figure:
     """Draw for each view how many sections of a file find another version of their tune.
 
@@ -234,6 +243,7 @@ def versions(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned(dance_captions.views)
 def views(table: pd.DataFrame) -> Figure:
     """Draw how well views form clusters in each metric.
 
@@ -252,6 +262,7 @@ def views(table: pd.DataFrame) -> Figure:
     return style.finish(figure, "lower center", ncols=2)
 
 
+@captioned(dance_captions.saliency)
 def saliency(
     panels: Sequence[tuple], sr: int, *, hop_length: int, bands_hz: np.ndarray | None = None
 ) -> Figure:
@@ -286,6 +297,7 @@ def saliency(
     return figure
 
 
+@captioned(dance_captions.route)
 def route(
     points: np.ndarray, sections: pd.DataFrame, *, route: pd.DataFrame, labels: np.ndarray | None
 ) -> Figure:
@@ -331,6 +343,7 @@ def route(
     return style.finish(figure, "lower left", ncols=6)
 
 
+@captioned(dance_captions.mix)
 def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     """Draw a mix along its time: one bar per track, sloped where it is faded.
 
@@ -394,6 +407,7 @@ def _cloud(axis: plt.Axes, points: np.ndarray, labels: np.ndarray, **look: float
         look |= {"color": _hue(label), "marker": genre.MARKERS[max(label, 0) // 9 % 10]}
         axis.scatter(*members.T, label=f"{name}: {len(members)}", linewidths=0, **look)
     axis.set(xticks=[], yticks=[])
+    style.show_bulk(axis, points)
 
 
 def _entries_and_exits(points: np.ndarray, sections: pd.DataFrame, route) -> np.ndarray:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from musiclatent import audio
 from musiclatent.display import style
+from musiclatent.display.words import captions
+from musiclatent.display.words.captions import captioned
 
 
 def player(y: np.ndarray, sr: int, title: str) -> str:
@@ -48,6 +50,7 @@ def _spectrogram(axis: plt.Axes, y: np.ndarray, sr: int) -> None:
     axis.set(xlabel="time (s)", ylabel="frequency (kHz)")
 
 
+@captioned(captions.gallery)
 def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     """Draw waveform above spectrogram for each sound.
 
@@ -77,6 +80,7 @@ def _waveform(axis: plt.Axes, y: np.ndarray, sr: int, title: str = "") -> None:
     axis.set(ylim=(-1, 1), title=title[:40])
 
 
+@captioned(captions.reconstructions)
 def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Figure:
     """Draw an original beside its reconstructions: waveform, 20 ms of it, spectrogram.
 
