@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from musiclatent.display import genre, results, style
 from musiclatent.display.words import dance_captions
 from musiclatent.display.words.captions import captioned
+from musiclatent.display.words.numbers import clock
 from musiclatent.features import structure
 
 HUES = [*style.PALETTE[:7], *style.PALETTE[8:]]  # without grey, which is for none
@@ -140,7 +141,7 @@ def importances(table: pd.DataFrame) -> Figure:
     left.barh(rows, table["importance"], color=style.PALETTE[0], height=0.7)
     left.set_xlabel("mean decrease of impurity")
     style.name_rows(left, table["column"], 0.5)
-    _signed(right, shares, "mean SHAP of a cluster's own rows", annot=True, fmt=".2f")
+    style.signed(right, shares, "mean SHAP of a cluster's own rows", annot=True, fmt=".2f")
     right.set(xlabel="cluster", ylabel="", yticks=[])
     sns.despine(ax=left, left=True)
     return figure
@@ -159,7 +160,7 @@ def cluster_means(table: pd.DataFrame) -> Figure:
     shown = table.iloc[:, :SHOWN].astype(float)
     figure, (top, low) = style.subplots(2, 1, figsize=(13, 2.6 + 0.6 * len(shown)), sharex=True)
     sns.heatmap(shown, cmap="viridis", ax=top, xticklabels=True, cbar_kws={"label": "mean"})
-    _signed(low, shown - shown.mean(), "difference from\nthe mean of all", xticklabels=True)
+    style.signed(low, shown - shown.mean(), "difference from\nthe mean of all", xticklabels=True)
     for axis in (top, low):
         axis.tick_params(axis="y", rotation=0)
     low.tick_params(axis="x", labelsize="x-small", rotation=90)
@@ -237,8 +238,7 @@ def versions(table: pd.DataFrame) -> Figure:
         Index view; files, files_low, files_high (`versions.summarise_views`).
     """
     columns = {"files": "accuracy", "files_low": "low", "files_high": "high"}
-    rows = table.rename_axis("protocol").reset_index().rename(columns=columns)
-    figure = results.leakage(rows)
+    figure = results.leakage(table.rename_axis("protocol").reset_index().rename(columns=columns))
     figure.axes[0].set_xlabel("nearest section is of the same tune (line: 95 % interval of files)")
     return figure
 
@@ -257,8 +257,9 @@ def views(table: pd.DataFrame) -> Figure:
     axis.get_legend().remove()
     for group in axis.containers:
         axis.bar_label(group, fmt="%.2f", fontsize="x-small", padding=1)
-    label = f"the paper, 17 descriptors of its tracks: {PAPER}"
-    axis.axhline(PAPER, color="k", ls=":", label=label)
+    axis.axhline(
+        PAPER, color="k", ls=":", label=f"the paper, 17 descriptors of its tracks: {PAPER}"
+    )
     return style.finish(figure, "lower center", ncols=2)
 
 
@@ -336,7 +337,7 @@ def route(
         badge = {"boxstyle": "circle,pad=0.2", "facecolor": hues[i], "edgecolor": "w"}
         axis.text(*ends[i, 0], i + 1, bbox=badge, zorder=4, **look)
         side.text(0.04, i, i + 1, bbox=badge, **look)
-        entry = f"{_clock(start_s[i])}  {style.printable(name)}"
+        entry = f"{clock(start_s[i])}  {style.printable(name)}"
         side.text(0.1, i, entry, va="center", fontsize="small", parse_math=False)
     side.set(xlim=(0, 1), ylim=(max(len(ends), 12), -1))
     side.axis("off")
@@ -360,8 +361,7 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     start, fade, end = (tracks[k].to_numpy(float) / 60 for k in ("start_s", "fade_s", "end_s"))
     full, leave = start + fade, np.append(start[1:], end[-1])
     for i, kind in enumerate(np.where(tracks["beats"] > 0, *FADES)):
-        low, high = i + 0.4, i - 0.4
-        row = planned.iloc[i]
+        low, high, row = i + 0.4, i - 0.4, planned.iloc[i]
         times = [start[i], full[i], leave[i], end[i]]
         axis.fill(times, [low, high, high, low], color=style.PALETTE[0], alpha=0.4, linewidth=0)
         axis.fill([*times[:2], full[i]], [low, high, low], color=FADES[kind], linewidth=0)
@@ -374,9 +374,8 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     axis.set(xlabel="time of the mix (minutes)", xlim=(0, end[-1]))
     axis.grid(axis="x", alpha=0.4)
     marks = [Patch(color=color, label=name) for name, color in FADES.items()]
-    label = "tempo; right: cost of the transition"
-    marks.append(Patch(color=style.PALETTE[0], alpha=0.4, label=label))
-    return style.finish(figure, "upper right", marks=marks, ncols=3)
+    bar = Patch(color=style.PALETTE[0], alpha=0.4, label="tempo; right: cost of the transition")
+    return style.finish(figure, "upper right", marks=[*marks, bar], ncols=3)
 
 
 def _mark_centre(axis: plt.Axes, hz: float, level: float, spread: float) -> None:
@@ -393,7 +392,7 @@ def _mark_changes(axis: plt.Axes, edges_s: Sequence[float]) -> None:
     for i, edge in enumerate(edges_s):
         axis.axvline(edge, color="0.1", linewidth=1, linestyle=":")
         if i in _numbered(edges_s):
-            axis.text(edge, 1.0, _clock(edge), transform=axis.get_xaxis_transform(), **look)
+            axis.text(edge, 1.0, clock(edge), transform=axis.get_xaxis_transform(), **look)
 
 
 def _cloud(axis: plt.Axes, points: np.ndarray, labels: np.ndarray, **look: float) -> None:
@@ -422,13 +421,6 @@ def _entries_and_exits(points: np.ndarray, sections: pd.DataFrame, route) -> np.
     return np.array(places, float)
 
 
-def _signed(axis: plt.Axes, table: pd.DataFrame, label: str, **options: object) -> None:
-    """Draw numbers above and below 0 as colours."""
-    most = max(float(table.abs().to_numpy().max()), 1e-9)
-    options |= {"cmap": "vlag", "vmin": -most, "vmax": most, "cbar_kws": {"label": label}}
-    sns.heatmap(table, ax=axis, **options)
-
-
 def _hue(label: int) -> tuple | str:
     """Return the colour of a cluster; after nine they come again."""
     return ROLES["quiet"] if label == -1 else HUES[label % len(HUES)]
@@ -437,8 +429,3 @@ def _hue(label: int) -> tuple | str:
 def _numbered(marks: Sequence) -> range:
     """Return the places of the marks that get a number."""
     return range(0, len(marks), -(-len(marks) // NUMBERED) or 1)
-
-
-def _clock(seconds: float) -> str:
-    """Write seconds as minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
@@ -18,6 +19,7 @@ from musiclatent.files import whole_file
 PALETTE = sns.color_palette("colorblind")
 RAMP = sns.color_palette("viridis", 9)  # for numbers
 WIDEST = 10.0  # inches: all pictures have one scale, and fit on a page
+HARD = "\u00a0"  # a space at which no line ends
 CAPTION = "Description"  # of the png's texts
 BULK = (3.0, 97.0)  # percentiles between which the bulk of points lies
 STRETCHED = 3.0  # widths of the bulk from which on an axis shows the bulk alone
@@ -38,7 +40,8 @@ def read_caption(path: Path) -> str:
 
 def caption(figure: Figure, sentence: str) -> Figure:
     """Give a figure its caption: a sentence that says what is seen in it; give the figure back."""
-    figure.set_label(printable(" ".join(sentence.split()), 500))
+    text = "".join(c if c.isprintable() or c == HARD else " " for c in sentence)
+    figure.set_label(" ".join(filter(None, text.split(" "))))
     return figure
 
 
@@ -111,6 +114,13 @@ def finish(figure: Figure, place: str, *, marks: list | None = None, ncols: int 
     figure.legend(handles=marks, loc=f"outside {place}", ncols=ncols, fontsize="small")
     sns.despine(figure)
     return figure
+
+
+def signed(axis: plt.Axes, table: pd.DataFrame, label: str, **options: object) -> None:
+    """Draw numbers above and below 0 as colours; `label` says what they are."""
+    most = max(float(table.abs().to_numpy().max()), 1e-9)
+    options |= {"cmap": "vlag", "vmin": -most, "vmax": most, "cbar_kws": {"label": label}}
+    sns.heatmap(table, ax=axis, **options)
 
 
 def name_rows(axis: plt.Axes, names: Sequence[str], middle: float = 0.0) -> None:

@@ -7,14 +7,22 @@ import pandas as pd
 
 from musiclatent.display import style
 from musiclatent.display.words import captions, genre_captions
-from musiclatent.display.words.numbers import counted, interval, listed, percent, short, valued
+from musiclatent.display.words.numbers import (
+    clock,
+    counted,
+    interval,
+    listed,
+    percent,
+    short,
+    valued,
+)
 
 
 def section_choice(track: pd.DataFrame, edges_s: Sequence[float], *, title: str, **_: float) -> str:
     """Say how many sections of a track are central, and when the music changes."""
     roles = track["role"].where(~track["chosen"].astype(bool), "central").value_counts()
     shares = listed(f"{n} {role}" for role, n in roles.items())
-    times = [f"{int(edge) // 60}:{int(edge) % 60:02}" for edge in edges_s][:8]
+    times = [clock(edge) for edge in edges_s][:8]
     changes = f"; the music changes at {listed(times)}" if times else "; no change is found"
     return f"{counted(len(track), 'section')} of {title}: {shares}{changes}."
 

@@ -18,9 +18,14 @@ def short(value: float, digits: int = 3) -> str:
     return f"{value:.{decimals}f}" if decimals <= digits + 3 else f"{value:.{digits - 1}e}"
 
 
+def clock(seconds: float) -> str:
+    """Write seconds as minutes and seconds: ``1:05``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
 def percent(share: float) -> str:
     """Write a share in [0, 1] as whole percents."""
-    return f"{share:.0%}".replace("%", " %")
+    return f"{share:.0%}".replace("%", "\u00a0%")
 
 
 def listed(words: Iterable[object]) -> str:

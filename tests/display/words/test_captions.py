@@ -38,7 +38,7 @@ def test_the_caption_is_the_sentence_of_the_arguments_and_stands_in_the_png(tmp_
 def test_a_confusion_names_what_is_mistaken_most():
     true, said = list("aabbb"), list("abbba")
     text = captions.confusion(true, said, ["a", "b"], "on x")
-    assert text == "on x: 60 % of 5 are on the diagonal; most often a is taken for b (1)."
+    assert text == "on x: 60 % of 5 are on the diagonal; most often a is taken for b (1)."
     assert captions.confusion(true, true, ["a", "b"], "t").endswith("none is mistaken.")
 
 
@@ -79,7 +79,7 @@ def test_descriptors_that_say_the_same():
 def test_crossed_clusters_and_a_mix():
     table = pd.DataFrame([[3, 1], [0, 4]])
     text = dance_captions.contingency(table, ("descriptors", "network"))
-    assert text.startswith("8 sections by descriptors (rows)") and "88 % stand in" in text
+    assert text.startswith("8 sections by descriptors (rows)") and "88 % stand in" in text
     tracks = pd.DataFrame({"beats": [0, 32, 0], "end_s": [60.0, 120.0, 150.0]})
     text = dance_captions.mix(tracks, tracks)
     assert text.startswith("3 tracks in 2.5 minutes; 1 of 2 transitions run beat on beat")
@@ -106,7 +106,7 @@ def test_points_without_outliers_are_all_shown(squeezed):
     assert not style.far(squeezed[3:]).any() and not style.far(squeezed[:2]).any()
     figure = latents.scatter({"plane": squeezed[3:]}, pd.Series(["a"] * 197))
     assert "beyond" not in figure.get_label()
-    assert "the nearest one has the same label for 100 %" in figure.get_label()
+    assert "the nearest one has the same label for 100 %" in figure.get_label()
     plt.close(figure)
 
 

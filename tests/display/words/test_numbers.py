@@ -30,7 +30,8 @@ def test_words_are_joined_and_counted():
     assert numbers.listed("abc") == "a, b and c"
     assert numbers.counted(1, "song") == "1 song" and numbers.counted(2000, "song") == "2,000 songs"
     assert numbers.counted(2, "family", "families") == "2 families"
-    assert numbers.percent(0.256) == "26 %"
+    assert numbers.clock(65.9) == "1:05"
+    assert numbers.percent(0.256) == "26 %"
 
 
 def test_values_are_named():
