@@ -41,6 +41,7 @@ OF_THE_WHOLE = {
     "display/test_map_in_hosts",  # the map in JupyterLab, Voila and one html file
     "models/test_registry",  # what holds for every model of `models.MODELS`
     "test_benchmarks",
+    "test_docs",  # docs/pages.py, which makes pages of the site
     "test_face",  # the names of `musiclatent/__init__.py`
     "test_layers",
     "test_mirror",

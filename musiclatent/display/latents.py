@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from musiclatent.display import style
 from musiclatent.display.words import captions
@@ -27,6 +28,7 @@ def split_counts(items: pd.DataFrame) -> Figure:
     table[order].plot.barh(stacked=True, ax=axis, width=0.75)
     axis.set(xlabel="recordings", ylabel="")
     axis.get_legend().remove()
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     return style.finish(figure, "right")
 
 

@@ -71,7 +71,7 @@ def untrained_columns(
             inside = "none" if column in losses[name] else style.PALETTE[0]
             value = table[column][name]
             axis.plot(value, row, "o", color=style.PALETTE[0], markerfacecolor=inside)
-        axis.set_title(column.replace("_", " "), fontsize="small")
+        axis.set_title(column.replace("_", "\n"), fontsize="small")
         axis.grid(alpha=0.4)
     axes[0].set_yticks(range(len(table)), table.index)
     axes[0].set_ylim(len(table) - 0.5, -0.5)
@@ -133,7 +133,7 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         columns = {"x": "latent_numbers", "y": name, "hue": "family", "style": "family"}
         look = {"markers": True, "dashes": False, "errorbar": None, "legend": axis is axes[0]}
         sns.lineplot(table, **columns, **look, ax=axis)
-        axis.set(xscale="log", xlabel="latent dimensions per window", ylabel=f"{label}, test")
+        axis.set(xscale="log", xlabel="latent dimensions", ylabel=f"{label}, test")
         ticks = sorted(table["latent_numbers"].unique())
         axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="small", rotation=20)
         axis.minorticks_off()

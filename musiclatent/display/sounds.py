@@ -69,15 +69,23 @@ def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     for (title, y), top, low in zip(sounds, tops, lows, strict=False):
         _waveform(top, y, sr, title)
         _spectrogram(low, y, sr)
+    _label_first(axes)
     for axis in [*tops[len(sounds) :], *lows[len(sounds) :]]:
         axis.remove()
     return figure
 
 
+def _label_first(axes: np.ndarray) -> None:
+    """Leave names and numbers of the vertical axes to the first column: all have the same."""
+    for axis in axes[:, 1:].flat:
+        axis.set(ylabel="", yticklabels=[])
+
+
 def _waveform(axis: plt.Axes, y: np.ndarray, sr: int, title: str = "") -> None:
     """Draw a waveform in full scale."""
     axis.plot(np.arange(len(y)) / sr, y, linewidth=0.4)
-    axis.set(ylim=(-1, 1), title=title[:40])
+    axis.set(ylim=(-1, 1), yticks=[-1, 0, 1])
+    axis.set_title(style.wrapped(title), fontsize="medium", parse_math=False)
 
 
 @captioned(captions.reconstructions)
@@ -105,4 +113,5 @@ def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Fi
         middle.set(xlabel="time (s)")
         _spectrogram(low, y, sr)
     axes[1, 0].legend(fontsize="x-small")
+    _label_first(axes[[0, 2]])
     return figure

@@ -4,6 +4,7 @@ The caption of a figure, a sentence that says what is seen in it, is its label; 
 the png too, so that it is nowhere without its picture.
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,8 @@ RAMP = sns.color_palette("viridis", 9)  # for numbers
 WIDEST = 10.0  # inches: all pictures have one scale, and fit on a page
 HARD = "\u00a0"  # a space at which no line ends
 CAPTION = "Description"  # of the png's texts
-BULK = (3.0, 97.0)  # percentiles between which the bulk of points lies
-STRETCHED = 3.0  # widths of the bulk from which on an axis shows the bulk alone
+BULK = (10.0, 90.0)  # percentiles between which the bulk of points lies
+STRETCHED = 5.0  # widths of the bulk from which on an axis shows the bulk alone
 
 
 def save_figure(figure: Figure, path: Path) -> Figure:
@@ -77,7 +78,7 @@ def subplots(*shape: int, **options) -> tuple[Figure, np.ndarray | plt.Axes]:
 def far(points: np.ndarray) -> np.ndarray:
     """Return which points (B, 2) a picture leaves beyond its edge, so that the others spread.
 
-    None where the bulk of them fills a third of each side of the picture.
+    None where the bulk of them fills a fifth of each side of the picture; else it fills a third.
     """
     if len(points) < 3:
         return np.zeros(len(points), bool)
@@ -134,6 +135,11 @@ def name_rows(axis: plt.Axes, names: Sequence[str], middle: float = 0.0) -> None
 def set_title(axis: plt.Axes, title: str, *, length: int = 100, size: str = "medium") -> None:
     """Write a title, such as a file name, whatever it holds."""
     axis.set_title(printable(title, length), loc="left", fontsize=size, parse_math=False)
+
+
+def wrapped(text: str, width: int = 18) -> str:
+    """Return a title, such as a file name, in two lines of a narrow picture at most."""
+    return "\n".join(textwrap.wrap(printable(text, 2 * width), width)[:2])
 
 
 def printable(text: str, length: int = 45) -> str:

@@ -46,6 +46,8 @@ def styled(table: pd.DataFrame | pd.Series | Mapping) -> Styler:
         style = style.format_index(escape="html", axis=axis)
     if isinstance(frame.index, pd.RangeIndex):
         style = style.hide(axis="index")
+    if not len(frame):
+        style = style.set_caption("no rows")
     if len(frame) > LONGEST:
         style = style.set_caption(f"{LONGEST} of {len(frame):,} rows")
     for names, how in ((LESS, "min"), (MORE, "max")):
@@ -74,7 +76,8 @@ def _frame(table: pd.DataFrame | pd.Series | Mapping) -> pd.DataFrame:
     if isinstance(table, pd.Series):
         table = table.astype(object).to_frame("value" if table.name is None else table.name)
     if not table.index.is_unique:
-        table = table.reset_index(drop=isinstance(table.index, pd.RangeIndex))
+        counted = table.index.name is None and pd.api.types.is_integer_dtype(table.index)
+        table = table.reset_index(drop=counted)  # a count that begins again names nothing
     return table if table.columns.is_unique else table.set_axis(range(table.shape[1]), axis=1)
 
 

@@ -55,7 +55,14 @@ def test_series_and_mappings_are_rows_and_paths_are_names():
 def test_a_long_table_is_cut_and_says_so():
     html = tables.styled(pd.DataFrame({"n": range(1000)})).to_html()
     assert html.count("<tr>") == tables.LONGEST + 1 and "60 of 1,000 rows" in html
-    assert tables.styled(pd.DataFrame({"n": []})).to_html()  # an empty one too
+    assert "no rows" in tables.styled(pd.DataFrame({"n": []})).to_html()
+
+
+def test_rows_that_are_counted_twice_have_no_names():
+    twice = pd.concat([pd.DataFrame({"n": [1, 2]})] * 2)
+    assert _rows(twice) == [["n"], ["1"], ["2"], ["1"], ["2"]]
+    named = _rows(pd.DataFrame({"n": [1, 2]}, ["a", "a"]))
+    assert named[1:] == [["a", "1"], ["a", "2"]]
 
 
 def test_texts_are_texts():
