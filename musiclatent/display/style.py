@@ -4,6 +4,7 @@ The caption of a figure, a sentence that says what is seen in it, is its label; 
 the png too, so that it is nowhere without its picture.
 """
 
+import html
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,15 +48,20 @@ def caption(figure: Figure, sentence: str) -> Figure:
 
 
 def present(figure: Figure, path: Path) -> None:
-    """Write a figure as png, show that picture with its caption below, and close the figure."""
-    from IPython.display import Image as Shown
-    from IPython.display import Markdown, display
-
+    """Write a figure as png, show that picture with its caption, and close the figure."""
     save_figure(figure, path)
     plt.close(figure)
+    show(path)
+
+
+def show(path: Path) -> None:
+    """Show a png in a notebook, with its caption below."""
+    from IPython.display import HTML, display
+    from IPython.display import Image as Shown
+
     display(Shown(path))
-    if figure.get_label():
-        display(Markdown(f"*{figure.get_label()}*"))
+    if said := read_caption(path):
+        display(HTML(f"<p><em>{html.escape(said)}</em></p>"))
 
 
 def use_style() -> None:

@@ -136,8 +136,8 @@ def elbow(tables: Mapping[str, pd.DataFrame], chosen: Mapping[str, int]) -> str:
     for name, table in tables.items():
         spread = table.set_index("k")["inertia"]
         left = percent(spread[chosen[name]] / spread.iloc[0])
-        bends.append(f"{name} bends at {chosen[name]}, where {left} of the spread is left")
-    return f"{listed(bends)}."
+        bends.append(f"{name} at {chosen[name]} ({left} of the spread is left)")
+    return f"The spread inside of clusters bends: {listed(bends)}."
 
 
 def scatter(
@@ -176,7 +176,8 @@ def confusion(
 ) -> str:
     """Say how often labels are named right, and which is mistaken most."""
     true, said = (np.asarray(labels).astype(str) for labels in (labels_true, labels_predicted))
-    text = f"{title}: {percent(np.mean(true == said))} of {len(true):,} are on the diagonal"
+    line, right = title.partition("\n")[0], percent(np.mean(true == said))
+    text = f"{line}: {right} of {len(true):,} are on the diagonal"
     wrong = pd.Series([f"{a} for {b}" for a, b in zip(true, said, strict=True) if a != b])
     if wrong.empty:
         return f"{text}; none is mistaken."
@@ -239,6 +240,6 @@ def reconstructions(x: np.ndarray, x_hats: Mapping[str, np.ndarray], sr: int) ->
         for name, y in x_hats.items()
     }
     return (
-        "Waveform, 20 ms of it and spectrogram of a window that was held out; the sound lies above "
-        f"the error of {valued(ratio, unit=' dB')} (below 0: nearer to silence than to the sound)."
+        "Waveform, 20 ms of it and spectrogram of a window that was held out. The sound lies above "
+        f"the error by: {valued(ratio, unit=' dB')} (below 0: silence would be nearer)."
     )

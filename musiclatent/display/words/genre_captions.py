@@ -15,8 +15,8 @@ STRONG = 0.9  # a correlation that makes one of two columns needless
 def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> str:
     """Say between which genres the medians of each descriptor lie."""
     medians = table[list(columns)].groupby(labels.to_numpy()).median()
-    spans = listed(f"of {name} {extremes(medians[name])}" for name in columns)
-    return f"The medians of the genres go {spans}; above densities, below box plots."
+    spans = "; ".join(f"{name} {extremes(medians[name])}" for name in columns)
+    return f"Densities above, box plots below. Medians of the genres: {spans}."
 
 
 def pairs(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> str:
@@ -57,9 +57,8 @@ def contrasts(table: pd.DataFrame) -> str:
     words = [
         f"{row.genres} by {row.attribute} ({row.difference:+.1f})" for row in first.itertuples()
     ]
-    return (
-        f"Standard deviations from all other clips; what sets a type apart most: {listed(words)}."
-    )
+    most = "; ".join(words)
+    return f"Standard deviations from all other clips; what sets a type apart most: {most}."
 
 
 def reliability(curves: Mapping[str, pd.DataFrame]) -> str:
@@ -77,8 +76,10 @@ def saliency(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], sr: int, hop_
     for title, _, cam in panels:
         weight = np.asarray(cam, float)
         low = weight[: len(weight) // 2].sum() / max(weight.sum(), 1e-12)
-        shares.append(f"{percent(low)} for “{title[:40]}”")
-    return f"Below: bright speaks for the name. Its lower half of the bands holds {listed(shares)}."
+        share = percent(low) if weight.any() else "nothing"
+        shares.append(f"{share} for “{title[:40]}”")
+    said = "Below: bright speaks for the name. In the lower half of the bands lies"
+    return f"{said} of this weight: {listed(shares)}."
 
 
 def importances(table: pd.DataFrame) -> str:
