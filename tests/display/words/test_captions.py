@@ -35,6 +35,17 @@ def test_the_caption_is_the_sentence_of_the_arguments_and_stands_in_the_png(tmp_
     assert read.size and style.read_caption(tmp_path / "a.png") == "It has 3 lines é."
 
 
+def test_a_picture_is_shown_with_its_caption_as_text(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    style.present(style.caption(Figure(), "<b>It</b> is 5\u00a0%."), tmp_path / "a.png")
+    picture, said = shown
+    assert picture.data == (tmp_path / "a.png").read_bytes()
+    assert said.data == "<p><em>&lt;b&gt;It&lt;/b&gt; is 5\u00a0%.</em></p>"
+    style.present(Figure(), tmp_path / "b.png")
+    assert len(shown) == 3  # without a caption there is none
+
+
 def test_a_confusion_names_what_is_mistaken_most():
     true, said = list("aabbb"), list("abbba")
     text = captions.confusion(true, said, ["a", "b"], "on x")
