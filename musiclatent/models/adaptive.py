@@ -114,6 +114,7 @@ class DeepAutoencoder(base.Autoencoder):
     """
 
     stride = edge = HOP * SEGMENT
+    version = 2  # bands of four bins, ranked over `BLOCK` segments
     given = ENVELOPE
     own_path = True
     losses = ("mse", "mrstft")

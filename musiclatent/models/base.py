@@ -161,6 +161,7 @@ class LitModule(pl.LightningModule):
     """
 
     stride: int
+    version = 1  # raised by hand when the same options and weights mean something else
     edge = 0  # samples at both ends of a waveform in which it is worse than inside
     supports_bf16 = False  # whether it may be trained in bfloat16
     code = "dense"  # or "sparse": a latent is values and their positions

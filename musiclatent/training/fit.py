@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Timer
 
-from musiclatent import config, files
+from musiclatent import config, files, models
 from musiclatent.analysis import neighbours, pooling
 from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
@@ -166,7 +166,8 @@ def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed:
         "labels": hashlib.sha256(data.targets().tobytes()).hexdigest() if labelled else "",
         "format": CACHE_VERSION,
     }
-    return run_folder.with_hash(plan)
+    version = files.pick(models.MODELS, experiment.model, "model").version
+    return run_folder.with_hash(plan | ({"model_version": version} if version > 1 else {}))
 
 
 def _finish(
