@@ -29,6 +29,7 @@ from musiclatent.errors import AudioError, one_line, printable
 
 FFMPEG_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma"})
 SUFFIXES = FFMPEG_SUFFIXES | {".wav", ".flac", ".ogg", ".opus", ".mp3", ".au", ".aif", ".aiff"}
+SKIPPED_S = 30  # from the start of an mp3, decoded in a twentieth of a second
 _STREAMING = 0x7FFF0000  # sizes from here on are what recorders write before they know the size
 
 
@@ -128,7 +129,11 @@ def _seek(file: sf.SoundFile, start: int, path: Path) -> None:
     """Go to a frame, or report that the file ends before it."""
     with suppress(sf.LibsndfileError):
         if start < file.frames:
-            file.seek(start)
+            # After a jump an mp3 lacks bits of the frames before, which its decoder complains of.
+            if file.format == "MP3" and start < SKIPPED_S * file.samplerate:
+                _skip(file, start, path)
+            else:
+                file.seek(start)
             return
     raise starts_late(path, start / file.samplerate)
 
