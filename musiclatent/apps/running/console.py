@@ -51,8 +51,13 @@ class Console:
     def tick(self, running: Iterable[str]) -> None:
         """Draw the live line anew."""
         names = ", ".join(name.replace("/", " ", 1) for name in running)
-        self._bar.set_description_str(f"; {names}; {said(self.left_s())}", refresh=False)
+        self._bar.set_description_str(f"; {names}; {self._rest()}", refresh=False)
         self._bar.refresh()
+
+    def _rest(self) -> str:
+        """Say how long it will still take, where that is known."""
+        known = any(self._seconds.values())
+        return said(self.left_s()) if known else "not timed before"
 
     def left_s(self) -> float:
         """Return how many seconds are left, as far as is known."""
@@ -72,9 +77,7 @@ class Console:
 
 
 def said(seconds: float) -> str:
-    """Say how long it will still take."""
-    if seconds < 1:
-        return "nearly done, or never timed here"
+    """Say in words how long it will still take."""
     return "less than a minute left" if seconds < 60 else f"about {seconds / 60:.0f} min left"
 
 

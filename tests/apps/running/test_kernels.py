@@ -108,6 +108,20 @@ def _lives(pid):
     return state != "Z"
 
 
+def test_where_a_process_cannot_fork_kernels_start_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "CAN_FORK", False)
+    told = "import os, sys; assert 'torch' not in sys.modules; print(os.environ['OMP_NUM_THREADS'])"
+    book = _book(tmp_path / "a.ipynb", told)
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path / "results"))
+    source = Kernels(["torch"], threads=3)
+    try:
+        assert execution.execute(book, space, {}, kernels=source) == ""
+    finally:
+        source.close()
+    done = nbformat.read(space.path("notebooks", "a.ipynb"), 4)
+    assert done.cells[-1].outputs[0].text.strip() == "3"
+
+
 def test_a_process_of_others_is_watched_to_its_end():
     child = subprocess.Popen(["sleep", "100"])
     seen = Forked(child.pid)
