@@ -96,9 +96,7 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
             raise AudioError(path, "it has a header but holds no samples", "get the file again")
         elif start:
             _seek(file, start, path)
-        pcm = file.subtype.startswith(("PCM", "ULAW", "ALAW"))
         cut = file.format == "OGG" and re.search("lacks an end|Junk after", file.extra_info)
-        note = "its last page is not whole, so it may be cut short" if cut else ""
         yield Stream(
             path=path,
             sr=file.samplerate,
@@ -107,8 +105,8 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
             frames=frames,
             promised=promised,
             pull=partial(_pull, file, path),
-            pcm=pcm,
-            note=note,
+            pcm=file.subtype.startswith(("PCM", "ULAW", "ALAW")),
+            note="its last page is not whole, so it may be cut short" if cut else "",
         )
 
 
@@ -130,10 +128,8 @@ def _seek(file: sf.SoundFile, start: int, path: Path) -> None:
     with suppress(sf.LibsndfileError):
         if start < file.frames:
             # After a jump an mp3 lacks bits of the frames before, which its decoder complains of.
-            if file.format == "MP3" and start < SKIPPED_S * file.samplerate:
-                _skip(file, start, path)
-            else:
-                file.seek(start)
+            near = file.format == "MP3" and start < SKIPPED_S * file.samplerate
+            _skip(file, start, path) if near else file.seek(start)
             return
     raise starts_late(path, start / file.samplerate)
 

@@ -113,8 +113,8 @@ def _become_kernel(
     share(threads)
     from ipykernel.kernelapp import IPKernelApp
 
-    # With a parent it does not tell a terminal how to connect. Matplotlib was loaded before there was
-    # a notebook that its figures could go to.
+    # With a parent it does not tell a terminal how to connect. Matplotlib was loaded before there
+    # was a notebook that its figures could go to.
     ways = [f"--IPKernelApp.parent_handle={parent}", "--InteractiveShellApp.matplotlib=inline"]
     sys.argv = ["ipykernel_launcher", "-f", connection_file, *ways]
     try:
