@@ -29,7 +29,6 @@ from musiclatent.errors import AudioError, one_line, printable
 
 FFMPEG_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma"})
 SUFFIXES = FFMPEG_SUFFIXES | {".wav", ".flac", ".ogg", ".opus", ".mp3", ".au", ".aif", ".aiff"}
-SKIPPED_S = 30  # from the start of an mp3, decoded in a twentieth of a second
 _STREAMING = 0x7FFF0000  # sizes from here on are what recorders write before they know the size
 
 
@@ -96,7 +95,9 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
             raise AudioError(path, "it has a header but holds no samples", "get the file again")
         elif start:
             _seek(file, start, path)
+        pcm = file.subtype.startswith(("PCM", "ULAW", "ALAW"))
         cut = file.format == "OGG" and re.search("lacks an end|Junk after", file.extra_info)
+        note = "its last page is not whole, so it may be cut short" if cut else ""
         yield Stream(
             path=path,
             sr=file.samplerate,
@@ -105,8 +106,8 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
             frames=frames,
             promised=promised,
             pull=partial(_pull, file, path),
-            pcm=file.subtype.startswith(("PCM", "ULAW", "ALAW")),
-            note="its last page is not whole, so it may be cut short" if cut else "",
+            pcm=pcm,
+            note=note,
         )
 
 
@@ -127,9 +128,7 @@ def _seek(file: sf.SoundFile, start: int, path: Path) -> None:
     """Go to a frame, or report that the file ends before it."""
     with suppress(sf.LibsndfileError):
         if start < file.frames:
-            # After a jump an mp3 lacks bits of the frames before, which its decoder complains of.
-            near = file.format == "MP3" and start < SKIPPED_S * file.samplerate
-            _skip(file, start, path) if near else file.seek(start)
+            file.seek(start)
             return
     raise starts_late(path, start / file.samplerate)
 
