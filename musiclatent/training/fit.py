@@ -176,7 +176,7 @@ def _finish(
     """Measure the best weights on every split and store the model, curves and metrics."""
     best = folder / "best.ckpt"
     if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
-        fitted.save_checkpoint(best)
+        fitted.save_checkpoint(best, weights_only=False)
     model = checkpoints.load_checkpoint(best, experiment)
     callbacks = {type(callback): callback for callback in fitted.callbacks}
     curves = callbacks[trainer.Curves].rows
