@@ -14,6 +14,7 @@ from musiclatent.audio.windows import Grid, Measurement
 from musiclatent.config import Study, Workspace
 from musiclatent.data import cache, datamodules
 from musiclatent.edm import (
+    cue_sheets,
     mixdown,
     playlist_files,
     second_embeddings,
@@ -366,7 +367,7 @@ def mix(
     costs = sequencing.transition_costs(table, tracks.vectors(name)[readable])
     route = sequencing.order_tracks(table, costs)
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
-    mixdown.write_cue_sheet(rendered, path.with_suffix(".cue"))
+    cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
     return route, rendered
 
 

@@ -7,7 +7,7 @@ One time map serves the sound, the cue sheet and the measurement of beats.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,14 +16,15 @@ import pandas as pd
 import soxr
 
 from musiclatent import audio
+from musiclatent.edm import silence
 from musiclatent.edm.sequencing import REACH, Route
+from musiclatent.edm.silence import Cuts
 from musiclatent.errors import AudioError
 from musiclatent.features.rhythm import STABLE, Rhythm
-from musiclatent.files import progress, write_file
+from musiclatent.files import progress
 
 BEATS = 32  # of the outgoing track, eight bars
-FADES = (64, 32, 16, 8, 4)  # beats that a fade may take: whole bars, halved where there is no room
-BAR = 4  # beats
+FADES = (64, 32, 16, 8, 4)  # beats of a fade in bars of four, halved where there is no room
 GLIDE = 4  # bars after a fade in which a track comes back to its own tempo; less where it is short
 PLAIN_S = 4.0  # a crossfade without beats
 WANDER_S = 0.025  # root mean square by which beats may lie beside their line
@@ -33,7 +34,6 @@ _OVER = 8  # cubic interpolation at so many times the rate keeps errors 80 dB do
 _MARGIN = 1024  # samples on both sides that the oversampling filter looks at
 _BLOCK = 1 << 17  # samples rendered at once
 _FAR = 1e6  # seconds, longer than any mix
-_CUE = 99  # tracks that a cue sheet can hold
 Rhythms = Mapping[str, Rhythm]  # by the path of the track
 
 
@@ -51,13 +51,16 @@ class Mix:
         Its length.
     tracks
         One row per track, as played: track, path, start_s (where its first sample lies in the mix),
-        from_s (which second of the track that is), fade_s (length of the fade into it), rate (how
+        from_s (which second of the track that is, without what is left out of it), fade_s (length of the fade into it), rate (how
         much faster than by itself it runs during the fade), glide_s (from there until it runs as by
         itself), end_s (where it has faded out), matched (whether beats lie on beats), beats
-        (length of the fade in those of the outgoing track; 0 if not matched), gain_db, note (why
-        beats were not matched).
+        (length of the fade in those of the outgoing track; 0 if not matched), gain_db, tempo (in
+        both octaves), bar (its beats), cut_s (seconds of silence left out), note (why beats were
+        not matched).
     quarantine
         Tracks left out: path, reason.
+    cuts
+        By the path of a track, what of its silence is left out; nothing of others.
     """
 
     path: Path
@@ -65,6 +68,7 @@ class Mix:
     seconds: float
     tracks: pd.DataFrame
     quarantine: pd.DataFrame
+    cuts: Mapping[str, Cuts] = field(default_factory=dict)
 
     def position(self, track: str, t: np.ndarray) -> np.ndarray:
         """Find where moments of a track lie in the mix, audible or not.
@@ -89,7 +93,8 @@ class Mix:
         rows = self.tracks[self.tracks["path"] == str(track)]
         if rows.empty:
             raise ValueError(f"{track} is not among the tracks of {self.path.name}")
-        return _mixed(rows.iloc[0], t)
+        cuts = self.cuts.get(str(track))
+        return _mixed(rows.iloc[0], cuts.played(t) if cuts else t)
 
 
 class _UnmatchedError(Exception):
@@ -128,7 +133,8 @@ def render(
     of it, by resampling, and later glides to its own. Fades keep the power equal. Where tempi are
     more than `sequencing.REACH` apart, a beat is not steady, or a track is too short, a plain
     crossfade of `PLAIN_S` takes its place. Gains make tracks equally loud; one gain for all keeps
-    peaks below `PEAK`.
+    peaks below `PEAK`. Silence is left out, see `silence.find_cuts`; bars of three are matched with
+    bars of three only.
 
     Parameters
     ----------
@@ -160,16 +166,16 @@ def render(
     path = Path(path)
     validate(path, beats)
     _validate_tracks(route.tracks, path)
-    lengths, quarantine = _lengths(route.tracks["path"])
-    readable = route.tracks.assign(end_s=route.tracks["path"].map(lengths)).dropna(subset="end_s")
-    if readable.empty:
+    cuts, quarantine = _listen(route.tracks["path"])
+    if not cuts:
         raise ValueError(f"none of {len(quarantine)} tracks can be read; {quarantine['reason'][0]}")
-    tracks = _plan(readable.to_dict("records"), rhythms, sr, beats)
-    peak = max(float(np.abs(y).max()) for y in _sound(tracks, sr, "level"))
+    rows = route.tracks[route.tracks["path"].isin(cuts.keys())].to_dict("records")
+    tracks = _plan([_played(row, cuts, rhythms) for row in rows], sr, beats)
+    peak = max(float(np.abs(y).max()) for y in _sound(tracks, cuts, sr, "level"))
     tracks["gain_db"] -= max(0.0, 20 * np.log10(max(peak, 1e-9) / PEAK))
-    audio.write_blocks(path, _sound(tracks, sr, "mix"), sr)
+    audio.write_blocks(path, _sound(tracks, cuts, sr, "mix"), sr)
     seconds = round(tracks["end_s"].iloc[-1] * sr) / sr
-    return Mix(path=path, sr=sr, seconds=seconds, tracks=tracks, quarantine=quarantine)
+    return Mix(path=path, sr=sr, seconds=seconds, tracks=tracks, quarantine=quarantine, cuts=cuts)
 
 
 def validate(path: Path, beats: int) -> None:
@@ -195,25 +201,34 @@ def _validate_tracks(tracks: pd.DataFrame, path: Path) -> None:
         raise ValueError(f"{path} is one of the tracks; write the mix elsewhere")
 
 
-def _lengths(paths: Iterable[str]) -> tuple[dict[str, float], pd.DataFrame]:
-    """Decode every track once; return the seconds of the good ones, and the others with reasons."""
-    lengths, broken = {}, []
+def _listen(paths: Iterable[str]) -> tuple[dict[str, Cuts], pd.DataFrame]:
+    """Decode every track once; return what to leave out of the good ones, and the others."""
+    cuts, broken = {}, []
     for path in progress(paths, "check", "track", delay=2):
         try:
-            sr = audio.info(path).sr
-            lengths[path] = sum(y.shape[-1] for y in audio.blocks(path, mono=False)) / sr
+            cuts[path] = silence.find_cuts(path)
         except AudioError as error:
             broken.append((path, error.advice))
-    return lengths, pd.DataFrame(broken, columns=["path", "reason"])
+    return cuts, pd.DataFrame(broken, columns=["path", "reason"])
 
 
-def _plan(tracks: list[dict], rhythms: Rhythms, sr: int, beats: int) -> pd.DataFrame:
+def _played(track: dict, cuts: Mapping[str, Cuts], rhythms: Rhythms) -> dict:
+    """Return a track with all its times in played seconds, and with its rhythm."""
+    cut, rhythm = cuts[track["path"]], rhythms.get(track["path"])
+    end_s = float(cut.played(cut.seconds))
+    row = track | {name: float(cut.played(track[name])) for name in ("entry_s", "exit_s")}
+    row |= {"end_s": end_s, "cut_s": cut.seconds - end_s, "joints_s": cut.joints_s()}
+    beats_s = None if rhythm is None else cut.played(rhythm.beats_s)
+    return row | {"rhythm": rhythm and replace(rhythm, beats_s=beats_s)}
+
+
+def _plan(tracks: list[dict], sr: int, beats: int) -> pd.DataFrame:
     """Place the tracks of a route in the mix, one after the other."""
     tracks[-1]["exit_s"] = tracks[-1]["end_s"]
     rows = [_row(tracks[0], {"start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "note": ""}, sr)]
     for outgoing, incoming in pairwise(tracks):
         free_s = float(_source(rows[-1], _free_s(rows[-1])))
-        fade = _fade(outgoing, incoming, rhythms, free_s, beats)
+        fade = _fade(outgoing, incoming, free_s, beats)
         start_s = float(_mixed(rows[-1], fade.pop("out_s")))
         rows.append(_row(incoming, fade | {"start_s": start_s}, sr))
         rows[-2]["end_s"] = rows[-1]["start_s"] + rows[-1]["fade_s"]
@@ -221,7 +236,11 @@ def _plan(tracks: list[dict], rhythms: Rhythms, sr: int, beats: int) -> pd.DataF
     plan = pd.DataFrame(rows)
     loudness_db = pd.Series([track["loudness_db"] for track in tracks], dtype=float)
     gain_db = (loudness_db.median() - loudness_db).clip(-TURN_DB, TURN_DB).fillna(0.0)
-    return plan.assign(matched=plan["beats"] > 0, gain_db=gain_db)
+    found = [track["rhythm"] for track in tracks]
+    facts = {"tempo": [rhythm.said if rhythm else "" for rhythm in found]}
+    facts |= {"bar": [rhythm.bar if rhythm else 0 for rhythm in found]}
+    facts |= {"cut_s": [track["cut_s"] for track in tracks]}
+    return plan.assign(matched=plan["beats"] > 0, gain_db=gain_db, **facts)
 
 
 def _row(track: dict, fade: dict, sr: int) -> dict:
@@ -234,10 +253,10 @@ def _row(track: dict, fade: dict, sr: int) -> dict:
     return row | {"from_s": row["from_s"] + (round(place) - place) / sr, "end_s": np.nan}
 
 
-def _fade(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+def _fade(outgoing: dict, incoming: dict, free_s: float, beats: int) -> dict:
     """Choose where one track goes over into the next, not before `free_s` of the first."""
     try:
-        return _matched(outgoing, incoming, rhythms, free_s, beats)
+        return _matched(outgoing, incoming, free_s, beats)
     except _UnmatchedError as reason:
         end_s = outgoing["end_s"]
         latest_s = end_s - min(PLAIN_S, (end_s - free_s) / 2)
@@ -248,15 +267,17 @@ def _fade(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats
         return {"out_s": out_s, "from_s": incoming["entry_s"], "fade_s": fade_s, "note": note}
 
 
-def _matched(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+def _matched(outgoing: dict, incoming: dict, free_s: float, beats: int) -> dict:
     """Choose where and how fast the next track comes in, so that its beats lie on the first's."""
-    a, b = (_steady(track, rhythms) for track in (outgoing, incoming))
+    a, b = _steady(outgoing), _steady(incoming)
+    if a.bar % 3 != b.bar % 3:
+        raise _UnmatchedError(f"bars of {a.bar} and of {b.bar} beats")
     fold = 2.0 ** np.clip(np.round(np.log2(b.tempo / a.tempo)), -1, 1)
-    until_s = incoming["exit_s"] - BAR * 60 / b.tempo
-    for n in FADES[FADES.index(beats) :]:
-        i = _downbeat(a, n, outgoing["exit_s"], free_s, outgoing["end_s"])
-        j = _downbeat(b, round(n * fold), incoming["entry_s"], 0.0, until_s)
-        if i is not None and j is not None:
+    until_s = incoming["exit_s"] - b.bar * 60 / b.tempo
+    for n in (four * a.bar // 4 for four in FADES[FADES.index(beats) :]):
+        i = _downbeat(outgoing, n, outgoing["exit_s"], free_s, outgoing["end_s"])
+        j = _downbeat(incoming, round(n * fold), incoming["entry_s"], 0.0, until_s)
+        if i is not None and j is not None and n * fold == round(n * fold):
             break
     else:
         raise _UnmatchedError("no room for a bar of both")
@@ -267,24 +288,29 @@ def _matched(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, be
         tempi = f"tempi of {60 / beat_a:.1f} and {60 / beat_b:.1f}"
         raise _UnmatchedError(f"{tempi} are more than {REACH:.0%} apart")
     room_s = incoming["exit_s"] - from_s - rate * fade_s
-    glide_s = float(np.clip(room_s, BAR * beat_a, GLIDE * BAR * beat_a))
+    glide_s = float(np.clip(room_s, a.bar * beat_a, GLIDE * a.bar * beat_a))
     fade = {"out_s": out_s, "from_s": from_s, "fade_s": fade_s, "rate": rate, "beats": n}
     return fade | {"glide_s": glide_s, "note": ""}
 
 
-def _steady(track: dict, rhythms: Rhythms) -> Rhythm:
+def _steady(track: dict) -> Rhythm:
     """Return the rhythm of a track that has one."""
-    rhythm = rhythms.get(track["path"])
+    rhythm = track["rhythm"]
     if rhythm is None or not rhythm.stability >= STABLE or not rhythm.tempo > 0:
         raise _UnmatchedError(f"{track['track']} has no steady beat")
     return rhythm
 
 
-def _downbeat(rhythm: Rhythm, n: int, near_s: float, low_s: float, high_s: float) -> int | None:
-    """Find the downbeat nearest to a moment from which n beats lie between two others."""
+def _downbeat(track: dict, n: int, near_s: float, low_s: float, high_s: float) -> int | None:
+    """Find the downbeat nearest to a moment from which n beats lie between two others.
+
+    Nothing may be left out of the track between those beats.
+    """
+    rhythm, joints_s = track["rhythm"], track["joints_s"]
     at = np.asarray(rhythm.beats_s)
-    i = np.arange(rhythm.downbeat, len(at) - n, BAR)
-    i = i[(at[i] >= low_s) & (at[i + n] <= high_s)]
+    i = np.arange(rhythm.downbeat, len(at) - n, rhythm.bar)
+    whole = np.searchsorted(joints_s, at[i]) == np.searchsorted(joints_s, at[i + n], "right")
+    i = i[(at[i] >= low_s) & (at[i + n] <= high_s) & whole & (at[i] < at[i + n])]
     return int(i[np.abs(at[i] - near_s).argmin()]) if len(i) else None
 
 
@@ -301,17 +327,21 @@ def _line(track: dict, beats_s: np.ndarray) -> tuple[float, float]:
 class _Deck:
     """One track, read and played sample by sample of the mix from its first on."""
 
-    def __init__(self, row: dict, sr: int) -> None:
+    def __init__(self, row: dict, sr: int, cuts: Cuts) -> None:
         self.row = row
         self.sr = sr
         self.gain = np.float32(10 ** (row["gain_db"] / 20))
         self.at = round(row["start_s"] * sr)
         self.end = round(row["end_s"] * sr)
         self.free = round(_free_s(row) * sr)
-        start_s = max(0, int(row["from_s"]) - 1)  # whole seconds are whole samples at every rate
-        self.blocks = audio.blocks(row["path"], sr, mono=False, block_s=5.0, start_s=start_s)
+        # Whole seconds are whole samples at every rate.
+        start_s = int(cuts.source(max(0.0, row["from_s"] - 1)))
+        spans = [(round(start * sr), round(end * sr)) for start, end in cuts.spans]
+        blocks = audio.blocks(row["path"], sr, mono=False, block_s=5.0, start_s=start_s)
+        self.blocks = silence.without(blocks, spans, start_s * sr)
         self.held = np.zeros((2, 0), np.float32)
-        self.offset = start_s * sr
+        before = (min(end, start_s * sr) - min(start, start_s * sr) for start, end in spans)
+        self.offset = start_s * sr - sum(before)
 
     def take(self, n: int) -> np.ndarray:
         """Return the next n samples (2, n)."""
@@ -359,12 +389,14 @@ def _interpolated(y: np.ndarray, at: np.ndarray) -> np.ndarray:
     return b + t * (c - a / 3 - b / 2 - d / 6 + t * ((a + c) / 2 - b + t * cubic))
 
 
-def _sound(tracks: pd.DataFrame, sr: int, label: str) -> Iterator[np.ndarray]:
+def _sound(
+    tracks: pd.DataFrame, cuts: Mapping[str, Cuts], sr: int, label: str
+) -> Iterator[np.ndarray]:
     """Play a plan; yield blocks (2, N)."""
     rows = tracks.to_dict("records")
-    playing = _Deck(rows[0], sr)
+    playing = _Deck(rows[0], sr, cuts[rows[0]["path"]])
     for row in progress([*rows[1:], None], label, "track", delay=2):
-        incoming = _Deck(row, sr) if row else None
+        incoming = _Deck(row, sr, cuts[row["path"]]) if row else None
         end = incoming.at if incoming else playing.end
         while playing.at < end:
             yield playing.take(min(_BLOCK, end - playing.at))
@@ -372,40 +404,6 @@ def _sound(tracks: pd.DataFrame, sr: int, label: str) -> Iterator[np.ndarray]:
             w = np.pi / 2 * (np.arange(n, dtype=np.float32) + 0.5) / n
             yield playing.take(n) * np.cos(w) + incoming.take(n) * np.sin(w)
         playing = incoming
-
-
-def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
-    """Write the cue sheet of a mix.
-
-    Parameters
-    ----------
-    mix
-        A rendered mix.
-    path
-        The cue sheet to make, ``.cue``; it names the mix without folder, so keep both together.
-
-    Returns
-    -------
-    Path
-        The cue sheet.
-
-    Notes
-    -----
-    A track begins where its fade does, at 1/75 s. The format knows no escape: double
-    quotes become single ones, line breaks and other control characters spaces. It ends at track
-    99; the table of the mix does not.
-    """
-    path = Path(path)
-    lines = [f'FILE "{_quotable(mix.path.name)}" WAVE']  # as players expect it for flac too
-    for number, row in enumerate(mix.tracks[:_CUE].to_dict("records"), 1):
-        frames = int(row["start_s"] * 75)
-        index = f"{frames // 4500:02}:{frames // 75 % 60:02}:{frames % 75:02}"
-        lines += [f"  TRACK {number:02} AUDIO", f'    TITLE "{_quotable(row["track"])}"']
-        lines += [f'    REM COMMENT "{_quotable(row["note"])}"'] if row["note"] else []
-        lines += [f"    INDEX 01 {index}"]
-    if len(mix.tracks) > _CUE:
-        lines += [f"REM {len(mix.tracks) - _CUE} more tracks: a cue sheet holds {_CUE}"]
-    return write_file(path, "\n".join(lines) + "\n")
 
 
 def beat_alignment(mix: Mix, beats: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -441,8 +439,3 @@ def _distances(a: np.ndarray, b: np.ndarray, start_s: float, end_s: float) -> np
     if not len(few) or not len(many):
         return np.array([np.inf])
     return np.abs(few[:, None] - many).min(axis=1)
-
-
-def _quotable(text: str) -> str:
-    """Return text that may stand between double quotes in a cue sheet."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).replace('"', "'").split())

@@ -36,9 +36,7 @@ def _tempo_hz(strength: np.ndarray, tempi: tuple[float, float]) -> float:
     return float(hz[np.argmax(score * np.exp(-0.5 * np.log2(60 * hz / USUAL) ** 2))])
 
 
-def fit_grid(
-    strength: np.ndarray, tempi: tuple[float, float] = TEMPI
-) -> tuple[float, float]:
+def fit_grid(strength: np.ndarray, tempi: tuple[float, float] = TEMPI) -> tuple[float, float]:
     """Return beats per second, and time of one eighth, of the grid on which most onsets lie.
 
     Parameters

@@ -31,7 +31,9 @@ STEADY_HZ = 100.0  # above the tone of a bass drum
 APART = 4  # frames between those that must hold a tone: at 93 ms each they do not overlap
 OUT = 1.5  # times the mean of its neighbourhood that a tone stands out
 WIDE = 31  # bins of that neighbourhood: 83 Hz
-SURE = 0.005  # strength of a key times the share of tones that stay; drums, noise have 0.003 at most
+SURE = (
+    0.005  # strength of a key times the share of tones that stay; drums, noise have 0.003 at most
+)
 _QUIET = 0.01  # of a spectral peak: about 106 dB below full scale
 PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),

@@ -65,12 +65,13 @@ def playlist(arguments: argparse.Namespace) -> None:
 
 def mix(arguments: argparse.Namespace) -> None:
     """Render a folder as one mix."""
-    from musiclatent.edm import collection, mixdown
+    from musiclatent.edm import collection, cue_sheets, mixdown
 
     mixdown.validate(arguments.out, arguments.beats)
+    cue_sheets.check_name(arguments.out)
     tracks, name = _collection(arguments)
     _, result = collection.mix(tracks, name, path=arguments.out, beats=arguments.beats)
     set_aside(result.quarantine)
-    columns = ["track", "start_s", "fade_s", "rate", "note"]
+    columns = ["track", "start_s", "fade_s", "rate", "tempo", "bar", "cut_s", "note"]
     print(result.tracks[columns].round(3).to_string(index=False))
     print(f"{result.seconds / 60:.1f} minutes in {result.path}; its cue sheet lies beside it")
