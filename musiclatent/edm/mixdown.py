@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soxr
 
 from musiclatent import audio
 from musiclatent.edm import silence
+from musiclatent.edm.deck import BLOCK, Deck, alone_s, mixed, source
 from musiclatent.edm.sequencing import REACH, Route
 from musiclatent.edm.silence import Cuts
 from musiclatent.errors import AudioError
@@ -30,10 +30,6 @@ PLAIN_S = 4.0  # a crossfade without beats
 WANDER_S = 0.025  # root mean square by which beats may lie beside their line
 PEAK = 0.98  # of full scale that the mix may reach
 TURN_DB = 12.0  # most that a track is made louder or softer
-_OVER = 8  # cubic interpolation at so many times the rate keeps errors 80 dB down up to 15 kHz
-_MARGIN = 1024  # samples on both sides that the oversampling filter looks at
-_BLOCK = 1 << 17  # samples rendered at once
-_FAR = 1e6  # seconds, longer than any mix
 Rhythms = Mapping[str, Rhythm]  # by the path of the track
 
 
@@ -51,12 +47,12 @@ class Mix:
         Its length.
     tracks
         One row per track, as played: track, path, start_s (where its first sample lies in the mix),
-        from_s (which second of the track that is, without what is left out of it), fade_s (length of the fade into it), rate (how
-        much faster than by itself it runs during the fade), glide_s (from there until it runs as by
-        itself), end_s (where it has faded out), matched (whether beats lie on beats), beats
-        (length of the fade in those of the outgoing track; 0 if not matched), gain_db, tempo (in
-        both octaves), bar (its beats), cut_s (seconds of silence left out), note (why beats were
-        not matched).
+        from_s (which second of the track that is, without what is left out of it), fade_s (length
+        of the fade into it), rate (how much faster than by itself it runs during the fade), glide_s
+        (from there until it runs as by itself), end_s (where it has faded out), matched (whether
+        beats lie on beats), beats (length of the fade in those of the outgoing track; 0 if not
+        matched), gain_db, tempo (in both octaves), bar (its beats), cut_s (seconds of silence left
+        out), note (why beats were not matched).
     quarantine
         Tracks left out: path, reason.
     cuts
@@ -94,33 +90,11 @@ class Mix:
         if rows.empty:
             raise ValueError(f"{track} is not among the tracks of {self.path.name}")
         cuts = self.cuts.get(str(track))
-        return _mixed(rows.iloc[0], cuts.played(t) if cuts else t)
+        return mixed(rows.iloc[0], cuts.played(t) if cuts else t)
 
 
 class _UnmatchedError(Exception):
     """Why two tracks cannot be matched beat on beat."""
-
-
-def _source(row: Mapping, t: np.ndarray) -> np.ndarray:
-    """Return the seconds of a track that play at seconds t of the mix."""
-    after_s = t - row["start_s"]
-    rate = row["rate"]
-    u = np.clip(after_s - row["fade_s"], 0, row["glide_s"])
-    glided = u * (rate + (1 - rate) * u / (2 * row["glide_s"] or 1))  # the rate changes linearly
-    by_itself = np.maximum(after_s - row["fade_s"] - row["glide_s"], 0)
-    return row["from_s"] + rate * np.minimum(after_s, row["fade_s"]) + glided + by_itself
-
-
-def _mixed(row: Mapping, s: np.ndarray) -> np.ndarray:
-    """Return the seconds of the mix at which seconds s of a track play."""
-    ramp = row["fade_s"] + np.linspace(0, row["glide_s"] or 1, 4097)  # errors far below a sample
-    t = row["start_s"] + np.concatenate([[-_FAR], ramp, [_FAR]])
-    return np.interp(s, _source(row, t), t)
-
-
-def _free_s(row: Mapping) -> float:
-    """Return the second of the mix from which on a track runs as by itself."""
-    return row["start_s"] + (0 if row["rate"] == 1 else row["fade_s"] + row["glide_s"])
 
 
 def render(
@@ -227,12 +201,12 @@ def _plan(tracks: list[dict], sr: int, beats: int) -> pd.DataFrame:
     tracks[-1]["exit_s"] = tracks[-1]["end_s"]
     rows = [_row(tracks[0], {"start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "note": ""}, sr)]
     for outgoing, incoming in pairwise(tracks):
-        free_s = float(_source(rows[-1], _free_s(rows[-1])))
+        free_s = float(source(rows[-1], alone_s(rows[-1])))
         fade = _fade(outgoing, incoming, free_s, beats)
-        start_s = float(_mixed(rows[-1], fade.pop("out_s")))
+        start_s = float(mixed(rows[-1], fade.pop("out_s")))
         rows.append(_row(incoming, fade | {"start_s": start_s}, sr))
         rows[-2]["end_s"] = rows[-1]["start_s"] + rows[-1]["fade_s"]
-    rows[-1]["end_s"] = float(_mixed(rows[-1], tracks[-1]["end_s"]))
+    rows[-1]["end_s"] = float(mixed(rows[-1], tracks[-1]["end_s"]))
     plan = pd.DataFrame(rows)
     loudness_db = pd.Series([track["loudness_db"] for track in tracks], dtype=float)
     gain_db = (loudness_db.median() - loudness_db).clip(-TURN_DB, TURN_DB).fillna(0.0)
@@ -249,7 +223,7 @@ def _row(track: dict, fade: dict, sr: int) -> dict:
     row |= fade
     row |= {name: round(row[name] * sr) / sr for name in ("start_s", "fade_s", "glide_s")}
     # Whole samples play after the glide too, so that nothing needs to be interpolated there.
-    place = sr * float(_source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
+    place = sr * float(source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
     return row | {"from_s": row["from_s"] + (round(place) - place) / sr, "end_s": np.nan}
 
 
@@ -324,82 +298,17 @@ def _line(track: dict, beats_s: np.ndarray) -> tuple[float, float]:
     return float(beat_s), float(first_s)
 
 
-class _Deck:
-    """One track, read and played sample by sample of the mix from its first on."""
-
-    def __init__(self, row: dict, sr: int, cuts: Cuts) -> None:
-        self.row = row
-        self.sr = sr
-        self.gain = np.float32(10 ** (row["gain_db"] / 20))
-        self.at = round(row["start_s"] * sr)
-        self.end = round(row["end_s"] * sr)
-        self.free = round(_free_s(row) * sr)
-        # Whole seconds are whole samples at every rate.
-        start_s = int(cuts.source(max(0.0, row["from_s"] - 1)))
-        spans = [(round(start * sr), round(end * sr)) for start, end in cuts.spans]
-        blocks = audio.blocks(row["path"], sr, mono=False, block_s=5.0, start_s=start_s)
-        self.blocks = silence.without(blocks, spans, start_s * sr)
-        self.held = np.zeros((2, 0), np.float32)
-        before = (min(end, start_s * sr) - min(start, start_s * sr) for start, end in spans)
-        self.offset = start_s * sr - sum(before)
-
-    def take(self, n: int) -> np.ndarray:
-        """Return the next n samples (2, n)."""
-        y = [self._next(min(_BLOCK, n - k)) for k in range(0, n, _BLOCK)]
-        return self.gain * np.concatenate(y, axis=1)
-
-    def _next(self, n: int) -> np.ndarray:
-        """Return the next n samples as they are in the file, or between them."""
-        start = self.at
-        self.at += n
-        if start >= self.free:
-            first = round(_source(self.row, start / self.sr) * self.sr)
-            return self._samples(first, first + n)
-        at = _source(self.row, np.arange(start, self.at) / self.sr) * self.sr
-        first = int(at[0]) - _MARGIN
-        y = self._samples(first, int(at[-1]) + _MARGIN)
-        # Played faster, what lies above 20.8 kHz folds back to above 20 kHz: no filter needed.
-        y = soxr.resample(y.T, self.sr, _OVER * self.sr, quality="HQ").T
-        return _interpolated(y, _OVER * (at - first))
-
-    def _samples(self, first: int, end: int) -> np.ndarray:
-        """Return samples of the track, zeros beyond its ends; those before `first` are dropped."""
-        held, end_held = [self.held], self.offset + self.held.shape[1]
-        while end_held < end:
-            y = next(self.blocks, None)
-            held.append(np.zeros((2, end - end_held), np.float32) if y is None else _stereo(y))
-            end_held += held[-1].shape[1]
-        self.held = np.concatenate(held, axis=1)[:, max(0, first - self.offset) :]
-        self.offset = max(first, self.offset)
-        y = self.held[:, : end - self.offset]
-        return np.pad(y, ((0, 0), (end - first - y.shape[1], 0)))
-
-
-def _stereo(y: np.ndarray) -> np.ndarray:
-    """Return two channels of (C, N)."""
-    return y if len(y) == 2 else np.repeat(y.mean(axis=0, keepdims=True), 2, axis=0)
-
-
-def _interpolated(y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return the values of y (C, N) at places between its samples: Lagrange's cubic."""
-    i = np.floor(at).astype(np.int64)
-    t = (at - i).astype(np.float32)
-    a, b, c, d = (np.take(y, i + k, axis=1) for k in (-1, 0, 1, 2))
-    cubic = (d - a) / 6 + (b - c) / 2
-    return b + t * (c - a / 3 - b / 2 - d / 6 + t * ((a + c) / 2 - b + t * cubic))
-
-
 def _sound(
     tracks: pd.DataFrame, cuts: Mapping[str, Cuts], sr: int, label: str
 ) -> Iterator[np.ndarray]:
     """Play a plan; yield blocks (2, N)."""
     rows = tracks.to_dict("records")
-    playing = _Deck(rows[0], sr, cuts[rows[0]["path"]])
+    playing = Deck(rows[0], sr, cuts[rows[0]["path"]])
     for row in progress([*rows[1:], None], label, "track", delay=2):
-        incoming = _Deck(row, sr, cuts[row["path"]]) if row else None
+        incoming = Deck(row, sr, cuts[row["path"]]) if row else None
         end = incoming.at if incoming else playing.end
         while playing.at < end:
-            yield playing.take(min(_BLOCK, end - playing.at))
+            yield playing.take(min(BLOCK, end - playing.at))
         if incoming and (n := round(row["fade_s"] * sr)):
             w = np.pi / 2 * (np.arange(n, dtype=np.float32) + 0.5) / n
             yield playing.take(n) * np.cos(w) + incoming.take(n) * np.sin(w)

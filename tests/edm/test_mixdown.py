@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.edm import cue_sheets, mixdown
+from musiclatent.edm import cue_sheets, deck, mixdown
 from musiclatent.edm.sequencing import Route
 from musiclatent.features import rhythm
 from musiclatent.features.rhythm import Rhythm
@@ -136,11 +135,11 @@ def test_the_time_map_rises_and_can_be_inverted(rate, from_s, fade_s, glide_s, s
     fade = {"rate": rate, "from_s": from_s, "fade_s": fade_s, "glide_s": glide_s}
     row = mixdown._row({"track": "a", "path": "a"}, fade | {"start_s": start_s, "note": ""}, SR)
     t = start_s + np.linspace(-5, fade_s + glide_s + 20, 500)
-    source = mixdown._source(row, t)
+    source = deck.source(row, t)
     step = np.diff(source) / np.diff(t)
     assert (step > min(rate, 1) - 1e-6).all() and (step < max(rate, 1) + 1e-6).all()
-    np.testing.assert_allclose(mixdown._mixed(row, source), t, atol=1e-6)
-    after = (mixdown._source(row, row["start_s"] + row["fade_s"] + row["glide_s"] + 3)) * SR
+    np.testing.assert_allclose(deck.mixed(row, source), t, atol=1e-6)
+    after = (deck.source(row, row["start_s"] + row["fade_s"] + row["glide_s"] + 3)) * SR
     assert after == pytest.approx(round(after), abs=1e-5)
     assert abs(row["from_s"] - from_s) <= 0.51 / SR
 
@@ -158,10 +157,11 @@ def test_tones_are_mixed_as_the_formula_says(tmp_path, monkeypatch):
     a, b = mix.tracks.to_dict("records")
     w = np.pi / 2 * np.clip((t - b["start_s"]) / b["fade_s"], 0, 1)
     for row, weight in ((a, np.cos(w)), (b, np.sin(w))):
-        tone = np.sin(2 * np.pi * hz[row["track"]] * mixdown._source(row, t))
+        tone = np.sin(2 * np.pi * hz[row["track"]] * deck.source(row, t))
         expected = expected + 0.3 * 10 ** (row["gain_db"] / 20) * weight * tone
     np.testing.assert_allclose(y[0, : -SR // 10], expected[: -SR // 10], atol=5e-4)
-    monkeypatch.setattr(mixdown, "_BLOCK", 7_001)
+    for module in (deck, mixdown):
+        monkeypatch.setattr(module, "BLOCK", 7_001)
     again = mixdown.render(route, rhythms, path=tmp_path / "again.wav", sr=SR, beats=16)
     np.testing.assert_allclose(audio.read(again.path, mono=False)[0], y, atol=2 / 32768)
 
