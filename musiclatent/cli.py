@@ -118,7 +118,7 @@ def _add_voices(subparsers) -> None:
 
 
 def _add_dance(subparsers) -> None:
-    """Add ``playlist`` and ``mix``."""
+    """Add ``playlist``, ``mix``, ``export`` and ``tag``."""
     sub = _command(subparsers, dance.playlist, "write a playlist of sections of a folder of music")
     kinds = "central, cluster, border, anomalies or neighbours"
     sub.add_argument("--of", default="central", help=f"{kinds} (default: %(default)s)")
@@ -129,13 +129,21 @@ def _add_dance(subparsers) -> None:
     sub.add_argument("--n", type=int, default=20, help="sections at most (default: %(default)s)")
     mix = _command(subparsers, dance.mix, "render a folder of music as one mix, beat on beat")
     mix.add_argument("--beats", type=int, default=32, help="of a crossfade (default: %(default)s)")
-    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac")):
+    library = _command(subparsers, dance.export, "write a folder as a library for DJ programs")
+    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac"), (library, "rekordbox.xml")):
         one.add_argument("folder", help="a folder of music")
         one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
         networks = "classical, sound, mel-crnn, mel-cae or vggish; else the best that is there"
         one.add_argument("--numbers", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")
+    tag = _command(subparsers, dance.tag, "write tempo or key into the tags of files")
+    tag.add_argument("files", nargs="+", type=Path)
+    tag.add_argument("--bpm", action="store_true", help="write the tempo")
+    tag.add_argument("--key", action="store_true", help="write the key, such as F#m")
+    _add_options(tag, "results")
+    for one in (mix, library, tag):
+        one.add_argument("--tempi", default="", help="count beats within, such as 70-140")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
