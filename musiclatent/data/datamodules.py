@@ -211,7 +211,7 @@ class CorpusDataModule(pl.LightningDataModule):
             split=split or default_split,
             demo=config.profile(space.profile).demo,
             keep=study.labels,
-            scheduler=scheduler,
+            scheduler=scheduler or config.scheduler(),
         )
 
     def index(self) -> corpus.Corpus:

@@ -1,7 +1,7 @@
 """Write tracks as a rekordbox library: tempo, beat grid, key and cues of each.
 
-rekordbox and Mixxx read it as it is; converters make Traktor's and Serato's libraries of it. Format:
-rekordbox xml, format list of Pioneer DJ, version 1.0.0.
+rekordbox and Mixxx read it as it is; converters make Traktor's and Serato's libraries of it.
+Format: rekordbox xml, format list of Pioneer DJ, version 1.0.0.
 """
 
 import re

@@ -27,7 +27,7 @@ from musiclatent.errors import AudioError
 from musiclatent.features import bars, beat_grid, tonal
 from musiclatent.features.bars import CHROMA_HOP, LATE_S
 from musiclatent.features.beat_grid import HOP, RATE, TEMPI
-from musiclatent.files import need_columns, progress, sha256_of, write_file
+from musiclatent.files import hashes, need_columns, progress, write_file
 
 CACHE_VERSION = 2  # raise it when the features change: tracks are then computed anew
 N_FFT = 512  # 23 ms
@@ -214,7 +214,11 @@ def analyse_tracks(
     Path(folder).mkdir(parents=True, exist_ok=True)
     numba_cache.compile_librosa()
     tempi, names = tempi or {}, list(map(str, paths))
-    tasks = (joblib.delayed(_stored)(name, Path(folder), tempi.get(name, TEMPI)) for name in names)
+    digests = hashes(names, Path(folder) / "hashes.json")
+    tasks = (
+        joblib.delayed(_stored)(name, sha256, Path(folder), tempi=tempi.get(name, TEMPI))
+        for name, sha256 in zip(names, digests, strict=True)
+    )
     done = joblib.Parallel(n_jobs, return_as="generator")(tasks)
     bar = progress(done, "rhythm", "file", total=len(paths))
     results = dict(zip(names, bar, strict=True))
@@ -226,13 +230,12 @@ def analyse_tracks(
     return tracks, pd.DataFrame(bad, columns=["path", "reason"])
 
 
-def _stored(path: str, folder: Path, tempi: tuple[float, float] = TEMPI) -> Track | str:
+def _stored(path: str, sha256: str, folder: Path, *, tempi: tuple[float, float]) -> Track | str:
     """Read a stored track, or analyse and store it; return the reason where it is bad."""
+    if not sha256:
+        return "it cannot be read; check the path and its permissions"
     counted = "" if tempi == TEMPI else f"-{tempi[0]:g}-{tempi[1]:g}"
-    try:
-        target = folder / f"{sha256_of(path)}{counted}-{CACHE_VERSION}.json"
-    except OSError as error:
-        return f"it cannot be read ({error.strerror}); check the path and its permissions"
+    target = folder / f"{sha256}{counted}-{CACHE_VERSION}.json"
     if target.exists():
         return _load(target)
     try:

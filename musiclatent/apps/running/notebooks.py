@@ -89,6 +89,8 @@ def reproduce(
         for plan in plans
     }
     numba_cache.compile_librosa()
+    if scheduler:
+        os.environ[config.SCHEDULER] = scheduler  # notebooks that encode hand their work over too
     asked = {"only": notebook, "experiment": experiment, "scheduler": scheduler}
     tasks = (delayed(_whole)(plan, spaces[plan.name], **asked) for plan in plans)
     # In a process of its own each has one thread: joblib sees to that.
