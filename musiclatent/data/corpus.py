@@ -439,7 +439,8 @@ def _grouped(items: pd.DataFrame, keys: pd.Series, work: Path | None, n_jobs: in
     links = pd.DataFrame({"a": order.groupby(keys.to_numpy()).transform("min"), "b": order})
     if work is not None:
         store = Path(work) / "fingerprints.parquet"
-        pairs = fingerprint.find_duplicates(list(items["path"]), store=store, n_jobs=n_jobs)
+        where = {"store": store, "n_jobs": n_jobs, "remember": True}
+        pairs = fingerprint.find_duplicates(list(items["path"]), **where)
         links = pd.concat([links, pairs[["a", "b"]]])
     group = fingerprint.connected_groups(len(items), links)
     return items["item_id"].groupby(group).transform("min")

@@ -51,7 +51,11 @@ _POWERS = 1 << np.arange(BITS, dtype=np.uint32)
 
 
 def find_duplicates(
-    paths: Sequence[Path | str], *, store: Path | None = None, n_jobs: int = 1
+    paths: Sequence[Path | str],
+    *,
+    store: Path | None = None,
+    n_jobs: int = 1,
+    remember: bool = False,
 ) -> pd.DataFrame:
     """Find the pairs of files that hold the same recording, or overlapping cuts of it.
 
@@ -65,6 +69,9 @@ def find_duplicates(
         Parquet file that keeps fingerprints by the hash of the file, so that a second run is quick.
     n_jobs
         Processes that compute fingerprints.
+    remember
+        Whether the hash of each file, by its size and time, and the pairs of a set of files are
+        kept beside the store, so that a set that has not changed is not even read.
 
     Returns
     -------
@@ -73,8 +80,9 @@ def find_duplicates(
         chance and 1 at best; `offset_s`: where `b` begins on the clock of `a`, in seconds.
         Of many files that are all the same, not every pair is listed, but they stay connected.
     """
-    digests = hashes(paths, store and store.with_suffix(".hashes.json"))
-    if store is None:
+    remember = remember and store is not None
+    digests = hashes(paths, store.with_suffix(".hashes.json") if remember else None)
+    if not remember:
         return _find(paths, digests, store, n_jobs)
     kept = store.with_suffix(f".pairs-{_key(digests)}.parquet")
     with suppress(OSError, ValueError):
