@@ -20,8 +20,8 @@ from musiclatent.analysis import statistics
 MARGIN = 0.2
 TRACK_SHARE = 4.0
 TIMBRE_SHARE = 0.4
-# How many times as slow a track is taken; so the other way round is tried as well. Steps of an eighth
-# leave the ends of a section less than a second apart.
+# How many times as slow a track is taken; so the other way round is tried as well. By steps of an
+# eighth the ends of a section come less than a second apart.
 TEMPI = (1, 9 / 8, 5 / 4, 2)
 MOST = 4_000  # sections: every one is compared with every other
 FAINT = 1e-3  # of the mean energy: what is fainter has no harmony to agree with
