@@ -28,7 +28,7 @@ THROUGH = {
     "display/map_html": "display/test_map_page",
     "display/map_layout": "display/test_map_page",
     "display/style": "test_layers",  # nothing is set at import
-    "edm/deck": "edm/test_mixdown",  # heard in a mix
+    "edm/decks/deck": "edm/test_mixdown",  # heard in a mix
     "experiments": "test_studies",  # a study's table is its experiments
     "features/beat_grid": "features/test_rhythm",  # grids of tracks whose beats are known
     "training/trainer": "training/test_fit",

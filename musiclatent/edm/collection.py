@@ -17,7 +17,6 @@ from musiclatent.edm import (
     cue_sheets,
     mixdown,
     playlist_files,
-    rekordbox,
     second_embeddings,
     section_views,
     selections,
@@ -397,28 +396,6 @@ def mix(
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
     cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
     return route, rendered
-
-
-def export(tracks: Collection, path: Path) -> int:
-    """Write a collection as a library that DJ programs import, see `rekordbox.write_library`.
-
-    Parameters
-    ----------
-    tracks
-        The collection.
-    path
-        The file, ``.xml``.
-
-    Returns
-    -------
-    int
-        How many tracks it holds.
-    """
-    analysed = tracks.analysed()
-    items = tracks.items[tracks.items["path"].isin(analysed.keys())]
-    cuts = tracks.structural_sections().groupby("path")["start_s"].apply(list)
-    rekordbox.write_library(path, items, tracks=analysed, cues=cuts)
-    return len(items)
 
 
 def default_vectors(space: Workspace) -> str:

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio
-from musiclatent.edm import silence
-from musiclatent.edm.deck import BLOCK, Deck, alone_s, mixed, source
+from musiclatent.edm.decks import silence
+from musiclatent.edm.decks.deck import BLOCK, Deck, alone_s, mixed, source
+from musiclatent.edm.decks.silence import Cuts
 from musiclatent.edm.sequencing import REACH, Route
-from musiclatent.edm.silence import Cuts
 from musiclatent.errors import AudioError
 from musiclatent.features.rhythm import STABLE, Rhythm
 from musiclatent.files import progress

@@ -195,7 +195,8 @@ def _matches(words: list[np.ndarray]) -> list[tuple[int, int, float, float]]:
 
 def _candidates(words: list[np.ndarray]) -> np.ndarray:
     """List rows a, b, lag (frames) at which, or one frame later, some words are equal; a < b."""
-    voting = [_voters(w, max(1, -(-sum(map(len, words)) // MOST))) for w in words]
+    share = max(1, -(-sum(map(len, words)) // MOST))
+    voting = [_voters(w, share) for w in words]
     file = np.repeat(np.arange(len(words)), [len(w) for w in voting])
     frame = np.concatenate([*voting, np.zeros(0, int)])
     value = np.concatenate([*(w[v] for w, v in zip(words, voting, strict=True)), _NONE])

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.edm import cue_sheets, deck, mixdown
+from musiclatent.edm import cue_sheets, mixdown
+from musiclatent.edm.decks import deck
 from musiclatent.edm.sequencing import Route
 from musiclatent.features import rhythm
 from musiclatent.features.rhythm import Rhythm

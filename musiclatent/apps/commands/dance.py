@@ -57,13 +57,18 @@ def tempo_range(text: str) -> tuple[float, float]:
 
 def export(arguments: argparse.Namespace) -> None:
     """Write a folder as a library for DJ programs."""
-    from musiclatent.edm import collection, rekordbox
+    from musiclatent.edm import rekordbox
 
     rekordbox.check_suffix(arguments.out)
     tempo_range(arguments.tempi)
     tracks, _ = _collection(arguments)
-    n = collection.export(tracks, arguments.out)
-    print(f"{n} tracks in {arguments.out}; import it in rekordbox, or in Mixxx by its folder")
+    analysed, cuts = tracks.analysed(), tracks.structural_sections()
+    items = tracks.items[tracks.items["path"].isin(analysed.keys())]
+    cues = cuts.groupby("path")["start_s"].apply(list)
+    rekordbox.write_library(arguments.out, items, tracks=analysed, cues=cues)
+    print(
+        f"{len(items)} tracks in {arguments.out}; import it in rekordbox, or in Mixxx by its folder"
+    )
 
 
 def tag(arguments: argparse.Namespace) -> None:

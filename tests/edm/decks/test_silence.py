@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from musiclatent import audio
-from musiclatent.edm import silence
-from musiclatent.edm.silence import Cuts
+from musiclatent.edm.decks import silence
+from musiclatent.edm.decks.silence import Cuts
 
 SR = 8000
 

@@ -9,8 +9,8 @@ import numpy as np
 import soxr
 
 from musiclatent import audio
-from musiclatent.edm import silence
-from musiclatent.edm.silence import Cuts
+from musiclatent.edm.decks import silence
+from musiclatent.edm.decks.silence import Cuts
 
 _OVER = 8  # cubic interpolation at so many times the rate keeps errors 80 dB down up to 15 kHz
 _MARGIN = 1024  # samples on both sides that the oversampling filter looks at
