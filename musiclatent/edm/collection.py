@@ -31,8 +31,6 @@ log = logging.getLogger("musiclatent")
 CLASSICAL = "classical"
 SOUND = "sound"  # what tells whose music it is best among all that needs no training
 LEAST_S = 1.5  # of a section: the networks take no less
-BPM = (20.0, 400.0)  # beats per minute of a tag or table that are believed
-NEAR = 0.04  # of it, within which the tempo is looked for
 FEWEST = 6  # sections that can be clustered
 KINDS = ("central", "cluster", "border", "anomalies", "neighbours")
 
@@ -183,12 +181,9 @@ class Collection:
 
     def counted(self) -> dict[str, tuple[float, float]]:
         """Return the range of tempi of each track, by its path: near the `bpm` that is known."""
-        bpm = self.items["bpm"] if "bpm" in self.items else pd.Series(np.nan, self.items.index)
-        known = bpm.where(bpm.between(*BPM))
-        return {
-            path: self.tempi if np.isnan(at) else ((1 - NEAR) * at, (1 + NEAR) * at)
-            for path, at in zip(self.items["path"], known, strict=True)
-        }
+        bpm = self.items["bpm"] if "bpm" in self.items else [np.nan] * len(self.items)
+        known = zip(self.items["path"], bpm, strict=True)
+        return {path: beat_grid.around(at, self.tempi) for path, at in known}
 
 
 def collect(

@@ -14,6 +14,8 @@ from musiclatent.config import SR
 HOP = 128  # samples from one value of the strength to the next: 5.8 ms
 RATE = SR / HOP  # values per second
 TEMPI = (85.0, 175.0)  # beats per minute, a little more than an octave
+BELIEVED = (20.0, 400.0)  # beats per minute of a tag or table; others are mistakes
+NEAR = 0.04  # of it, within which the tempo is looked for
 USUAL = 125.0  # between equally good tempi the one nearer to it is taken
 SIXTEENTHS = 1.2  # times the strength of eighths: beats are rather counted twice as fast
 SLOWEST = 45.0  # beats per minute that anybody counts
@@ -128,3 +130,18 @@ def octave(strength: np.ndarray, hz: float) -> float:
     """
     eighths, sixteenths = (_near(strength, k * hz, np.zeros(1))[0] for k in (2, 4))
     return 2.0 if sixteenths > SIXTEENTHS * eighths or 30 * hz < SLOWEST else 0.5
+
+
+def around(bpm: float, tempi: tuple[float, float] = TEMPI) -> tuple[float, float]:
+    """Return the range of tempi to look in where a tempo is known, and `tempi` where it is NaN.
+
+    Parameters
+    ----------
+    bpm
+        Beats per minute of a tag or a table.
+    tempi
+        The range elsewhere.
+    """
+    if not BELIEVED[0] <= bpm <= BELIEVED[1]:
+        return tempi
+    return (1 - NEAR) * bpm, (1 + NEAR) * bpm

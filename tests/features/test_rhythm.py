@@ -13,7 +13,7 @@ from musiclatent import audio, config
 from musiclatent.config import SR
 from musiclatent.data import synthetic
 from musiclatent.data.synthetic import drums
-from musiclatent.features import rhythm
+from musiclatent.features import beat_grid, rhythm
 from musiclatent.features.rhythm import RATE
 
 
@@ -146,6 +146,12 @@ def test_both_octaves_of_a_tempo_are_said(tempo):
     nearest = min((found.tempo, found.other), key=lambda told: abs(told - tempo))
     assert nearest == pytest.approx(tempo, rel=1e-3)
     assert found.said == f"{found.tempo:.1f} or {found.other:.1f}"
+
+
+def test_a_known_tempo_is_looked_for_near_it_and_an_odd_one_is_not_believed():
+    assert beat_grid.around(100.0) == pytest.approx((96.0, 104.0))
+    assert beat_grid.around(np.nan, (60.0, 120.0)) == (60.0, 120.0)
+    assert beat_grid.around(0.0) == beat_grid.around(4000.0) == beat_grid.TEMPI
 
 
 def test_a_tempo_is_looked_for_where_one_is_told_to(rng, tmp_path):
