@@ -195,7 +195,7 @@ def _bytes(folder):
 
 def test_processes_write_the_same_bytes(run, data, music, tmp_path, monkeypatch):
     encode_corpus(run, data, tmp_path / "here")
-    files = sorted(music.iterdir())
+    files = sorted(music.rglob("*.wav"))
     encode_files(run, STUDY, files=files, folder=tmp_path / "files")
     for name, value in (("MANY", 1), ("PART", 8)):
         monkeypatch.setattr(encode, name, value)
