@@ -18,7 +18,7 @@ import pandas as pd
 
 from musiclatent import audio, config
 from musiclatent.config import DemoSize, Workspace
-from musiclatent.data import download, fsdd, gtzan_tables, splits, synthetic
+from musiclatent.data import download, folders, fsdd, gtzan_tables, splits, synthetic
 from musiclatent.data.cache import ITEM
 from musiclatent.data.datasets import DATASETS, Dataset
 from musiclatent.data.own import library, seen
@@ -239,8 +239,11 @@ def require(name: str, root: Path) -> None:
     CorpusError
         If it is missing: where it was looked for, and the command that gets it.
     """
-    if name not in DEMO:
-        _dataset(name).index(Path(root), None)
+    if name in DATASETS:
+        DATASETS[name].index(Path(root), None)
+    elif name not in DEMO:
+        _dataset(name)
+        folders.index(Path(name))  # by names alone: tags take a while
 
 
 def check(name: str, root: Path) -> pd.DataFrame:
