@@ -80,11 +80,12 @@ def _add_reproduce(subparsers) -> None:
 
 
 def _add_encoders(subparsers) -> None:
-    """Add ``encode``, ``similar`` and ``explore``."""
+    """Add ``encode``, ``similar``, ``path`` and ``explore``."""
     sub = _command(subparsers, own_music.encode, "encode audio files, rebuild them, place them")
     _add_options(sub, *OPTIONS)
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
+    sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
     sub = _command(subparsers, own_music.similar, "rank a folder by likeness to a file")
     how = sub.add_mutually_exclusive_group()
     how.add_argument(
@@ -92,10 +93,21 @@ def _add_encoders(subparsers) -> None:
     )
     how.add_argument("--study", default="", help=f"latents of one of {', '.join(STUDIES)}")
     _add_options(sub, *(name for name in OPTIONS if name != "study"))
-    sub.add_argument("file", type=Path)
+    sub.add_argument("file", type=Path, nargs="+", help="one example or several")
+    sub.add_argument(
+        "--not", dest="unlike", type=Path, nargs="+", default=[], help="what it is not"
+    )
     sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
     sub.add_argument("--same", action="store_true", help="rank cuts of the same recording too")
     sub.add_argument("--out", type=Path, default=Path("similar"), help="folder to write")
+    sub = _command(subparsers, own_music.path, "go from one track to another through a folder")
+    sub.add_argument("ends", type=Path, nargs=2, metavar=("A", "B"))
+    sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
+    sub.add_argument("--n", type=int, default=10, help="tracks, with both (default: %(default)s)")
+    sub.add_argument(
+        "--by", default="", help="parts joined by +; else what measured best untrained"
+    )
+    sub.add_argument("--out", type=Path, default=Path("path"), help="folder to write")
     sub = _command(subparsers, own_music.explore, "write a map that plays what you click")
     _add_options(sub, *OPTIONS)
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
@@ -118,7 +130,7 @@ def _add_voices(subparsers) -> None:
 
 
 def _add_dance(subparsers) -> None:
-    """Add ``playlist`` and ``mix``."""
+    """Add ``playlist``, ``mix``, ``export`` and ``tag``."""
     sub = _command(subparsers, dance.playlist, "write a playlist of sections of a folder of music")
     kinds = "central, cluster, border, anomalies or neighbours"
     sub.add_argument("--of", default="central", help=f"{kinds} (default: %(default)s)")
@@ -129,13 +141,21 @@ def _add_dance(subparsers) -> None:
     sub.add_argument("--n", type=int, default=20, help="sections at most (default: %(default)s)")
     mix = _command(subparsers, dance.mix, "render a folder of music as one mix, beat on beat")
     mix.add_argument("--beats", type=int, default=32, help="of a crossfade (default: %(default)s)")
-    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac")):
+    library = _command(subparsers, dance.export, "write a folder as a library for DJ programs")
+    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac"), (library, "rekordbox.xml")):
         one.add_argument("folder", help="a folder of music")
         one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
         networks = "classical, sound, mel-crnn, mel-cae or vggish; else the best that is there"
         one.add_argument("--numbers", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")
+    tag = _command(subparsers, dance.tag, "write tempo or key into the tags of files")
+    tag.add_argument("files", nargs="+", type=Path)
+    tag.add_argument("--bpm", action="store_true", help="write the tempo")
+    tag.add_argument("--key", action="store_true", help="write the key, such as F#m")
+    _add_options(tag, "results")
+    for one in (mix, library, tag):
+        one.add_argument("--tempi", default="", help="count beats within, such as 70-140")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -79,6 +79,7 @@ def _profile(name: str, row: dict) -> Profile:
     return Profile(**row | {"name": name, "demo": demo, "seeds": seeds})
 
 
+SCHEDULER = "MUSICLATENT_SCHEDULER"  # name of a variable, so that the kernels of notebooks know
 _TABLE = read_toml(Path(__file__).with_name("profiles.toml"))
 PROFILES = {name: _profile(name, row) for name, row in _TABLE.items()}
 
@@ -113,6 +114,11 @@ def data_root() -> Path:
 def cache_home() -> Path:
     """Return where scripts keep what they compute: ``musiclatent`` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "musiclatent"
+
+
+def scheduler() -> str | None:
+    """Return the Dask scheduler that takes work over many files: ``MUSICLATENT_SCHEDULER``."""
+    return os.environ.get(SCHEDULER) or None
 
 
 @dataclass(frozen=True, kw_only=True)

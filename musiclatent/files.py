@@ -7,6 +7,7 @@ import sys
 import tomllib
 import uuid
 from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -102,6 +103,60 @@ class _Line:
 
     def flush(self) -> None:
         """Do nothing: each line is shown as it is written."""
+
+
+def hashes(paths: Sequence[Path | str], store: Path | None = None) -> list[str]:
+    """Return the sha256 of each file, from a table where its size and time are as they were.
+
+    Parameters
+    ----------
+    paths
+        Files.
+    store
+        Json file that remembers size, time of the last change in ns, and hash of each; made anew
+        where it is broken. None remembers nothing.
+
+    Returns
+    -------
+    list of str
+        64 hexadecimal digits each; empty where a file cannot be read.
+    """
+    known, names = _read_hashes(store), [str(Path(path).absolute()) for path in paths]
+    stamps = {name: _stamp(name) for name in names}
+    todo = [name for name in stamps if known.get(name, [])[:2] != stamps[name]]
+    with ThreadPoolExecutor() as pool:
+        done = progress(pool.map(_hash, todo), "hash", "file", total=len(todo), delay=2)
+        found = dict(zip(todo, done, strict=True))
+    known |= {name: [*stamps[name], sha256] for name, sha256 in found.items() if sha256}
+    if store and any(found.values()):
+        write_file(store, json.dumps(known))
+    return [known[name][2] if stamps[name] and found.get(name, "-") else "" for name in names]
+
+
+def _read_hashes(store: Path | None) -> dict[str, list]:
+    """Read a table of hashes."""
+    try:
+        known = json.loads(store.read_text()) if store else {}
+        return known if all(len(row) == 3 for row in known.values()) else {}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _stamp(name: str) -> list[int]:
+    """Return size in bytes and time of the last change in ns; nothing where there is no file."""
+    try:
+        status = Path(name).stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _hash(name: str) -> str:
+    """Return the hash of a file, empty where it cannot be read."""
+    try:
+        return sha256_of(name)
+    except OSError:
+        return ""
 
 
 def progress(rows: Iterable | None, label: str, unit: str, **options) -> tqdm:

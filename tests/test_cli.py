@@ -57,6 +57,12 @@ def test_help_lists_the_commands(capsys):
         (["explore", "--results", "RESULTS"], "has not been trained in"),
         (["say", "7", "--results", "RESULTS"], "has not been trained in"),
         (["classify", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
+        (["tag", "a.wav"], "say what to write into the tags: --bpm, --key or both"),
+        (["tag", "a.wav", "--bpm", "--tempi", "fast"], "such as 70-140"),
+        (["export", ".", "--out", "a.nml"], "let its name end in .xml"),
+        (["export", ".", "--tempi", "140-70"], "such as 70-140"),
+        (["mix", ".", "--out", 'say "it".flac'], "choose another name for the mix"),
+        (["path", "a.wav", "b.wav", "--in", ".", "--n", "2"], "ask for 3 or more"),
         (["classify", "a.wav", "--results", "RESULTS"], "anew with: make reproduce STUDY=genre"),
     ],
 )

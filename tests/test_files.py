@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from musiclatent import files
 from musiclatent.files import (
+    hashes,
     need_columns,
     pick,
     progress,
@@ -194,3 +196,17 @@ def test_missing_columns_are_named():
     need_columns({"a": 1, "b": 2}, ["a"], "rows lack", "add them")
     with pytest.raises(ValueError, match="rows lack c, d; add them"):
         need_columns({"a": 1}, ["a", "c", "d"], "rows lack", "add them")
+
+
+def test_only_files_of_another_size_or_time_are_hashed_again(tmp_path, monkeypatch):
+    paths, store = [tmp_path / name for name in "abc"], tmp_path / "kept" / "hashes.json"
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    expected = [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
+    assert hashes([*paths, tmp_path / "gone"], store) == [*expected, ""]
+    monkeypatch.setattr(files, "sha256_of", lambda path: f"new {path[-1]}")
+    paths[1].write_bytes(b"other")
+    assert hashes(paths[::-1], store) == [expected[2], "new b", expected[0]]
+    assert hashes(paths) == ["new a", "new b", "new c"]
+    store.write_text("[1]")
+    assert hashes(paths[:1], store) == ["new a"]

@@ -31,6 +31,7 @@ THROUGH = {
     "display/style": "test_layers",  # nothing is set at import
     "display/words/dance_captions": "display/words/test_captions",
     "display/words/genre_captions": "display/words/test_captions",
+    "edm/decks/deck": "edm/test_mixdown",  # heard in a mix
     "experiments": "test_studies",  # a study's table is its experiments
     "features/beat_grid": "features/test_rhythm",  # grids of tracks whose beats are known
     "training/trainer": "training/test_fit",

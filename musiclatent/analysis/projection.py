@@ -274,7 +274,8 @@ def outliers(
     table["distance"] = np.linalg.norm(distances, axis=1)
     far = table.sort_values("distance", ascending=False, kind="stable")
     far = far.drop_duplicates("item_id").head(n)
-    why = [_why(numbers.loc[row], scores.loc[row], numbers.median()) for row in far.index]
+    median = numbers.median()
+    why = [_why(numbers.loc[row], scores.loc[row], median) for row in far.index]
     return far.assign(why=why).reset_index(drop=True)
 
 

@@ -14,6 +14,7 @@ from musiclatent.audio.windows import Grid, Measurement
 from musiclatent.config import Study, Workspace
 from musiclatent.data import cache, datamodules
 from musiclatent.edm import (
+    cue_sheets,
     mixdown,
     playlist_files,
     second_embeddings,
@@ -22,7 +23,7 @@ from musiclatent.edm import (
     sequencing,
     versions,
 )
-from musiclatent.features import descriptors, rhythm, structure, tonal
+from musiclatent.features import beat_grid, descriptors, rhythm, structure, tonal
 from musiclatent.files import pick
 from musiclatent.latents import representations
 
@@ -51,6 +52,8 @@ class Collection:
         item_id of each track that holds the same samples as another -> item_id of that.
     quarantine
         Files set aside: path, reason.
+    tempi
+        Range of beats per minute in which tracks are counted; `bpm` of `items` goes before it.
     """
 
     study: Study
@@ -59,6 +62,7 @@ class Collection:
     all_sections: pd.DataFrame
     duplicates: dict[str, str]
     quarantine: pd.DataFrame
+    tempi: tuple[float, float] = beat_grid.TEMPI
 
     @cached_property
     def usable(self) -> np.ndarray:
@@ -119,7 +123,9 @@ class Collection:
         for (item_id, path), _ in self.sections.groupby(["item_id", "path"]):
             if path in rhythms:
                 beats = rhythms[path]
-                cut = structure.structural_sections(path, beats.beats_s, downbeat=beats.downbeat)
+                known = {"downbeat": beats.downbeat, "bar": beats.bar} if beats.tempo > 0 else {}
+                beats_s = beats.beats_s if known else None
+                cut = structure.structural_sections(path, beats_s, **known)
                 tables.append(cut.assign(item_id=item_id, path=path))
         return pd.concat(tables, ignore_index=True)
 
@@ -155,20 +161,34 @@ class Collection:
         items = seconds.items[rows].reset_index(drop=True)
         return replace(seconds, z=seconds.z[rows], items=items)
 
-    def rhythms(self) -> dict[str, rhythm.Rhythm]:
-        """Return the beats of every readable track, by its path."""
+    def analysed(self) -> dict[str, rhythm.Track]:
+        """Return rhythm, pitch classes and power of every readable track, by its path."""
         paths = list(self.sections["path"].unique())
-        tracks, quarantine = rhythm.analyse_tracks(paths, self.space.path("rhythm"))
+        folder = self.space.path("rhythm")
+        tracks, quarantine = rhythm.analyse_tracks(paths, folder, tempi=self.counted())
         for path, reason in quarantine.itertuples(index=False):
             log.warning("no beats of %s: %s", path, reason)
-        return {path: track.rhythm for path, track in tracks.items()}
+        return tracks
+
+    def rhythms(self) -> dict[str, rhythm.Rhythm]:
+        """Return the beats of every readable track, by its path."""
+        return {path: track.rhythm for path, track in self.analysed().items()}
 
     def rhythm_table(self) -> pd.DataFrame:
         """Return the sections with tempo, key and loudness, see `rhythm.rhythm_table`."""
-        return rhythm.rhythm_table(self.sections, self.space.path("rhythm"))[0]
+        folder = self.space.path("rhythm")
+        return rhythm.rhythm_table(self.sections, folder, tempi=self.counted())[0]
+
+    def counted(self) -> dict[str, tuple[float, float]]:
+        """Return the range of tempi of each track, by its path: near the `bpm` that is known."""
+        bpm = self.items["bpm"] if "bpm" in self.items else [np.nan] * len(self.items)
+        known = zip(self.items["path"], bpm, strict=True)
+        return {path: beat_grid.around(at, self.tempi) for path, at in known}
 
 
-def collect(study: Study, space: Workspace) -> Collection:
+def collect(
+    study: Study, space: Workspace, tempi: tuple[float, float] = beat_grid.TEMPI
+) -> Collection:
     """Cut a corpus into sections, or reuse what was cut before.
 
     Parameters
@@ -177,6 +197,8 @@ def collect(study: Study, space: Workspace) -> Collection:
         Its window is the length of a section.
     space
         Where the results go; a folder of one's own takes the place of the corpora.
+    tempi
+        As in `Collection`.
 
     Raises
     ------
@@ -196,6 +218,7 @@ def collect(study: Study, space: Workspace) -> Collection:
         all_sections=sections.assign(clipped=clipped),
         duplicates=versions.find_duplicate_tracks(sections),
         quarantine=pd.concat([index.quarantine, unreadable], ignore_index=True),
+        tempi=tempi,
     )
     if not tracks.usable.any():
         raise ValueError("all tracks are silent; name a folder with sound in it")
@@ -366,7 +389,7 @@ def mix(
     costs = sequencing.transition_costs(table, tracks.vectors(name)[readable])
     route = sequencing.order_tracks(table, costs)
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
-    mixdown.write_cue_sheet(rendered, path.with_suffix(".cue"))
+    cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
     return route, rendered
 
 

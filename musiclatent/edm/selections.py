@@ -8,9 +8,9 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
 from musiclatent.analysis import projection
+from musiclatent.analysis.neighbours import distance_to_nearest
 from musiclatent.features import descriptors
 
 # What may be unusual about a section:
@@ -152,7 +152,7 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
     z = _checked(z, sections)
     if len(z) < 3:
         raise ValueError(f"{len(z)} sections are too few to call one unusual; give three or more")
-    distance = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()[0][:, 0]
+    distance = distance_to_nearest(z)
     reasons: list[list[str]] = [[] for _ in z]
     checks = _silence(sections), _clipping(sections), _cuts(sections)
     for row, reason in chain(*checks, _outliers(z, sections, distance)):

@@ -10,7 +10,10 @@ Source: J. Haitsma and T. Kalker, A highly robust audio fingerprinting system, I
 longer hops and differences, and fewer bands.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import joblib
@@ -23,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 from musiclatent import audio
 from musiclatent.audio import windows
 from musiclatent.errors import AudioError
-from musiclatent.files import progress, sha256_of, write_file
+from musiclatent.files import hashes, progress, write_file
 
 CACHE_VERSION = 1  # raise by hand when the words change: older stores are then computed anew
 SR = 5_512  # Hz
@@ -38,13 +41,21 @@ OVERLAP = 0.4  # least part of the shorter recording that must be common
 OVERLAP_S = 3.0  # and its least length
 VOTES = 2  # equal words at one offset that make a candidate
 NEIGHBOURS = 24  # equal words that one word is compared with: bounds the work on common words
-_BATCH = 256  # files between two writes of the store
+MOST = 5_000_000  # words that vote; of more, some are left out, the same ones of all files
+_BATCH = 256  # files that are done at once
+_GROWTH = 1.1  # of the store between two writes of it, so that all writes together stay linear
+_SETS = 8  # of files, whose pairs are kept
 _FEW = 32  # files that are done before other processes have started
+_NONE = np.zeros(0, np.uint32)
 _POWERS = 1 << np.arange(BITS, dtype=np.uint32)
 
 
 def find_duplicates(
-    paths: Sequence[Path | str], *, store: Path | None = None, n_jobs: int = 1
+    paths: Sequence[Path | str],
+    *,
+    store: Path | None = None,
+    n_jobs: int = 1,
+    remember: bool = False,
 ) -> pd.DataFrame:
     """Find the pairs of files that hold the same recording, or overlapping cuts of it.
 
@@ -58,6 +69,9 @@ def find_duplicates(
         Parquet file that keeps fingerprints by the hash of the file, so that a second run is quick.
     n_jobs
         Processes that compute fingerprints.
+    remember
+        Whether the hash of each file, by its size and time, and the pairs of a set of files are
+        kept beside the store, so that a set that has not changed is not even read.
 
     Returns
     -------
@@ -66,8 +80,28 @@ def find_duplicates(
         chance and 1 at best; `offset_s`: where `b` begins on the clock of `a`, in seconds.
         Of many files that are all the same, not every pair is listed, but they stay connected.
     """
-    hashing = joblib.Parallel(n_jobs, prefer="threads")
-    digests = hashing(joblib.delayed(_digest)(path) for path in paths)
+    remember = remember and store is not None
+    digests = hashes(paths, store.with_suffix(".hashes.json") if remember else None)
+    if not remember:
+        return _find(paths, digests, store, n_jobs)
+    kept = store.with_suffix(f".pairs-{_key(digests)}.parquet")
+    with suppress(OSError, ValueError):
+        return pd.read_parquet(kept)
+    pairs = _find(paths, digests, store, n_jobs)
+    for old in sorted(store.parent.glob(f"{store.stem}.pairs-*.parquet"))[_SETS:]:
+        old.unlink(missing_ok=True)
+    write_file(kept, pairs.to_parquet(index=False))
+    return pairs
+
+
+def _key(digests: Sequence[str]) -> str:
+    """Name a set of files in their order, and how they are compared."""
+    how = [CACHE_VERSION, SCORE, OVERLAP, OVERLAP_S, VOTES, MOST]
+    return hashlib.sha256(json.dumps([how, *digests]).encode()).hexdigest()[:16]
+
+
+def _find(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int) -> pd.DataFrame:
+    """Find the pairs, see `find_duplicates`."""
     prints = _prints(paths, digests, store, n_jobs)
     first, rows = {}, []
     for i, digest in enumerate(digests):
@@ -161,9 +195,11 @@ def _matches(words: list[np.ndarray]) -> list[tuple[int, int, float, float]]:
 
 def _candidates(words: list[np.ndarray]) -> np.ndarray:
     """List rows a, b, lag (frames) at which, or one frame later, some words are equal; a < b."""
-    file = np.repeat(np.arange(len(words)), [len(w) for w in words])
-    frame = np.concatenate([np.arange(len(w)) for w in words] or [np.zeros(0, int)])
-    value = np.concatenate([*words, np.zeros(0, np.uint32)])
+    share = max(1, -(-sum(map(len, words)) // MOST))
+    voting = [_voters(w, share) for w in words]
+    file = np.repeat(np.arange(len(words)), [len(w) for w in voting])
+    frame = np.concatenate([*voting, np.zeros(0, int)])
+    value = np.concatenate([*(w[v] for w, v in zip(words, voting, strict=True)), _NONE])
     # by frame within a word, so that in music made of loops the neighbours have small lags
     order = np.lexsort((file, frame, value))[np.count_nonzero(value == 0) :]
     file, frame, value = file[order], frame[order], value[order]
@@ -179,6 +215,13 @@ def _candidates(words: list[np.ndarray]) -> np.ndarray:
     return np.stack([*np.divmod(pair, len(words)), lag - span // 2], axis=1)
 
 
+def _voters(words: np.ndarray, share: int) -> np.ndarray:
+    """Return the frames (n,) whose words vote: one value in `share`, spread by Knuth's hash."""
+    if share == 1:
+        return np.arange(len(words))
+    return np.flatnonzero((words * np.uint32(2_654_435_761) >> np.uint32(12)) % share == 0)
+
+
 def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
     """Return the share of equal bits where `b`, from frame `lag` of `a`, overlaps it, or 0."""
     start, stop = max(0, lag), min(len(a), lag + len(b))
@@ -192,28 +235,22 @@ def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
     return 1.0 - float(np.bitwise_count(x[sound] ^ y[sound]).mean()) / BITS
 
 
-def _digest(path: Path | str) -> str:
-    """Return the hash of the bytes of a file, empty where it cannot be read."""
-    try:
-        return sha256_of(path)
-    except OSError:
-        return ""
-
-
 def _prints(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int) -> dict:
     """Return fingerprints by hash, from the store where it has them."""
     prints = _load(store)
     todo = {d: p for p, d in zip(paths, digests, strict=True) if d and d not in prints}
     if not todo:
         return prints
-    todo = list(todo.items())
+    todo, written = list(todo.items()), len(prints)
     bar = progress(None, "fingerprints", "file", total=len(todo), delay=2)
     with bar, joblib.Parallel(n_jobs if len(todo) > _FEW else 1) as parallel:
         for i in range(0, len(todo), _BATCH):
             digests, files = zip(*todo[i : i + _BATCH], strict=True)
             results = parallel(joblib.delayed(_try)(file) for file in files)
             prints |= {d: w for d, w in zip(digests, results, strict=True) if w is not None}
-            _save(store, prints)
+            if len(prints) >= written * _GROWTH or i + _BATCH >= len(todo):
+                _save(store, prints)
+                written = len(prints)
             bar.update(len(files))
     return prints
 

@@ -31,7 +31,8 @@ def _collection(arguments: argparse.Namespace, near: bool = False) -> "tuple[Col
     trained = second_embeddings.is_trained("mel-crnn", space("real"))
     chosen = space(arguments.profile or ("real" if trained else "demo"))
     config.profile(chosen.profile)
-    tracks = collection.collect(study("edm", chosen.profile), chosen)
+    tempi = tempo_range(getattr(arguments, "tempi", ""))
+    tracks = collection.collect(study("edm", chosen.profile), chosen, tempi)
     set_aside(tracks.quarantine)
     for duplicate, first in tracks.duplicates.items():
         print(f"left out: {duplicate} is the same as {first} in every section", file=sys.stderr)
@@ -39,6 +40,57 @@ def _collection(arguments: argparse.Namespace, near: bool = False) -> "tuple[Col
     name = arguments.numbers or usual
     print(f"sections are compared by {name}", file=sys.stderr)
     return tracks, name
+
+
+def tempo_range(text: str) -> tuple[float, float]:
+    """Read a range of beats per minute such as 70-140; empty is the usual one."""
+    from musiclatent.features import beat_grid
+
+    try:
+        low, high = map(float, text.split("-")) if text else beat_grid.TEMPI
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not (0 < low < high <= 400 and high >= 1.05 * low):
+        raise ValueError(f"--tempi {text}: give a range of beats per minute, such as 70-140")
+    return low, high
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write a folder as a library for DJ programs."""
+    from musiclatent.edm import rekordbox
+
+    rekordbox.check_suffix(arguments.out)
+    tempo_range(arguments.tempi)
+    tracks, _ = _collection(arguments)
+    analysed, cuts = tracks.analysed(), tracks.structural_sections()
+    items = tracks.items[tracks.items["path"].isin(analysed.keys())]
+    cues = cuts.groupby("path")["start_s"].apply(list)
+    rekordbox.write_library(arguments.out, items, tracks=analysed, cues=cues)
+    print(
+        f"{len(items)} tracks in {arguments.out}; import it in rekordbox, or in Mixxx by its folder"
+    )
+
+
+def tag(arguments: argparse.Namespace) -> None:
+    """Write tempo or key into the tags of files, where that is asked for."""
+    if not (arguments.bpm or arguments.key):
+        raise ValueError("say what to write into the tags: --bpm, --key or both")
+    from musiclatent.data.own import tags
+    from musiclatent.edm import rekordbox
+    from musiclatent.features import rhythm
+
+    paths = [str(path.expanduser().absolute()) for path in arguments.files]
+    tempi = dict.fromkeys(paths, tempo_range(arguments.tempi))
+    folder = config.home() / arguments.results / "rhythm"
+    tracks, quarantine = rhythm.analyse_tracks(paths, folder, tempi=tempi)
+    set_aside(quarantine)
+    for path, track in tracks.items():
+        tempo = track.rhythm.tempo if arguments.bpm and track.rhythm.tempo > 0 else None
+        key = rekordbox.short_name(track.key()) if arguments.key else ""
+        if tempo or key:
+            tags.write_tags(path, bpm=tempo, key=key)
+        told = [f"{track.rhythm.said} bpm" if tempo else "", key]
+        print(f"{path}: {', '.join(filter(None, told)) or 'neither tempo nor key was found'}")
 
 
 def playlist(arguments: argparse.Namespace) -> None:
@@ -65,12 +117,13 @@ def playlist(arguments: argparse.Namespace) -> None:
 
 def mix(arguments: argparse.Namespace) -> None:
     """Render a folder as one mix."""
-    from musiclatent.edm import collection, mixdown
+    from musiclatent.edm import collection, cue_sheets, mixdown
 
     mixdown.validate(arguments.out, arguments.beats)
+    cue_sheets.check_name(arguments.out)
     tracks, name = _collection(arguments)
     _, result = collection.mix(tracks, name, path=arguments.out, beats=arguments.beats)
     set_aside(result.quarantine)
-    columns = ["track", "start_s", "fade_s", "rate", "note"]
+    columns = ["track", "start_s", "fade_s", "rate", "tempo", "bar", "cut_s", "note"]
     print(result.tracks[columns].round(3).to_string(index=False))
     print(f"{result.seconds / 60:.1f} minutes in {result.path}; its cue sheet lies beside it")

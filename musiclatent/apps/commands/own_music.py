@@ -37,7 +37,12 @@ def encode(arguments: argparse.Namespace) -> None:
     folder, out = space.path("latents", run.experiment.name), arguments.out
     training = store.read_latents(folder, run=run) if folder.exists() else None
     table, quarantine = new_music.encode_own_files(
-        run, plan, files=arguments.files, folder=out, training=training
+        run,
+        plan,
+        files=arguments.files,
+        folder=out,
+        training=training,
+        scheduler=arguments.scheduler or config.scheduler(),
     )
     set_aside(quarantine)
     print(table.drop(columns="path").to_string(index=False))
@@ -58,7 +63,9 @@ def similar(arguments: argparse.Namespace) -> None:
     out = arguments.out
     tracks, left_out = new_music.similar(
         representation,
-        file=arguments.file,
+        file=arguments.file[0],
+        more=arguments.file[1:],
+        unlike=arguments.unlike,
         music=arguments.music,
         out=out,
         same=arguments.same,
@@ -66,6 +73,18 @@ def similar(arguments: argparse.Namespace) -> None:
     set_aside(left_out)
     print(tracks.drop(columns="path").head(20).to_string(index=False))
     print(f"to listen: {out / 'similar.html'}")
+
+
+def path(arguments: argparse.Namespace) -> None:
+    """Choose tracks of a folder that lead from one track to another."""
+    from musiclatent.apps import music_path
+    from musiclatent.latents import representations
+
+    representation = representations.measured(arguments.by or representations.DEFAULT)
+    ends, out = tuple(arguments.ends), arguments.out
+    tracks = music_path.path(representation, ends, music=arguments.music, out=out, n=arguments.n)
+    print(tracks.drop(columns="path").to_string(index=False))
+    print(f"to play: {out / 'path.m3u8'}; to listen: {out / 'path.html'}")
 
 
 def classify(arguments: argparse.Namespace) -> None:

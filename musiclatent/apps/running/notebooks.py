@@ -78,6 +78,8 @@ def reproduce(
         plan.name: Workspace(profile=profile, study=plan.name, corpus=corpus, results=results)
         for plan in plans
     }
+    if scheduler:
+        os.environ[config.SCHEDULER] = scheduler  # notebooks that encode hand their work over too
     asked = {"experiment": experiment, "scheduler": scheduler}
     run = _Run(plans={plan.name: plan for plan in plans}, spaces=spaces, only=notebook, **asked)
     run.work()
