@@ -119,7 +119,9 @@ def _versions(number: int, seconds: float, seed: int) -> list[tuple[str, Clip, s
     clip = replace(clip, tempo=round(float(np.interp(clip.tempo, FREE_TEMPO, TEMPI)), 2))
     changed = [(factor, *change(clip)) for factor, change in CHANGES.items()]
     versions = [(AS_IT_IS, {}, 0), *changed]
-    fastest = FASTER * clip.tempo  # all of them have the bars of the fastest: the same draws
+    fastest = round(
+        FASTER * clip.tempo, 2
+    )  # all of them have the bars of the fastest: the same draws
     return [
         (f"{number:05d}-{factor}", music.lengthened(replace(clip, **values), fastest), factor, way)
         for factor, values, way in versions
