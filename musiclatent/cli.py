@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from musiclatent import __version__, config
-from musiclatent.apps.commands import corpora, dance, encoders, own_music, pages
+from musiclatent.apps.commands import compare, corpora, dance, encoders, own_music, pages
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
@@ -113,6 +113,24 @@ def _add_encoders(subparsers) -> None:
     _add_options(sub, *OPTIONS)
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca", "tsne"))
+    opened = "embedding-atlas FILE --x x --y y --neighbors neighbours --text path"
+    sub.add_argument(
+        "--parquet", type=Path, help=f"file for other tools, too; open it by: {opened}"
+    )
+    _add_compare(subparsers)
+
+
+def _add_compare(subparsers) -> None:
+    """Add ``compare``."""
+    sub = _command(subparsers, compare.compare, "compare encoders: one table, pictures, maps")
+    named = "a name, a folder of a trained model, MODULE:CLASS, or vectors (.npy, .parquet)"
+    sub.add_argument("models", nargs="+", metavar="MODEL", help=named)
+    own = "a folder of music, without labels or with a tracks.csv; else the corpora that are there"
+    sub.add_argument("--in", dest="music", type=Path, help=own)
+    pooling = {"default": "mean", "choices": ("mean", "mean+deviation", "energy")}
+    sub.add_argument("--pooling", **pooling, help="how a file's rows become one vector")
+    _add_options(sub, "results")
+    sub.add_argument("--out", type=Path, default=Path("compared"), help="folder to write")
 
 
 def _add_voices(subparsers) -> None:

@@ -12,6 +12,7 @@ from musiclatent import __version__, audio, cli, config
 from musiclatent.apps.commands import pages
 from musiclatent.data import cache
 from musiclatent.evaluation import genre_networks
+from musiclatent.evaluation.comparison import cost, robustness
 from musiclatent.features import rhythm
 from musiclatent.latents import representations
 
@@ -31,7 +32,8 @@ def test_help_lists_the_commands(capsys):
     shown = capsys.readouterr().out
     assert stop.value.code == 0
     assert all(
-        word in shown for word in "data reproduce encode similar explore classify say colab".split()
+        word in shown
+        for word in "data reproduce encode similar explore compare classify say colab".split()
     )
 
 
@@ -55,6 +57,10 @@ def test_help_lists_the_commands(capsys):
         (["similar", "a.wav", "--in", ".", "--by", "tea"], "no representation named 'tea'"),
         (["similar", "a.wav", "--in", ".", "--experiment", "mel-crnn-6"], "no study named ''"),
         (["explore", "--results", "RESULTS"], "has not been trained in"),
+        (["compare", "tea", "--results", "RESULTS"], "or choose one of: mfcc, log-mel"),
+        (["compare", "mfcc", "mfcc"], "two of the encoders are called mfcc"),
+        (["compare", "mfcc", "--in", "RESULTS"], "the folder holds no audio"),
+        (["compare", "mfcc", "--in", "no/such", "--results", "RESULTS"], "there is no such folder"),
         (["say", "7", "--results", "RESULTS"], "has not been trained in"),
         (["models", "fetch", "tea"], "no package named 'tea'; choose one of: musicnn"),
         (["models", "check", "no_module:Tea"], "no_module:Tea cannot be imported"),
@@ -136,6 +142,26 @@ def test_similar_needs_nothing_trained_and_leaves_out_the_song_itself(
     options = ["--by", "mfcc", "--same"]
     assert cli.main(["similar", "music/low.wav", "--in", "music", *options]) == 0
     assert "0.000000" in capsys.readouterr().out
+
+
+def test_compare_needs_no_labels_and_nothing_trained(rng, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "measure", lambda find, store: dict.fromkeys(cost.FIGURES, 1.0))
+    monkeypatch.setattr(robustness, "KINDS", ("gain 6", "noise 10"))
+    music = tmp_path / "music"
+    music.mkdir()
+    for i in range(4):
+        y = np.convolve(rng.normal(size=22_050), np.ones(4 * i + 1), "same")
+        audio.write(music / f"{i}.wav", 0.5 * y / np.abs(y).max(), 22_050)
+    (music / "broken.wav").write_bytes(b"RIFF no")
+    where = ["--out", str(tmp_path / "out"), "--results", str(tmp_path / "results")]
+    assert cli.main(["compare", "mfcc", "log-mel", "--in", str(music), *where]) == 0
+    said = capsys.readouterr()
+    assert "set aside" in said.err and "(mfcc, log-mel)" in said.err
+    assert "nothing is read off labels" in said.err
+    assert "To recognise damaged copies" in said.out and "kept_gain 6" in said.out
+    page = tmp_path / "out" / "comparison.html"
+    assert f"to read: {page}" in said.out and page.exists()
+    assert (tmp_path / "out" / "maps.html").exists()
 
 
 def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):

@@ -9,6 +9,7 @@ PACKAGE = TESTS.parent / "musiclatent"
 
 # Module without a test file of its own -> the test file that runs it.
 THROUGH = {
+    "apps/commands/compare": "test_cli",
     "apps/commands/corpora": "test_cli",  # each command is started as a user starts it
     "apps/commands/dance": "test_cli",
     "apps/commands/encoders": "test_cli",

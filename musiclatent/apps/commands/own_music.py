@@ -145,3 +145,10 @@ def explore(arguments: argparse.Namespace) -> None:
         folder=folder.parent,
     )
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    if arguments.parquet:
+        from musiclatent.display.comparison import atlas
+
+        path = atlas.write_parquet(
+            arguments.parquet, layout.plane.points, layout.items, layout.vectors
+        )
+        print(f"to open it elsewhere: {atlas.OPEN.format(path=path)}")
