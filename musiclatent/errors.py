@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-_CONVERT = "replace the file, or convert it with: ffmpeg -i IN OUT.wav"
+_CONVERT = "get the file again, or export it anew as wav or flac"
 
 
 class MusicLatentError(Exception):

@@ -2,7 +2,7 @@
 
 Conventions: samples are float32 in [-1, 1], mono ``(N,)`` or by channel ``(C, N)``. Whatever keeps
 a file from being read becomes an `AudioError`: one sentence with the file, the reason, the remedy.
-wav, flac, ogg, opus, mp3, au and aiff are read by libsndfile; m4a, mp4, aac and wma by ffmpeg.
+`decoders` says which formats there are and who reads them.
 """
 
 import errno
@@ -20,12 +20,16 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from musiclatent.audio.decoders import Stream, open_stream, starts_late
+from musiclatent.audio.decoders import open_stream
+from musiclatent.audio.stream import Stream, starts_late
 from musiclatent.errors import AudioError, one_line, printable
 from musiclatent.files import whole_file
 
 KEEP = 0.95  # share of the promised length above which a cut file is kept
-MAX_PEAK = 4.0  # above this, floats are not samples in [-1, 1] but integers stored as floats
+MAX_PEAK = 16.0  # +24 dB; above it, floats are no samples but integers stored as floats
+HOT = 1.06  # +0.5 dB: a peak of floats that is clipped unheard; above it they are scaled
+CANCEL = 10 ** (-12 / 10)  # power of the mean of channels, by theirs, below which they cancel
+_PROBE_S = 60.0  # of a file from which it is judged whether its channels cancel
 _MAX_VALUES = 1 << 22  # decoded at once: 16 MiB, whatever the rate and the channels
 _MAX_WAV = 2**32 - 256  # bytes of samples that the sizes in a wav header can name
 _WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
@@ -313,32 +317,87 @@ def _blocks(
     """Pull, check, mix and resample until the part or the file ends."""
     size = max(1, min(round(block_s * stream.sr), _MAX_VALUES // stream.channels))
     wanted = math.inf if duration_s is None else max(1, round(duration_s * stream.sr))
+    pieces = _Pieces(stream, wanted)
+    channel = pieces.loud_channel() if mono and stream.channels > 1 else None
+    gain = _gain(stream)
     resampler = None
     if sr not in (None, stream.sr):
         channels = 1 if mono else stream.channels
         resampler = soxr.ResampleStream(stream.sr, sr, channels, dtype="float32", quality="HQ")
-    got = sent = 0
-    last = False
-    while not last:
-        n = int(min(size, wanted - got))
-        y = stream.pull(n)
-        got += len(y)
-        last = len(y) < n or got == wanted
-        if not stream.pcm:
-            _check_samples(stream.path, y)
-        y = _mean(y) if mono else y
+    sent = 0
+    while not pieces.last:
+        y = pieces.take(size)
+        y = y * gain if gain != 1 else y
+        if mono:
+            y = _mean(y) if channel is None else y[:, channel].copy()
         if resampler:
-            y = resampler.resample_chunk(y, last=last)
+            y = resampler.resample_chunk(y, last=pieces.last)
         if resampler or not stream.pcm:
             y = np.clip(y, -1.0, 1.0, out=y)  # resampling and lossy codecs overshoot a little
         if len(y):
             yield y if mono else np.ascontiguousarray(y.T)
         sent += len(y)
-    if got < wanted:
-        _check_length(stream, got)
+    if pieces.got < wanted:
+        _check_length(stream, pieces.got)
+    _report(stream)
     if not sent:
-        reason = f"its {got} samples are too few to be resampled from {stream.sr} to {sr} Hz"
+        reason = f"its {pieces.got} samples are too few to be resampled from {stream.sr} to {sr} Hz"
         raise AudioError(stream.path, reason, "read it at its own rate")
+
+
+class _Pieces:
+    """Checked samples of a stream in pieces of any size, the first of which may be looked at."""
+
+    def __init__(self, stream: Stream, wanted: float) -> None:
+        self.stream, self.wanted = stream, wanted
+        self.got = self.pulled = 0
+        self.held: list[np.ndarray] = []
+        self.ended = self.last = False
+
+    def _pull(self, n: int) -> np.ndarray:
+        """Return the next n samples of the file (n, C)."""
+        n = int(min(n, self.wanted - self.pulled))
+        y = self.stream.pull(n)
+        self.pulled += len(y)
+        self.ended = len(y) < n or self.pulled == self.wanted
+        if not self.stream.pcm:
+            _check_samples(self.stream.path, y)
+        return y
+
+    def take(self, n: int) -> np.ndarray:
+        """Return the next n samples (n, C), fewer at the end."""
+        held = sum(map(len, self.held))
+        if held < n and not self.ended:
+            self.held.append(self._pull(n - held))
+        y = self.held[0] if len(self.held) == 1 else np.concatenate(self.held)
+        self.held = [y[n:]]
+        self.got += min(n, len(y))
+        self.last = self.ended and len(y) <= n
+        return y[:n]
+
+    def loud_channel(self) -> int | None:
+        """Return the channel to read in place of the mean of channels that cancel, else None."""
+        most = min(round(_PROBE_S * self.stream.sr), _MAX_VALUES // self.stream.channels)
+        self.held = [self._pull(most)]
+        if not len(self.held[0]):
+            return None
+        power = self.held[0].var(axis=0)
+        if not power.sum() or _mean(self.held[0]).var() >= CANCEL * power.mean():
+            return None
+        channel = int(np.argmax(power > 0.999 * power.max()))
+        reason = f"its channels cancel each other; channel {channel + 1} alone is read"
+        self.stream.notes.append(reason)
+        return channel
+
+
+def _gain(stream: Stream) -> np.float32:
+    """Return by what a file of floats is multiplied so that its peak fits."""
+    peak = stream.peak or 0.0
+    if not HOT < peak <= MAX_PEAK:
+        return np.float32(1)
+    db = 20 * math.log10(peak)
+    stream.notes.append(f"its peak is {peak:.2f}, {db:.1f} dB above full scale; it is scaled to 1")
+    return np.float32(1 / peak)
 
 
 def _check_part(sr: int | None, start_s: float, duration_s: float | None) -> None:
@@ -356,9 +415,18 @@ def _check_samples(path: Path, y: np.ndarray) -> None:
     low, high = (y.min(), y.max()) if y.size else (0.0, 0.0)
     if not np.isfinite([low, high]).all():
         raise AudioError(path, "it holds samples that are NaN or infinite", "export it again")
-    if max(-low, high) > MAX_PEAK:
-        remedy = "divide the samples by the full scale of their integers and save it again"
-        raise AudioError(path, f"its peak is {max(-low, high):.3g}, far above 1", remedy)
+    if (peak := max(-low, high)) > MAX_PEAK:
+        raise AudioError(path, f"its peak is {peak:.3g}, far above 1", _as_integers(peak))
+
+
+def _as_integers(peak: float) -> str:
+    """Return how to mend integers that are stored as floats."""
+    bits = next((n for n in (8, 16, 24) if peak <= 2 ** (n - 1)), 32)
+    full = 2 ** (bits - 1)
+    return (
+        f"they look like integers of {bits} bits: divide the samples by {full} and save it again, "
+        f"such as with: ffmpeg -i IN -af volume=1/{full} OUT.wav"
+    )
 
 
 def _check_length(stream: Stream, got: int) -> None:
@@ -372,9 +440,13 @@ def _check_length(stream: Stream, got: int) -> None:
     if stream.promised and end + stream.slack <= KEEP * stream.frames:
         raise AudioError(stream.path, f"it is cut short: {message}", "get a whole copy of the file")
     if stream.promised and end + max(stream.slack, sr // 100) < stream.frames:
-        warnings.warn(f"{printable(stream.path)}: {message}; kept", stacklevel=4)
-    elif stream.note:
-        warnings.warn(f"{printable(stream.path)}: {stream.note}; kept", stacklevel=4)
+        stream.notes.insert(0, f"{message}; kept")
+
+
+def _report(stream: Stream) -> None:
+    """Warn of what is odd about a file that was read."""
+    for note in stream.notes:
+        warnings.warn(f"{printable(stream.path)}: {note}", stacklevel=4)
 
 
 def _encode(
