@@ -70,6 +70,11 @@ def printable(path: str | Path) -> str:
     return str(path) if str(path).isprintable() else repr(str(path))
 
 
+def shown(text: object) -> str:
+    """Return a text with whatever is no printable character escaped: it forges no line or colour."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
 def one_line(text: object) -> str:
     """Return a text or an error's message on one line, without a full stop at its end."""
     return " ".join(str(text).split()).rstrip(".")

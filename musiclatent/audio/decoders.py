@@ -1,4 +1,4 @@
-"""Open audio files as streams of frames: libsndfile for most formats, FFmpeg's libraries for others.
+"""Open audio files as streams of frames, by libsndfile or by the libraries of FFmpeg.
 
 Where the one refuses a file the other is asked, for real libraries hold files of both kinds. Added
 to what the decoders report: how long the header promises the sound to be, what stands behind the
@@ -16,20 +16,17 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from musiclatent.audio import containers
-from musiclatent.audio.containers import Chunk, Part
+from musiclatent.audio.containers import links as joined
+from musiclatent.audio.containers import mpeg
+from musiclatent.audio.containers.chunks import LITTLE, Chunk, data_chunk
+from musiclatent.audio.containers.others import what_else
+from musiclatent.audio.containers.parts import Part
 from musiclatent.audio.libav import open_libav
 from musiclatent.audio.stream import Stream, starts_late
 from musiclatent.errors import AudioError, printable
 
-LIBAV_SUFFIXES = frozenset(
-    ".m4a .m4b .m4r .mp4 .mov .3gp .aac .wma .mkv .mka .webm .ape .wv .tta .tak .dsf .amr .ac3"
-    " .dts .mpc .mp2".split()
-)
-SUFFIXES = LIBAV_SUFFIXES | frozenset(
-    ".wav .wave .bwf .rf64 .w64 .flac .ogg .oga .opus .mp3 .mpga .au .snd .aif .aiff .aifc"
-    " .caf".split()
-)
+LIBAV_SUFFIXES = frozenset({".m4a", ".m4b", ".m4r", ".mp4", ".mov", ".3gp", ".aac", ".wma", ".mkv", ".mka", ".webm", ".ape", ".wv", ".tta", ".tak", ".dsf", ".amr", ".ac3", ".dts", ".mpc", ".mp2"})
+SUFFIXES = LIBAV_SUFFIXES | {".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mpga", ".au", ".snd", ".aif", ".aiff", ".aifc", ".caf"}
 _PCM = ("PCM", "ULAW", "ALAW")
 
 
@@ -55,7 +52,7 @@ def open_stream(path: Path, start_s: float) -> Iterator[Stream]:
         If it is missing, or no decoder reads it.
     """
     _check(path)
-    links = containers.links(path)
+    links = joined.links(path)
     with ExitStack() as stack:
         if len(links) > 1:
             stream = _Chain(path, links, stack).stream(start_s)
@@ -67,16 +64,16 @@ def open_stream(path: Path, start_s: float) -> Iterator[Stream]:
 
 def _ogg_note(path: Path) -> list[str]:
     """Return what to say of an Ogg file that may be cut short."""
-    cut = containers.is_cut_ogg(path)
+    cut = joined.is_cut_ogg(path)
     return ["its last page is not whole, so it may be cut short; kept"] if cut else []
 
 
 def _openers(path: Path) -> list:
     """Return who opens a file, the better one first."""
     suffix = path.suffix.lower()
-    other = suffix in LIBAV_SUFFIXES or containers.is_opus(path)  # libsndfile loses packets of it
+    other = suffix in LIBAV_SUFFIXES or joined.is_opus(path)  # libsndfile loses packets of it
     # libsndfile, which writes to stderr what it misses, finds no other mp3 than we do.
-    other |= suffix == ".mp3" and containers.is_unknown(path)
+    other |= suffix == ".mp3" and mpeg.is_unknown(path)
     return [_open_other, _open_soundfile] if other else [_open_soundfile, _open_other]
 
 
@@ -100,21 +97,22 @@ def _check(path: Path) -> None:
 
 def _first_that_opens(path: Path, start_s: float, openers: list, stack: ExitStack) -> Stream:
     """Return the stream of the first decoder that reads a file, or why the usual one does not."""
-    try:
-        return stack.enter_context(openers[0](path, start_s))
-    except AudioError as error:
-        with suppress(AudioError):
-            return stack.enter_context(openers[1](path, start_s))
-        if kind := containers.what_else(path):
-            raise AudioError(path, f"it is no audio that can be decoded but {kind[0]}", kind[1])
-        raise error from None
+    problems = []
+    for opener in openers:
+        try:
+            return stack.enter_context(opener(path, start_s))
+        except AudioError as error:
+            problems.append(error)
+    if kind := what_else(path):
+        raise AudioError(path, f"it is no audio that can be decoded but {kind[0]}", kind[1])
+    raise problems[0]
 
 
 @contextmanager
 def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
     """Open a file with libsndfile, or hand over what it would read only in part."""
     with ExitStack() as stack:
-        layout = containers.mpeg(path)
+        layout = mpeg.mpeg(path)
         if layout and not layout.whole:  # it never decodes beyond a count, and guesses without one
             yield stack.enter_context(_open_other(path, start_s))
             return
@@ -126,14 +124,14 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
 def _open_other(path: Path, start_s: float) -> Iterator[Stream]:
     """Open a file with FFmpeg's libraries; the length of an mp3 is counted here."""
     with open_libav(path, start_s) as stream:
-        layout = containers.mpeg(path) if stream.form == "mp3" else None
+        layout = mpeg.mpeg(path) if stream.form == "mp3" else None
         yield _counted_mp3(stream, layout) if layout else stream
 
 
-def _counted_mp3(stream: Stream, layout: containers.Mpeg) -> Stream:
+def _counted_mp3(stream: Stream, layout: mpeg.Mpeg) -> Stream:
     """Return an mp3 with the length that its table, or the rate of its first frame, gives."""
-    joined = layout.size and layout.left > containers.LITTLE
-    promised = bool(layout.samples) and not joined
+    several = layout.size and layout.left > LITTLE
+    promised = bool(layout.samples) and not several
     frames = layout.samples if promised else layout.guess
     return replace(stream, frames=frames, promised=promised, slack=2 * 1152)
 
@@ -163,7 +161,7 @@ def _open_counted(
 ) -> Iterator[Stream]:
     """Open what is no mp3; where sound follows the promised end, with a header that knows of it."""
     frames, promised, notes = file.frames, file.format != "OGG", []  # known by its last page
-    chunk = containers.data_chunk(path)
+    chunk = data_chunk(path)
     if file.frames > 1 << 60:  # a flac of unknown length
         frames, promised = 0, False
     elif chunk and chunk.left:
@@ -266,7 +264,7 @@ class _Chain:
     def _opened(self, start: int, stop: int, start_s: float, stack: ExitStack) -> Stream:
         """Open one link of the chain."""
         part = stack.enter_context(Part(self.path, start, stop))
-        if not containers.is_opus(self.path):
+        if not joined.is_opus(self.path):
             with suppress(AudioError):
                 file = stack.enter_context(_libsndfile(self.path, part))
                 known = {"frames": file.frames, "promised": False, "notes": []}

@@ -8,11 +8,10 @@ a file from being read becomes an `AudioError`: one sentence with the file, the 
 import errno
 import io
 import math
-import warnings
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -21,16 +20,11 @@ import soundfile as sf
 import soxr
 
 from musiclatent.audio.decoders import open_stream
-from musiclatent.audio.stream import Stream, starts_late
-from musiclatent.errors import AudioError, one_line, printable
+from musiclatent.audio.pieces import MAX_PEAK, MAX_VALUES, Pieces, check_length, mean, report, scale
+from musiclatent.audio.stream import Stream
+from musiclatent.errors import AudioError, one_line
 from musiclatent.files import whole_file
 
-KEEP = 0.95  # share of the promised length above which a cut file is kept
-MAX_PEAK = 16.0  # +24 dB; above it, floats are no samples but integers stored as floats
-HOT = 1.06  # +0.5 dB: a peak of floats that is clipped unheard; above it they are scaled
-CANCEL = 10 ** (-12 / 10)  # power of the mean of channels, by theirs, below which they cancel
-_PROBE_S = 60.0  # of a file from which it is judged whether its channels cancel
-_MAX_VALUES = 1 << 22  # decoded at once: 16 MiB, whatever the rate and the channels
 _MAX_WAV = 2**32 - 256  # bytes of samples that the sizes in a wav header can name
 _WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
 
@@ -185,7 +179,7 @@ def convert(y: np.ndarray, sr: int, to_sr: int) -> np.ndarray:
     if (peak := np.abs(y).max()) > MAX_PEAK:
         raise ValueError(f"samples reach {peak:.3g}; divide them by the full scale, to [-1, 1]")
     _check_part(sr, 0.0, None)
-    y = _mean(y.T) if y.ndim == 2 else y
+    y = mean(y.T) if y.ndim == 2 else y
     y = y.astype(np.float32, copy=False)
     if sr != to_sr:
         y = soxr.resample(y, sr, to_sr, quality="HQ")
@@ -279,14 +273,15 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
 def _writing(path: Path) -> Iterator[Path]:
     """Yield a name to write to, as `whole_file`, and report why a sound cannot be written."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as part:
             yield part
     except (OSError, sf.LibsndfileError) as error:
         # libsndfile knows only that the system refused; a full disk is the usual reason.
         code = getattr(error, "errno", None) or errno.EIO
-        cause = getattr(error, "strerror", None) or "the disk may be full"
+        cause = os.strerror(code) if isinstance(error, OSError) else "the disk may be full"
         reason = f"could not write the audio file ({cause})"
-        remedy = "free some space or choose another folder"
+        remedy = f"free some space in {path.parent} or choose another folder"
         raise OSError(code, f"{reason}; {remedy}", str(path)) from error
 
 
@@ -306,7 +301,7 @@ def to_mp3(y: np.ndarray, sr: int) -> bytes:
         If the samples are empty or not finite.
     """
     y = _checked(y)
-    y = _mean(y.T) if y.ndim == 2 else y
+    y = mean(y.T) if y.ndim == 2 else y
     rate = 16_000 if sr <= 16_000 else 22_050
     return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", kbit_s=48)
 
@@ -315,11 +310,11 @@ def _blocks(
     stream: Stream, sr: int | None, mono: bool, block_s: float, duration_s: float | None
 ) -> Iterator[np.ndarray]:
     """Pull, check, mix and resample until the part or the file ends."""
-    size = max(1, min(round(block_s * stream.sr), _MAX_VALUES // stream.channels))
+    size = max(1, min(round(block_s * stream.sr), MAX_VALUES // stream.channels))
     wanted = math.inf if duration_s is None else max(1, round(duration_s * stream.sr))
-    pieces = _Pieces(stream, wanted)
+    pieces = Pieces(stream, wanted)
     channel = pieces.loud_channel() if mono and stream.channels > 1 else None
-    gain = _gain(stream)
+    factor = scale(stream)
     resampler = None
     if sr not in (None, stream.sr):
         channels = 1 if mono else stream.channels
@@ -327,9 +322,9 @@ def _blocks(
     sent = 0
     while not pieces.last:
         y = pieces.take(size)
-        y = y * gain if gain != 1 else y
+        y = y * factor if factor != 1 else y
         if mono:
-            y = _mean(y) if channel is None else y[:, channel].copy()
+            y = mean(y) if channel is None else y[:, channel].copy()
         if resampler:
             y = resampler.resample_chunk(y, last=pieces.last)
         if resampler or not stream.pcm:
@@ -338,66 +333,11 @@ def _blocks(
             yield y if mono else np.ascontiguousarray(y.T)
         sent += len(y)
     if pieces.got < wanted:
-        _check_length(stream, pieces.got)
-    _report(stream)
+        check_length(stream, pieces.got)
+    report(stream)
     if not sent:
         reason = f"its {pieces.got} samples are too few to be resampled from {stream.sr} to {sr} Hz"
         raise AudioError(stream.path, reason, "read it at its own rate")
-
-
-class _Pieces:
-    """Checked samples of a stream in pieces of any size, the first of which may be looked at."""
-
-    def __init__(self, stream: Stream, wanted: float) -> None:
-        self.stream, self.wanted = stream, wanted
-        self.got = self.pulled = 0
-        self.held: list[np.ndarray] = []
-        self.ended = self.last = False
-
-    def _pull(self, n: int) -> np.ndarray:
-        """Return the next n samples of the file (n, C)."""
-        n = int(min(n, self.wanted - self.pulled))
-        y = self.stream.pull(n)
-        self.pulled += len(y)
-        self.ended = len(y) < n or self.pulled == self.wanted
-        if not self.stream.pcm:
-            _check_samples(self.stream.path, y)
-        return y
-
-    def take(self, n: int) -> np.ndarray:
-        """Return the next n samples (n, C), fewer at the end."""
-        held = sum(map(len, self.held))
-        if held < n and not self.ended:
-            self.held.append(self._pull(n - held))
-        y = self.held[0] if len(self.held) == 1 else np.concatenate(self.held)
-        self.held = [y[n:]]
-        self.got += min(n, len(y))
-        self.last = self.ended and len(y) <= n
-        return y[:n]
-
-    def loud_channel(self) -> int | None:
-        """Return the channel to read in place of the mean of channels that cancel, else None."""
-        most = min(round(_PROBE_S * self.stream.sr), _MAX_VALUES // self.stream.channels)
-        self.held = [self._pull(most)]
-        if not len(self.held[0]):
-            return None
-        power = self.held[0].var(axis=0)
-        if not power.sum() or _mean(self.held[0]).var() >= CANCEL * power.mean():
-            return None
-        channel = int(np.argmax(power > 0.999 * power.max()))
-        reason = f"its channels cancel each other; channel {channel + 1} alone is read"
-        self.stream.notes.append(reason)
-        return channel
-
-
-def _gain(stream: Stream) -> np.float32:
-    """Return by what a file of floats is multiplied so that its peak fits."""
-    peak = stream.peak or 0.0
-    if not HOT < peak <= MAX_PEAK:
-        return np.float32(1)
-    db = 20 * math.log10(peak)
-    stream.notes.append(f"its peak is {peak:.2f}, {db:.1f} dB above full scale; it is scaled to 1")
-    return np.float32(1 / peak)
 
 
 def _check_part(sr: int | None, start_s: float, duration_s: float | None) -> None:
@@ -408,45 +348,6 @@ def _check_part(sr: int | None, start_s: float, duration_s: float | None) -> Non
         raise ValueError(f"start_s is {start_s}; it must be 0 or more")
     if duration_s is not None and not 0 < duration_s < math.inf:
         raise ValueError(f"duration_s is {duration_s}; it must be above 0, or None for all")
-
-
-def _check_samples(path: Path, y: np.ndarray) -> None:
-    """Refuse samples that are no sound: not finite, or far beyond full scale."""
-    low, high = (y.min(), y.max()) if y.size else (0.0, 0.0)
-    if not np.isfinite([low, high]).all():
-        raise AudioError(path, "it holds samples that are NaN or infinite", "export it again")
-    if (peak := max(-low, high)) > MAX_PEAK:
-        raise AudioError(path, f"its peak is {peak:.3g}, far above 1", _as_integers(peak))
-
-
-def _as_integers(peak: float) -> str:
-    """Return how to mend integers that are stored as floats."""
-    bits = next((n for n in (8, 16, 24) if peak <= 2 ** (n - 1)), 32)
-    full = 2 ** (bits - 1)
-    return (
-        f"they look like integers of {bits} bits: divide the samples by {full} and save it again, "
-        f"such as with: ffmpeg -i IN -af volume=1/{full} OUT.wav"
-    )
-
-
-def _check_length(stream: Stream, got: int) -> None:
-    """Compare what was decoded up to the end of the file with what its header promised."""
-    end, sr = stream.start + got, stream.sr
-    if not got and stream.start:
-        raise starts_late(stream.path, stream.start / sr)
-    if not got:
-        raise AudioError(stream.path, "it holds no samples")
-    message = f"only {end / sr:.2f} s of the promised {stream.frames / sr:.2f} s can be decoded"
-    if stream.promised and end + stream.slack <= KEEP * stream.frames:
-        raise AudioError(stream.path, f"it is cut short: {message}", "get a whole copy of the file")
-    if stream.promised and end + max(stream.slack, sr // 100) < stream.frames:
-        stream.notes.insert(0, f"{message}; kept")
-
-
-def _report(stream: Stream) -> None:
-    """Warn of what is odd about a file that was read."""
-    for note in stream.notes:
-        warnings.warn(f"{printable(stream.path)}: {note}", stacklevel=4)
 
 
 def _encode(
@@ -491,8 +392,3 @@ def _integers(y: np.ndarray, bits: int) -> np.ndarray:
     full = 2 ** (bits - 1)
     steps = np.clip(np.rint(y.astype(np.float64) * full), -full, full - 1)
     return steps.astype(np.int32) << (32 - bits)
-
-
-def _mean(y: np.ndarray) -> np.ndarray:
-    """Average the channels of ``(N, C)``; sample by sample, so that blocks do not matter."""
-    return reduce(np.add, y.T) / np.float32(y.shape[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from musiclatent.audio.containers import Part
+from musiclatent.audio.containers.parts import Part
 from musiclatent.audio.stream import Stream
 from musiclatent.errors import AudioError, one_line
 

@@ -15,6 +15,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from musiclatent import audio
 from musiclatent.config import SR
 
+OFFSET = 0.02  # mean of the samples, in [-1, 1], from which it is no music
+CENTRE_S = 0.5  # of samples of which a mean says that: 40 Hz at full scale has one of 0.016
 Level = np.ndarray | float | None  # of one end of the range that a model's values are scaled by
 
 
@@ -129,7 +131,7 @@ class Grid:
             If the file cannot be read.
         """
         y, _ = audio.read(path, self.sr, start_s=start_s, duration_s=self.window_s)
-        return np.pad(y[: self.n], (0, max(0, self.n - len(y))))
+        return np.pad(_centred(y[: self.n], self.sr), (0, max(0, self.n - len(y))))
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float,
     """Cut a file of any length into consecutive windows, in constant memory.
 
     A last window that is not full is padded with zeros if at least half of it is sound, or if it
-    is the only one; else it is dropped.
+    is the only one; else it is dropped. A constant offset is taken off.
 
     Parameters
     ----------
@@ -252,8 +254,14 @@ def cut(
         length = part.shape[1]
         for y in part:
             if 2 * length >= n or (length and not count):
-                yield grid.start_s(count), np.pad(y, (0, n - length))
+                yield grid.start_s(count), np.pad(_centred(y, sr), (0, n - length))
                 count += 1
+
+
+def _centred(y: np.ndarray, sr: int) -> np.ndarray:
+    """Return samples (N,) without the constant that a poor recorder adds, where there is one."""
+    mean = y.mean() if len(y) >= CENTRE_S * sr else 0.0
+    return y - mean if abs(mean) > OFFSET else y
 
 
 def frames(

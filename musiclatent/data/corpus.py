@@ -360,7 +360,10 @@ def _dataset(name: str) -> Dataset:
             f"audio files, or one of: {', '.join(NAMES)}"
         )
     source = download.Source(folder=str(folder.absolute()))
-    return Dataset(index=lambda root, work: folders.index(folder), source=source)
+    return Dataset(
+        index=lambda root, work: folders.index(folder, names=folders.fixed(folder, work)),
+        source=source,
+    )
 
 
 def _render(

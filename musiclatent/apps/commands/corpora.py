@@ -1,8 +1,10 @@
 """Download, check, reproduce and record what the studies stand on."""
 
 import argparse
+from pathlib import Path
 
 from musiclatent import config, files
+from musiclatent.apps.commands import messages
 from musiclatent.studies import STUDIES, study
 
 
@@ -20,14 +22,26 @@ def check(arguments: argparse.Namespace) -> None:
 
     problems = corpus.check(arguments.name, config.data_root())
     if len(problems):
-        raise ValueError(f"{problems.to_string(index=False)}\n{len(problems)} problems")
+        print(messages.table(problems))
+        raise ValueError(f"{arguments.name}: {len(problems)} problems, named above")
     print(f"{arguments.name}: nothing is missing or broken")
 
 
 def reproduce(arguments: argparse.Namespace) -> None:
     """Run notebooks, then write the report."""
+    config.profile(arguments.profile)
+    if not (config.home() / "notebooks").is_dir():
+        raise ValueError("the notebooks are in the checkout only; set MUSICLATENT_HOME to it")
     from musiclatent.apps.running import notebooks
 
+    if arguments.corpus and Path(arguments.corpus).is_dir():
+        corpus = str(Path(arguments.corpus).resolve())
+        space = config.Workspace(
+            profile=arguments.profile, study="waveform", corpus=corpus, results=arguments.results
+        )
+        anew = arguments.notebook in (None, "01_preprocess")
+        work, verbose = space.base / "corpora", arguments.verbose
+        messages.passed_over(corpus, work=work, anew=anew, verbose=verbose)
     names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
     notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
 
