@@ -118,7 +118,7 @@ def cache_home() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     with suppress(RuntimeError):  # nobody's home is known
         return Path(cache).expanduser() / "musiclatent"
-    return Path(tempfile.gettempdir()) / f"musiclatent-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / "musiclatent"
 
 
 @dataclass(frozen=True, kw_only=True)

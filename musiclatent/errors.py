@@ -71,7 +71,7 @@ def printable(path: str | Path) -> str:
 
 
 def shown(text: object) -> str:
-    """Return a text with whatever is no printable character escaped: it forges no line or colour."""
+    """Return a text with unprintable characters escaped: it forges no line and no colour."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 

@@ -8,26 +8,66 @@ promised end, and one sentence for whatever keeps a file from being read.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
 import soundfile as sf
 
+from musiclatent.audio.chain import Chain
 from musiclatent.audio.containers import links as joined
 from musiclatent.audio.containers import mpeg
 from musiclatent.audio.containers.chunks import LITTLE, Chunk, data_chunk
 from musiclatent.audio.containers.others import what_else
-from musiclatent.audio.containers.parts import Part
 from musiclatent.audio.libav import open_libav
-from musiclatent.audio.stream import Stream, starts_late
+from musiclatent.audio.sndfile import open_sound, stream_of
+from musiclatent.audio.stream import Stream
 from musiclatent.errors import AudioError, printable
 
-LIBAV_SUFFIXES = frozenset({".m4a", ".m4b", ".m4r", ".mp4", ".mov", ".3gp", ".aac", ".wma", ".mkv", ".mka", ".webm", ".ape", ".wv", ".tta", ".tak", ".dsf", ".amr", ".ac3", ".dts", ".mpc", ".mp2"})
-SUFFIXES = LIBAV_SUFFIXES | {".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mpga", ".au", ".snd", ".aif", ".aiff", ".aifc", ".caf"}
-_PCM = ("PCM", "ULAW", "ALAW")
+LIBAV_SUFFIXES = frozenset(
+    {
+        ".m4a",
+        ".m4b",
+        ".m4r",
+        ".mp4",
+        ".mov",
+        ".3gp",
+        ".aac",
+        ".wma",
+        ".mkv",
+        ".mka",
+        ".webm",
+        ".ape",
+        ".wv",
+        ".tta",
+        ".tak",
+        ".dsf",
+        ".amr",
+        ".ac3",
+        ".dts",
+        ".mpc",
+        ".mp2",
+    }
+)
+SUFFIXES = LIBAV_SUFFIXES | {
+    ".wav",
+    ".wave",
+    ".bwf",
+    ".rf64",
+    ".w64",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".mpga",
+    ".au",
+    ".snd",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".caf",
+}
 
 
 @contextmanager
@@ -55,7 +95,7 @@ def open_stream(path: Path, start_s: float) -> Iterator[Stream]:
     links = joined.links(path)
     with ExitStack() as stack:
         if len(links) > 1:
-            stream = _Chain(path, links, stack).stream(start_s)
+            stream = Chain(path, links, stack).stream(start_s)
         else:
             stream = _first_that_opens(path, start_s, _openers(path), stack)
         stream.notes.extend(_ogg_note(path))
@@ -116,7 +156,7 @@ def _open_soundfile(path: Path, start_s: float) -> Iterator[Stream]:
         if layout and not layout.whole:  # it never decodes beyond a count, and guesses without one
             yield stack.enter_context(_open_other(path, start_s))
             return
-        file = stack.enter_context(_libsndfile(path, _name(path)))
+        file = stack.enter_context(open_sound(path))
         yield stack.enter_context(_open_counted(file, path, start_s, stack))
 
 
@@ -136,25 +176,6 @@ def _counted_mp3(stream: Stream, layout: mpeg.Mpeg) -> Stream:
     return replace(stream, frames=frames, promised=promised, slack=2 * 1152)
 
 
-def _name(path: Path) -> bytes | str:
-    """Return a name that libsndfile takes for that of a file."""
-    name = str(path.absolute())  # a file named "-" would be standard input
-    return os.fsencode(name) if os.name == "posix" else name
-
-
-def _libsndfile(path: Path, source: bytes | str | Part) -> sf.SoundFile:
-    """Open a name or a part of a file with libsndfile."""
-    try:
-        file = sf.SoundFile(source)
-    except (sf.LibsndfileError, TypeError) as error:
-        reason = getattr(error, "error_string", "") or "unknown format or broken header"
-        raise AudioError(path, f"it is no audio that can be decoded ({reason})") from None
-    if file.format == "RAW":  # libsndfile guesses headerless audio from some suffixes
-        file.close()
-        raise AudioError(path, "it has no audio header", "get the file again")
-    return file
-
-
 @contextmanager
 def _open_counted(
     file: sf.SoundFile, path: Path, start_s: float, stack: ExitStack
@@ -165,13 +186,13 @@ def _open_counted(
     if file.frames > 1 << 60:  # a flac of unknown length
         frames, promised = 0, False
     elif chunk and chunk.left:
-        file = stack.enter_context(_libsndfile(path, chunk.mended(path)))
+        file = stack.enter_context(open_sound(path, chunk.mended(path)))
         frames, promised, notes = file.frames, False, [_longer(file, chunk)]
     elif chunk:
         frames, promised = _counted(file, chunk)
     if not file.frames:
         raise AudioError(path, "it has a header but holds no samples", "get the file again")
-    yield _stream(file, path, start_s, frames=frames, promised=promised, notes=notes)
+    yield stream_of(file, path, start_s, frames=frames, promised=promised, notes=notes)
 
 
 def _longer(file: sf.SoundFile, chunk: Chunk) -> str:
@@ -190,124 +211,3 @@ def _counted(file: sf.SoundFile, chunk: Chunk) -> tuple[int, bool]:
     if not chunk.size or chunk.present <= 0:
         return file.frames, False
     return max(file.frames, round(file.frames * chunk.size / chunk.present)), True
-
-
-def _stream(file: sf.SoundFile, path: Path, start_s: float, **known) -> Stream:
-    """Return an open file as frames from a start on."""
-    start = round(start_s * file.samplerate)
-    if start:
-        _seek(file, start, path)
-    return Stream(
-        path=path,
-        sr=file.samplerate,
-        channels=file.channels,
-        start=start,
-        pull=partial(_pull, file),
-        pcm=file.subtype.startswith(_PCM),
-        peak=_peak(path) if file.subtype in ("FLOAT", "DOUBLE") else None,
-        **known,
-    )
-
-
-def _peak(path: Path) -> float:
-    """Return the largest absolute value of a file of floats."""
-    status = path.stat()
-    return _largest(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(256)
-def _largest(path: Path, size: int, mtime_ns: int) -> float:
-    """Return the largest absolute value of a file that did not change; NaN is none."""
-    with _libsndfile(path, _name(path)) as file:
-        found = 0.0
-        for y in file.blocks(1 << 18, dtype="float32", always_2d=True):
-            top = float(np.abs(y).max(initial=0.0))
-            found = max(found, top) if np.isfinite(top) else found
-        return found
-
-
-def _seek(file: sf.SoundFile, start: int, path: Path) -> None:
-    """Go to a frame, or report that the file ends before it."""
-    with suppress(sf.LibsndfileError):
-        if start < file.frames:
-            file.seek(start)
-            return
-    raise starts_late(path, start / file.samplerate)
-
-
-def _pull(file: sf.SoundFile, n: int) -> np.ndarray:
-    """Read the next frames; where the decoder gives up, what it had decoded until then."""
-    n = min(n, max(0, file.frames - file.tell()))
-    if file.subtype == "PCM_16" and file.format in ("WAV", "WAVEX", "AIFF", "AU"):
-        # The same samples: libsndfile takes three times as long to make them floats.
-        return file.read(n, dtype="int16", always_2d=True) * np.float32(2**-15)
-    y = np.full((n, file.channels), np.nan, np.float32)
-    try:
-        return file.read(out=y)
-    except sf.LibsndfileError:
-        return y[: np.count_nonzero(~np.isnan(y[:, 0]))]  # the rest was never written to
-
-
-class _Chain:
-    """Streams that stand one behind the other in one file, read as one."""
-
-    def __init__(self, path: Path, links: list[tuple[int, int]], stack: ExitStack) -> None:
-        self.path = path
-        self.parts = [self._measured(*link) for link in links]
-        self.sr, self.channels = self.parts[0][2:]
-        alike = [part[2:] == (self.sr, self.channels) for part in self.parts]
-        self.left_out = len(alike) - (alike.index(False) if not all(alike) else len(alike))
-        self.parts = self.parts[: len(alike) - self.left_out]
-        self.open: Stream | None = None
-        self.inner = stack.enter_context(ExitStack())
-
-    def _opened(self, start: int, stop: int, start_s: float, stack: ExitStack) -> Stream:
-        """Open one link of the chain."""
-        part = stack.enter_context(Part(self.path, start, stop))
-        if not joined.is_opus(self.path):
-            with suppress(AudioError):
-                file = stack.enter_context(_libsndfile(self.path, part))
-                known = {"frames": file.frames, "promised": False, "notes": []}
-                return _stream(file, self.path, start_s, **known)
-        part.seek(0)
-        return stack.enter_context(open_libav(self.path, start_s, part))
-
-    def _measured(self, start: int, stop: int) -> tuple[tuple[int, int], int, int, int]:
-        """Return a link, its frames, rate and channels."""
-        with ExitStack() as stack:
-            stream = self._opened(start, stop, 0.0, stack)
-            return (start, stop), stream.frames, stream.sr, stream.channels
-
-    def stream(self, start_s: float) -> Stream:
-        """Return all links that are alike as frames from a start on."""
-        left = start = round(start_s * self.sr)
-        self.rest = list(self.parts)
-        while len(self.rest) > 1 and left >= self.rest[0][1]:
-            left -= self.rest.pop(0)[1]
-        self._next(left / self.sr)
-        reason = f"of its {self.left_out + len(self.parts)} joined streams the last {self.left_out}"
-        reason += " have another rate or other channels and are not read; split it"
-        return Stream(
-            path=self.path,
-            sr=self.sr,
-            channels=self.channels,
-            start=start,
-            frames=sum(part[1] for part in self.parts),
-            promised=True,
-            pull=self._pull,
-            notes=[reason] if self.left_out else [],
-        )
-
-    def _next(self, start_s: float) -> None:
-        """Go on to the next link."""
-        self.inner.close()
-        link = self.rest.pop(0)[0]
-        self.open = self._opened(*link, start_s, self.inner)
-
-    def _pull(self, n: int) -> np.ndarray:
-        """Return the next n frames of all links."""
-        y = self.open.pull(n)
-        while len(y) < n and self.rest:
-            self._next(0.0)
-            y = np.concatenate([y, self.open.pull(n - len(y))])
-        return y

@@ -247,7 +247,7 @@ class _Build:
             else:
                 numba_cache.compile_librosa()
                 shared = np.array(sorted(keys), dtype="S64")  # joblib hands a large array over once
-                task = joblib.delayed(shards.compute_one)
+                task = numba_cache.delayed(shards.compute_one)
                 tasks = (task(file, self.transform, self.folder, shared) for file in todo)
                 done = joblib.Parallel(return_as="generator")(tasks)
             yield from progress(done, "cache", "file", total=len(todo))

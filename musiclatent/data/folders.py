@@ -24,7 +24,22 @@ NO_TEXT = "its name is no valid UTF-8; rename it"
 KINDS = {
     "cover": {".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"},
     "playlist": {".m3u", ".m3u8", ".pls", ".xspf", ".wpl", ".asx", ".cue"},
-    "text": {".txt", ".nfo", ".md", ".log", ".pdf", ".rtf", ".doc", ".docx", ".html", ".htm", ".url", ".csv", ".json", ".xml"},
+    "text": {
+        ".txt",
+        ".nfo",
+        ".md",
+        ".log",
+        ".pdf",
+        ".rtf",
+        ".doc",
+        ".docx",
+        ".html",
+        ".htm",
+        ".url",
+        ".csv",
+        ".json",
+        ".xml",
+    },
 }
 FIXED = "music.json"  # note of the files that a run works on
 _KIND_OF = {suffix: kind for kind, suffixes in KINDS.items() for suffix in suffixes}

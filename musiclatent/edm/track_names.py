@@ -34,7 +34,7 @@ def find(sections: pd.DataFrame, track: str) -> str:
 
 
 def _composed(name: str) -> str:
-    """Return a name with accents composed: a disk may hold them apart, a keyboard never types so."""
+    """Return a name with accents composed: keyboards type them so, disks may hold them apart."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -21,7 +21,7 @@ from scipy.fft import rfft
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from musiclatent import audio
+from musiclatent import audio, numba_cache
 from musiclatent.audio import windows
 from musiclatent.errors import AudioError
 from musiclatent.features.copies import rips, short
@@ -283,7 +283,7 @@ def _prints(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int
     with bar, joblib.Parallel(n_jobs if len(todo) > _FEW else 1) as parallel:
         for i in range(0, len(todo), _BATCH):
             digests, files = zip(*todo[i : i + _BATCH], strict=True)
-            results = parallel(joblib.delayed(_try)(file) for file in files)
+            results = parallel(numba_cache.delayed(_try)(file) for file in files)
             prints |= {d: w for d, w in zip(digests, results, strict=True) if w is not None}
             _save(store, prints)
             bar.update(len(files))

@@ -176,7 +176,7 @@ def analyse_tracks(
         raise ValueError("there are no tracks to analyse; check the folder they were read from")
     Path(folder).mkdir(parents=True, exist_ok=True)
     numba_cache.compile_librosa()
-    tasks = (joblib.delayed(_stored)(str(path), Path(folder)) for path in paths)
+    tasks = (numba_cache.delayed(_stored)(str(path), Path(folder)) for path in paths)
     done = joblib.Parallel(n_jobs, return_as="generator")(tasks)
     bar = progress(done, "rhythm", "file", total=len(paths))
     results = dict(zip(map(str, paths), bar, strict=True))

@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.audio import decoders
 from musiclatent.errors import AudioError
 
 SR = 22_050

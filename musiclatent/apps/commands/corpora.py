@@ -32,7 +32,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     config.profile(arguments.profile)
     if not (config.home() / "notebooks").is_dir():
         raise ValueError("the notebooks are in the checkout only; set MUSICLATENT_HOME to it")
-    from musiclatent.apps.running import notebooks
+    from musiclatent.apps.running import beforehand, notebooks
 
     if arguments.corpus and Path(arguments.corpus).is_dir():
         corpus = str(Path(arguments.corpus).resolve())
@@ -42,6 +42,8 @@ def reproduce(arguments: argparse.Namespace) -> None:
         anew = arguments.notebook in (None, "01_preprocess")
         work, verbose = space.base / "corpora", arguments.verbose
         messages.passed_over(corpus, work=work, anew=anew, verbose=verbose)
+        plans = STUDIES if arguments.study == "all" else [arguments.study]
+        beforehand.require_enough([study(name) for name in plans], space)
     names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
     notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
 

@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 
 from musiclatent.config import Workspace
-from musiclatent.files import write_json
+from musiclatent.data.folders import walk
+from musiclatent.data.shards import stamp
+from musiclatent.files import own_output, write_json
 
 SOURCES = (".py", ".toml", ".mk", ".js", ".j2")  # of the package's files
 
@@ -34,7 +36,7 @@ def identity(
     before
         Identity of the notebook that runs before it.
     """
-    listing = [_listing(folder, times=True) for folder in data]
+    listing = [_listing(folder, times=True) | _linked(folder) for folder in data]
     text = json.dumps([parameters, listing, before, _code()], sort_keys=True)
     return hashlib.sha256(source.read_bytes() + text.encode()).hexdigest()
 
@@ -52,11 +54,21 @@ def _listing(folder: Path, times: bool) -> dict[str, list[int]]:
     sizes = {}
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "tensorboard"))]
+        folders[:] = [name for name in folders if "*" not in own_output(Path(here, name))]
         for path in (Path(here, name) for name in names if not name.startswith(".")):
-            status = path.stat()
+            try:
+                status = path.stat()
+            except OSError:  # a link to nothing, or a file that has just gone
+                continue
             stamp = [status.st_size, status.st_mtime_ns] if times else [status.st_size]
             sizes[str(path.relative_to(folder))] = stamp
     return sizes
+
+
+def _linked(folder: Path) -> dict[str, list[int]]:
+    """Return size and time of the music that links lead to, which no plain walk finds."""
+    found = {str(path): path for path in walk(folder).found} if folder.is_dir() else {}
+    return {name: list(stamp(name)) for name, path in found.items() if path.exists()}
 
 
 def _path(folder: Path, name: str) -> Path:
