@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
+from musiclatent.audio import decoders
 from musiclatent.errors import AudioError
 
 SR = 22_050
@@ -787,3 +788,76 @@ def test_real_files(data_root, name, seconds):
     assert (sr, y.dtype, y.ndim) == (SR, np.float32, 1)
     assert len(y) / sr == pytest.approx(seconds, abs=2e-3)
     assert 0.01 < np.sqrt(np.mean(y**2)) < 1
+
+
+# ---------------------------------------------------------------------------- odd but good
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.97, -0.9])
+def test_channels_that_cancel_are_read_as_one(tmp_path, share):
+    y = sound()[:, 0]
+    sf.write(tmp_path / "a.wav", np.stack([0.5 * y, 0.5 * share * y, 0 * y], 1)[:, :2], SR, "FLOAT")
+    with pytest.warns(UserWarning, match="its channels cancel each other; channel 1 alone is read"):
+        got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_allclose(got, 0.5 * y, atol=1e-6)
+    assert audio.read(tmp_path / "a.wav", mono=False)[0].shape == (2, N)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0, -0.3])
+def test_other_stereo_is_the_mean_of_its_channels(tmp_path, share):
+    y = sound()[:, 0]
+    sf.write(tmp_path / "a.wav", np.stack([0.5 * y, 0.5 * share * y], 1), SR, "FLOAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_allclose(got, 0.25 * (1 + share) * y, atol=1e-6)
+
+
+@pytest.mark.parametrize("db", [3.0, 12.0, 23.9])
+@pytest.mark.parametrize(("format", "subtype"), [("WAV", "FLOAT"), ("AIFF", "DOUBLE")])
+def test_hot_floats_are_scaled_with_a_word(tmp_path, db, format, subtype):
+    y = sound()[:, 0] / np.abs(sound()).max()
+    sf.write(tmp_path / "a.wav", 10 ** (db / 20) * y, SR, subtype, format=format)
+    with pytest.warns(UserWarning, match=rf"{db:.1f} dB above full scale; it is scaled to 1"):
+        got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_allclose(got, y, atol=1e-6)
+    with pytest.warns(UserWarning, match="scaled"):  # a part as the whole
+        part, _ = audio.read(tmp_path / "a.wav", start_s=1, duration_s=1)
+    np.testing.assert_allclose(part, y[SR : 2 * SR], atol=1e-6)
+
+
+@pytest.mark.parametrize(("bits", "full"), [(8, 128), (16, 32_768), (24, 2**23), (32, 2**31)])
+def test_the_remedy_for_integers_names_their_full_scale(tmp_path, bits, full):
+    y = sound()[:, 0] / np.abs(sound()).max()
+    sf.write(tmp_path / "a.wav", 0.9 * full * y, SR, "FLOAT")
+    with pytest.raises(AudioError, match=rf"integers of {bits} bits: divide the samples by {full}"):
+        audio.read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "format"),
+    [("aifc", "AIFF"), ("w64", "W64"), ("caf", "CAF"), ("rf64", "RF64"), ("wave", "WAV"),
+     ("oga", "OGG"), ("snd", "AU")],
+)  # fmt: skip
+def test_less_usual_suffixes_are_music(tmp_path, suffix, format):
+    assert f".{suffix}" in decoders.SUFFIXES
+    sf.write(tmp_path / f"a.{suffix}", sound(), SR, format=format)
+    assert len(audio.read(tmp_path / f"a.{suffix}")[0]) == N
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.mkv", "a.mka", "a.webm", "a.wv", "a.tta", "a.mp2", "a.ac3"])
+def test_the_sound_of_other_containers(folder, tmp_path, name):
+    with_ffmpeg(folder / "whole.wav", tmp_path / name)
+    y, sr = audio.read(tmp_path / name)
+    assert len(y) / sr == pytest.approx(4.0, abs=0.1)
+    part, _ = audio.read(tmp_path / name, start_s=1.7, duration_s=1)
+    np.testing.assert_allclose(part, y[round(1.7 * sr) :][: len(part)], atol=1e-5)
+
+
+@pytest.mark.real
+def test_all_opus_files_are_read_without_a_program(data_root, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for path in sorted((data_root / "game_music").glob("*/*.opus"))[::10]:
+        y, sr = audio.read(path)
+        assert len(y) / sr == pytest.approx(30.0, abs=0.02), path
