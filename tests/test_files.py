@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import json
@@ -180,3 +181,44 @@ def test_missing_columns_are_named():
     need_columns({"a": 1, "b": 2}, ["a"], "rows lack", "add them")
     with pytest.raises(ValueError, match="rows lack c, d; add them"):
         need_columns({"a": 1}, ["a", "c", "d"], "rows lack", "add them")
+
+
+def test_what_we_make_is_marked(tmp_path):
+    assert files.own_output(tmp_path) == set()
+    files.mark_output(tmp_path, "a.flac", "a.cue")
+    files.mark_output(tmp_path, "b\n.flac")
+    assert files.own_output(tmp_path) == {"a.flac", "a.cue", "b\n.flac"}
+    files.mark_output(tmp_path)
+    assert "*" in files.own_output(tmp_path)
+    (tmp_path / files.OWN).write_text("[1")
+    assert files.own_output(tmp_path) == files.own_output(tmp_path / "none") == set()
+
+
+def test_a_folder_that_was_there_is_not_ours_as_a_whole(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    old.mkdir()
+    (old / "song.wav").write_bytes(b"x")
+    for folder in (new, old):
+        with files.output_folder(folder):
+            files.write_file(folder / "made.wav", b"x")
+    assert files.own_output(new) == {"*"} and files.own_output(old) == {"made.wav"}
+
+
+def test_a_full_disk_names_the_folder(tmp_path):
+    def fill(code, text):
+        with files.whole_file(tmp_path / "a"):
+            raise OSError(*((code, text) if code else (text,)))
+
+    for code, text in ((errno.ENOSPC, "full"), (None, "[Errno 28] Error writing bytes to file.")):
+        with pytest.raises(OSError, match="No space left on device; free some space in ") as caught:
+            fill(code, text)
+        assert str(tmp_path) in str(caught.value) and caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match="denied"):
+        fill(errno.EACCES, "denied")
+
+
+def test_names_of_255_bytes(tmp_path):
+    paths = [tmp_path / ("🎛" * 61 + ".wav"), tmp_path / ("é" * 120 + ".wav"), tmp_path / "a.wav"]
+    names = files.unique_names(paths, tmp_path, ["_reconstruction.wav"])
+    assert all(len(f"{name}_reconstruction.wav".encode()) <= 255 for name in names.values())
+    assert len(set(names.values())) == 3 and names[paths[2]] == "a"

@@ -34,16 +34,17 @@ def reproduce(arguments: argparse.Namespace) -> None:
         raise ValueError("the notebooks are in the checkout only; set MUSICLATENT_HOME to it")
     from musiclatent.apps.running import beforehand, notebooks
 
-    if arguments.corpus and Path(arguments.corpus).is_dir():
-        corpus = str(Path(arguments.corpus).resolve())
-        space = config.Workspace(
-            profile=arguments.profile, study="waveform", corpus=corpus, results=arguments.results
-        )
+    plans = STUDIES.values() if arguments.study == "all" else [study(arguments.study)]
+    corpus = str(Path(arguments.corpus).resolve()) if arguments.corpus else ""
+    places = {"profile": arguments.profile, "corpus": corpus, "results": arguments.results}
+    spaces = [config.Workspace(study=plan.name, **places) for plan in plans]
+    if corpus and Path(corpus).is_dir():
         anew = arguments.notebook in (None, "01_preprocess")
-        work, verbose = space.base / "corpora", arguments.verbose
+        work, verbose = spaces[0].base / "corpora", arguments.verbose
         messages.passed_over(corpus, work=work, anew=anew, verbose=verbose)
-        plans = STUDIES if arguments.study == "all" else [arguments.study]
-        beforehand.require_enough([study(name) for name in plans], space)
+        beforehand.require_enough(list(plans), spaces[0])
+    for space in spaces:
+        beforehand.sweep(space)
     names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
     notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
 

@@ -1,6 +1,7 @@
-"""Report before hours of work what a small folder of music does not suffice for."""
+"""Before a run: what a small folder does not suffice for, and what a killed run has left."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -39,6 +40,21 @@ def require_enough(plans: Sequence[Study], space: Workspace) -> None:
     problems = [problem for plan in plans for problem in _problems(plan, seconds)]
     if len(problems) == len(plans):
         raise CorpusError(f"{printable(space.corpus)}: {problems[0]}")
+
+
+def sweep(space: Workspace) -> None:
+    """Remove what a killed run of a study left among its notebooks: drafts and sockets.
+
+    Parameters
+    ----------
+    space
+        The study's results.
+    """
+    folder = space.path("notebooks")
+    for pattern in (".running-*", "kernel-ipc-*", "*-ipc-*"):
+        for path in folder.glob(pattern):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _problems(plan: Study, seconds: list[float]) -> Iterator[str]:

@@ -11,15 +11,11 @@ from musiclatent.features.copies import rips
 def test_a_rip_at_another_speed_is_the_same_recording(tmp_path, speed):
     y, other = tune(30, 7), tune(30 / speed, 8)
     fast = soxr.resample(y, SR, SR / speed)
-    files = {
-        "a.wav": coded(y, format="WAV"),
-        "b.mp3": mp3(0.6 * fast),
-        "c.wav": coded(other, format="WAV"),
-    }
-    paths = []
-    for name, data in files.items():
-        paths.append(tmp_path / name)
-        paths[-1].write_bytes(data)
+    files = {"a.wav": coded(y, format="WAV"), "b.mp3": mp3(0.6 * fast)}
+    files["c.wav"] = coded(other, format="WAV")
+    paths = [tmp_path / name for name in files]
+    for path, data in zip(paths, files.values(), strict=True):
+        path.write_bytes(data)
     pairs = fingerprint.find_duplicates(paths)
     assert pairs[["a", "b"]].to_numpy().tolist() == [[0, 1]]
 
