@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from musiclatent import files
 from musiclatent.files import (
     need_columns,
     pick,

@@ -51,7 +51,7 @@ def sweep(space: Workspace) -> None:
         The study's results.
     """
     folder = space.path("notebooks")
-    for pattern in (".running-*", "kernel-ipc-*", "*-ipc-*"):
+    for pattern in (".running-*", "kernel-ipc-*"):
         for path in folder.glob(pattern):
             with suppress(OSError):
                 path.unlink()

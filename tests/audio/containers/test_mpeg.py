@@ -13,7 +13,7 @@ def seconds(tmp_path, data: bytes) -> float:
     (tmp_path / "a.mp3").write_bytes(data)
     y, sr = audio.read(tmp_path / "a.mp3")
     joined = np.concatenate(list(audio.blocks(tmp_path / "a.mp3", block_s=0.6)))
-    assert np.array_equal(joined, y)
+    np.testing.assert_allclose(joined, y, atol=1e-6)  # behind zeros mpg123 rounds by the block
     return len(y) / sr
 
 
