@@ -4,7 +4,9 @@ import argparse
 import logging
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from musiclatent import __version__, config
@@ -22,6 +24,7 @@ OPTIONS = {  # what several commands take
 
 # What names a file or folder: relative to where the command was given, with ~ for one's home.
 PLACES = ("results", "corpus", "folder", "music", "file", "files", "out", "html")
+SOUGHT = ("corpus", "folder", "music", "file", "files")  # those that are there already
 
 
 def parser() -> argparse.ArgumentParser:
@@ -173,14 +176,28 @@ def _placed(arguments: argparse.Namespace) -> argparse.Namespace:
     for name in PLACES:
         value = getattr(arguments, name, None)
         if value:
-            several = isinstance(value, list)
-            places = [_absolute(one) for one in value] if several else _absolute(value)
-            setattr(arguments, name, places)
+            several = value if isinstance(value, list) else [value]
+            places = [_absolute(one, stored=name in SOUGHT) for one in several]
+            setattr(arguments, name, places if isinstance(value, list) else places[0])
     if getattr(arguments, "results", "") is None:
         arguments.results = "results"
     return arguments
 
 
-def _absolute(place: str | Path) -> str | Path:
-    """Return a file or folder, of the same type, seen from the root."""
-    return type(place)(os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111 (links stay)
+def _absolute(place: str | Path, stored: bool) -> str | Path:
+    """Return a file or folder, of the same type, seen from the root; as the disk spells it."""
+    path = Path(os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111 (links stay)
+    return type(place)(_as_stored(path) if stored else path)
+
+
+def _as_stored(path: Path) -> Path:
+    """Return the name that the disk has for a file: accents may be spelt in another way there."""
+    if path == path.parent or os.path.lexists(path):
+        return path
+    folder = _as_stored(path.parent)
+    wanted = unicodedata.normalize("NFC", path.name)
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if unicodedata.normalize("NFC", entry.name) == wanted:
+                return folder / entry.name
+    return folder / path.name

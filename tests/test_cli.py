@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -329,6 +330,16 @@ def test_a_small_folder_is_refused_before_the_work(sounds, words, capsys, tmp_pa
     assert cli.main([*argv, *where]) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert re.search(words, said[-1]) and not list(tmp_path.rglob("*.ipynb"))
+
+
+def test_a_name_typed_with_composed_accents_is_found(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(own_music, "encode", asked.append)
+    apart = [unicodedata.normalize("NFD", name) for name in ("Müsli", "Café.wav")]
+    (tmp_path / apart[0]).mkdir()
+    (tmp_path / apart[0] / apart[1]).write_bytes(b"x")
+    cli.main(["encode", unicodedata.normalize("NFC", f"{tmp_path}/Müsli/Café.wav")])
+    assert asked[0].files == [tmp_path / apart[0] / apart[1]]
 
 
 def test_an_error_forges_no_line(capsys, tmp_path):

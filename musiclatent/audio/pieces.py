@@ -65,7 +65,7 @@ class Pieces:
 
 def scale(stream: Stream) -> np.float32:
     """Return by what a file of floats is multiplied so that its peak fits."""
-    peak = stream.peak or 0.0
+    peak = stream.peak() if stream.peak else 0.0
     if not HOT < peak <= MAX_PEAK:
         return np.float32(1)
     db = 20 * math.log10(peak)

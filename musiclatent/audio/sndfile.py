@@ -74,7 +74,7 @@ def stream_of(file: sf.SoundFile, path: Path, start_s: float, **known) -> Stream
         start=start,
         pull=partial(_pull, file),
         pcm=file.subtype.startswith(_PCM),
-        peak=_peak(path) if file.subtype in ("FLOAT", "DOUBLE") else None,
+        peak=partial(_peak, path) if file.subtype in ("FLOAT", "DOUBLE") else None,
         **known,
     )
 

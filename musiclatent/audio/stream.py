@@ -23,7 +23,7 @@ class Stream:
     form: str = ""  # of the file, where it was asked for
     pcm: bool = False  # whole numbers in the file: never NaN, never out of range
     slack: int = 0  # frames by which a sound promise may be wrong
-    peak: float | None = None  # of all samples, where a file of floats may go beyond 1
+    peak: Callable[[], float] | None = None  # of all samples, where floats may go beyond 1
     notes: list[str] = field(default_factory=list)  # what the decoder found odd, so far
 
 

@@ -4,6 +4,7 @@ import mmap
 import re
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from musiclatent.audio.containers.parts import before_sound, mapped
@@ -23,9 +24,16 @@ def links(path: Path) -> list[tuple[int, int]]:
         First byte and the one behind the last, of each stream; one for the whole file where there
         is no second one.
     """
+    status = path.stat()
+    return _links(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(4096)
+def _links(path: Path, size: int, mtime_ns: int) -> list[tuple[int, int]]:
+    """Return the streams of a file that did not change: all its bytes are looked at."""
     with mapped(path) as data:
         begins = [0, *_begins(data)[1:]]
-        return list(zip(begins, [*begins[1:], len(data)], strict=True))
+        return list(zip(begins, [*begins[1:], size], strict=True))
 
 
 def _begins(data: mmap.mmap) -> list[int]:
