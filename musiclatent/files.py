@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import tomllib
 import uuid
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -82,6 +84,8 @@ def write_json(path: Path, value: object) -> Path:
     return write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
+# Folders of a user, which those who use them make below the home, or fail.
+OF_HOME = ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")
 OWN = ".musiclatent-output"  # in a folder: names of what we have made there, or "*" for all of it
 
 
@@ -215,3 +219,35 @@ def pick(table: dict, name: str, kind: str):
     if name not in table:
         raise ValueError(f"there is no {kind} named {name!r}; choose one of: {', '.join(table)}")
     return table[name]
+
+
+def find_room() -> None:
+    """Name a folder of one's own under the temporary one where there is no home to write to.
+
+    Without this numba refuses to load librosa where neither the package nor the home may be
+    written to, and a kernel does not start.
+    """
+    if _is_writable(Path(os.path.expanduser("~"))):  # noqa: PTH111 (no error without a home)
+        return
+    room = _room()
+    for name in OF_HOME:
+        os.environ.setdefault(name, str(room / name.lower()))
+    spec = find_spec("librosa")
+    packages = list(spec.submodule_search_locations or []) if spec else []
+    if not all(_is_writable(Path(package)) for package in packages):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(room / "numba"))
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder that is there."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _room() -> Path:
+    """Return a folder that is this user's alone."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    room = Path(tempfile.gettempdir()) / f"musiclatent-{user}"
+    room.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and room.lstat().st_uid != user:  # somebody else has made it
+        return Path(tempfile.mkdtemp(prefix="musiclatent-"))
+    return room

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -223,3 +224,19 @@ def test_names_of_255_bytes(tmp_path):
     names = files.unique_names(paths, tmp_path, ["_reconstruction.wav"])
     assert all(len(f"{name}_reconstruction.wav".encode()) <= 255 for name in names.values())
     assert len(set(names.values())) == 3 and names[paths[2]] == "a"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="homes are chosen by HOME on posix")
+def test_without_a_home_files_go_to_a_folder_of_ones_own(tmp_path):
+    code = (
+        "import os, musiclatent.config as c; "
+        "print(*(os.environ.get(n, '') for n in ('IPYTHONDIR', 'MPLCONFIGDIR')), c.cache_home())"
+    )
+    free = {k: v for k, v in os.environ.items() if not k.startswith(("XDG", "MPL", "IPY", "JUP"))}
+    environment = free | {"HOME": "/nonexistent", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    places = done.stdout.split()
+    assert len(places) == 3 and all(place.startswith(str(tmp_path)) for place in places), done
+    assert (tmp_path / f"musiclatent-{os.getuid()}").stat().st_mode & 0o077 == 0
