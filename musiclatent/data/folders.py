@@ -68,7 +68,7 @@ class Walk:
     def summary(self) -> str:
         """Count in one line what was passed over; empty where nothing was."""
         counts = Counter(kind for _, kind, _ in self.passed_over)
-        parts = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items()]
+        parts = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.most_common()]
         others = [path for path, kind, _ in self.passed_over if kind == "other file"]
         suffixes = Counter(shown(path.suffix[1:].lower()) or "without suffix" for path in others)
         named = [f"{n} {suffix}" for suffix, n in sorted(suffixes.items())]
