@@ -16,6 +16,7 @@ THROUGH = {
     "apps/commands/pages": "test_cli",
     "apps/dashboard_data": "apps/test_dashboard",
     "apps/running/beforehand": "test_cli",  # small folders are refused as a user sees it
+    "apps/running/warm": "apps/running/test_kernels",  # what becomes the kernels there
     "audio/chain": "audio/containers/test_links",  # joined files are read as one
     "audio/containers/parts": "audio/containers/test_links",
     "audio/decoders": "audio/test_io",  # streams are read through `audio.blocks`

@@ -131,7 +131,7 @@ class Grid:
             If the file cannot be read.
         """
         y, _ = audio.read(path, self.sr, start_s=start_s, duration_s=self.window_s)
-        return np.pad(_centred(y[: self.n], self.sr), (0, max(0, self.n - len(y))))
+        return np.pad(y[: self.n], (0, max(0, self.n - len(y))))
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def windows(path: str | Path, sr: int, window_s: float) -> Iterator[tuple[float,
     """Cut a file of any length into consecutive windows, in constant memory.
 
     A last window that is not full is padded with zeros if at least half of it is sound, or if it
-    is the only one; else it is dropped. A constant offset is taken off.
+    is the only one; else it is dropped.
 
     Parameters
     ----------
@@ -254,14 +254,27 @@ def cut(
         length = part.shape[1]
         for y in part:
             if 2 * length >= n or (length and not count):
-                yield grid.start_s(count), np.pad(_centred(y, sr), (0, n - length))
+                yield grid.start_s(count), np.pad(y, (0, n - length))
                 count += 1
 
 
-def _centred(y: np.ndarray, sr: int) -> np.ndarray:
-    """Return samples (N,) without the constant that a poor recorder adds, where there is one."""
-    mean = y.mean() if len(y) >= CENTRE_S * sr else 0.0
-    return y - mean if abs(mean) > OFFSET else y
+def centred(y: np.ndarray, sr: int) -> np.ndarray:
+    """Return a window without the constant that a poor recorder adds, where there is one.
+
+    Parameters
+    ----------
+    y
+        Samples ``(N,)`` in [-1, 1]; zeros at the end are padding.
+    sr
+        Their sampling rate in Hz.
+    """
+    if abs(y.mean()) < OFFSET / 2:  # most music, and half of a window may be padding
+        return y
+    sound = len(np.trim_zeros(y, "b"))
+    mean = y[:sound].mean() if sound >= CENTRE_S * sr else 0.0
+    if abs(mean) < OFFSET:
+        return y
+    return np.concatenate([y[:sound] - mean, y[sound:]])
 
 
 def frames(
