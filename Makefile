@@ -15,7 +15,7 @@ ROOM ?=
 MUSICLATENT_DATA ?= data
 # Notebooks run in other folders, so the address becomes absolute here, once; where it was given to
 # make too. $(abspath) would take every word of a path with spaces for a path of its own.
-override MUSICLATENT_DATA := $(if $(filter /%,$(firstword $(MUSICLATENT_DATA))),,$(CURDIR)/)$(MUSICLATENT_DATA)
+override MUSICLATENT_DATA := $(if $(filter ~/%,$(firstword $(MUSICLATENT_DATA))),$(subst ~/,$(HOME)/,$(MUSICLATENT_DATA)),$(if $(filter /% ~,$(firstword $(MUSICLATENT_DATA))),,$(CURDIR)/)$(MUSICLATENT_DATA))
 export MUSICLATENT_DATA
 export MUSICLATENT_HOME := $(CURDIR)
 include musiclatent/environment.mk

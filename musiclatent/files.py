@@ -1,18 +1,23 @@
 """What everybody needs who makes files: whole or not there, hashed, named, counted on a bar."""
 
+import errno
 import hashlib
 import json
 import os
 import sys
+import tempfile
 import tomllib
 import uuid
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -33,9 +38,23 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        told = _told(error, path)
+        if told is error:
+            raise
+        raise told from error
     finally:
         with suppress(OSError):  # what went wrong before is the better message
             part.unlink()
+
+
+def _told(error: OSError, path: Path) -> OSError:
+    """Return an error that names the folder where there is no room, for the system does not."""
+    code = error.errno or next((n for n in NO_ROOM if f"[Errno {n}]" in str(error)), None)
+    if code not in NO_ROOM:
+        return error
+    reason = f"{os.strerror(code)}; free some space in {path.parent} or name another folder"
+    return OSError(code, reason, str(path))
 
 
 def write_file(path: Path, content: str | bytes) -> Path:
@@ -64,6 +83,47 @@ def write_file(path: Path, content: str | bytes) -> Path:
 def write_json(path: Path, value: object) -> Path:
     """Write plain values as json with sorted keys, as `write_file` does."""
     return write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+# Folders of a user, which those who use them make below the home, or fail.
+OF_HOME = ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")
+OWN = ".musiclatent-output"  # in a folder: names of what we have made there, or "*" for all of it
+
+
+def mark_output(folder: Path, *names: str) -> None:
+    """Note in a folder which of its files we have made, so that no walk takes them for music.
+
+    Parameters
+    ----------
+    folder
+        A folder that is there.
+    *names
+        Names of files in it; none for the whole folder.
+    """
+    own = own_output(folder)
+    wanted = own | set(names or "*")
+    with suppress(OSError):  # what stands there is whole all the same
+        if wanted != own:
+            about = "made by musiclatent; what is named here is no music to be read"
+            write_json(folder / OWN, {"about": about, "names": sorted(wanted)})
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """Mark what is made in a folder inside the block; all of it where the folder was not there."""
+    before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    yield folder
+    made = {path.name for path in folder.iterdir()} - before if folder.is_dir() else set()
+    if made:
+        mark_output(folder, *(made if before else ()))
+
+
+def own_output(folder: Path) -> set[str]:
+    """Return the names of what we have made in a folder; "*" stands for all."""
+    try:
+        return set(json.loads((folder / OWN).read_bytes())["names"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def read_toml(path: Path) -> dict:
@@ -200,7 +260,7 @@ def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) ->
     names = {}
     for file in files:
         for number in count(1):
-            name = file.stem[:60] + (f"-{number}" if number > 1 else "")
+            name = _short(file.stem) + (f"-{number}" if number > 1 else "")
             paths = [folder / f"{name}{end}" for end in endings]
             wanted = {str(path.resolve()).casefold() for path in paths}
             if not wanted & taken:
@@ -208,6 +268,11 @@ def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) ->
         names[file] = name
         taken |= wanted
     return names
+
+
+def _short(stem: str) -> str:
+    """Return the beginning of a name, of 60 letters and 160 bytes at most: names have 255 bytes."""
+    return stem[:60].encode("utf-8", "backslashreplace")[:160].decode(errors="ignore")
 
 
 def need_columns(table: Container, names: Iterable[str], lacks: str, remedy: str) -> None:
@@ -234,3 +299,35 @@ def pick(table: dict, name: str, kind: str):
     if name not in table:
         raise ValueError(f"there is no {kind} named {name!r}; choose one of: {', '.join(table)}")
     return table[name]
+
+
+def find_room() -> None:
+    """Name a folder of one's own under the temporary one where there is no home to write to.
+
+    Without this numba refuses to load librosa where neither the package nor the home may be
+    written to, and a kernel does not start.
+    """
+    if _is_writable(Path(os.path.expanduser("~"))):  # noqa: PTH111 (no error without a home)
+        return
+    room = _room()
+    for name in OF_HOME:
+        os.environ.setdefault(name, str(room / name.lower()))
+    spec = find_spec("librosa")
+    packages = list(spec.submodule_search_locations or []) if spec else []
+    if not all(_is_writable(Path(package)) for package in packages):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(room / "numba"))
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder that is there."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _room() -> Path:
+    """Return a folder that is this user's alone."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    room = Path(tempfile.gettempdir()) / f"musiclatent-{user}"
+    room.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and room.lstat().st_uid != user:  # somebody else has made it
+        return Path(tempfile.mkdtemp(prefix="musiclatent-"))
+    return room

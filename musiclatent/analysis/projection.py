@@ -15,6 +15,7 @@ from musiclatent.config import SEED
 SAMPLE = 2_000  # rows that trustworthiness is taken of: its cost grows with their square
 FIRST = 50  # principal components that UMAP is given
 UNUSUAL = 2.5  # robust standard deviations from which a factor is called far from the median
+EVEN = 1e-3  # of a median: the least spread that counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,8 +282,10 @@ def outliers(
 
 def _robust_z(x: np.ndarray) -> np.ndarray:
     """Return distances from the median in units of the scaled median absolute deviation."""
-    gap = x - np.nanmedian(x)
+    median = np.nanmedian(x)
+    gap = x - median
     scale = 1.4826 * np.nanmedian(np.abs(gap)) or np.nanstd(x)
+    scale = max(scale, EVEN * abs(median))  # what differs by rounding alone is not unusual
     return gap / scale if scale > 0 else gap * 0.0
 
 

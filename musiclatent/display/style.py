@@ -68,6 +68,7 @@ def use_style() -> None:
     """Set our style in matplotlib; to import a module of pictures leaves it as it is."""
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     plt.rcParams |= {"figure.constrained_layout.use": True, "figure.dpi": 90, "savefig.dpi": 110}
+    plt.rcParams["text.parse_math"] = False  # names of files are no formulas
 
 
 def subplots(*shape: int, **options) -> tuple[Figure, np.ndarray | plt.Axes]:

@@ -21,9 +21,10 @@ from musiclatent.edm import (
     section_views,
     selections,
     sequencing,
+    track_names,
     versions,
 )
-from musiclatent.features import beat_grid, descriptors, rhythm, structure, tonal
+from musiclatent.features import beat_grid, descriptors, fingerprint, rhythm, structure, tonal
 from musiclatent.files import pick
 from musiclatent.latents import representations
 
@@ -49,7 +50,9 @@ class Collection:
         One row per section, silent ones and duplicates too: item_id, path, label, group (the tune),
         split, start_s, end_s, silent, descriptors, clipped (share of samples).
     duplicates
-        item_id of each track that holds the same samples as another -> item_id of that.
+        item_id of each track that holds the same samples as another -> item_id of that; in a
+        folder of one's own each copy of a recording, whatever its codec, gain or speed -> the
+        longest of them.
     quarantine
         Files set aside: path, reason.
     tempi
@@ -216,13 +219,37 @@ def collect(
         space=space,
         items=index.items,
         all_sections=sections.assign(clipped=clipped),
-        duplicates=versions.find_duplicate_tracks(sections),
+        duplicates=versions.find_duplicate_tracks(sections) | _copies(index.items, space),
         quarantine=pd.concat([index.quarantine, unreadable], ignore_index=True),
         tempi=tempi,
     )
     if not tracks.usable.any():
-        raise ValueError("all tracks are silent; name a folder with sound in it")
+        raise ValueError(_unusable(tracks))
     return tracks
+
+
+def _copies(items: pd.DataFrame, space: Workspace) -> dict[str, str]:
+    """Find the copies among the tracks of a folder of one's own; named corpora know theirs."""
+    if not space.corpus:
+        return {}
+    store = space.base / "corpora" / "fingerprints.parquet"  # of the index, so nothing is decoded
+    pairs = fingerprint.find_duplicates(list(items["path"]), store=store)
+    rows = items.assign(copies=fingerprint.connected_groups(len(items), pairs))
+    rows = rows.sort_values(["copies", "seconds"], ascending=[True, False], kind="stable")
+    first = rows.groupby("copies")["item_id"].transform("first")
+    return {a: b for a, b in zip(rows["item_id"], first, strict=True) if a != b}
+
+
+def _unusable(tracks: Collection) -> str:
+    """Report why no section can be used."""
+    rows = tracks.all_sections
+    if rows["silent"].all():
+        return "all tracks are silent; name a folder with sound in it"
+    longest = (rows["end_s"] - rows["start_s"])[~rows["silent"]].max()
+    return (
+        f"the longest of {rows['item_id'].nunique()} tracks lasts {longest:.2f} s; give one of "
+        f"{LEAST_S:g} s or more"
+    )
 
 
 def _measure(
@@ -322,7 +349,9 @@ def playlist(
     if kind == "anomalies":
         rows = _anomalies(tracks, z, n)
     elif kind == "neighbours":
-        rows = selections.neighbours(z, sections, i=_row_at(sections, track, at_s), n=n)
+        rows = selections.neighbours(
+            z, sections, i=track_names.row_at(tracks.sections, _named(tracks, track), at_s), n=n
+        )
     elif kind == "border":
         rows = selections.border(z, sections, labels=tracks.labels(name, k), n=n)
     elif kind == "cluster":
@@ -342,15 +371,10 @@ def _anomalies(tracks: Collection, z: np.ndarray, n: int) -> pd.DataFrame:
     return pd.concat([silent.assign(why="silence"), others], ignore_index=True).head(n)
 
 
-def _row_at(sections: pd.DataFrame, track: str, at_s: float) -> int:
-    """Find the section of a track at a moment."""
-    of_track = sections[sections["item_id"] == track]
-    if of_track.empty:
-        raise ValueError(f"there is no track {track!r} with sound; name one of the folder")
-    rows = of_track.index[(of_track["start_s"] <= at_s) & (of_track["end_s"] > at_s)]
-    if rows.empty:
-        raise ValueError(f"{track} has no section with sound at {at_s:g} s; name another moment")
-    return int(rows[0])
+def _named(tracks: Collection, track: str) -> str:
+    """Return the item_id of a track as it was named; a copy stands for the track that is kept."""
+    name = track_names.find(tracks.all_sections, track)
+    return tracks.duplicates.get(name, name)
 
 
 def mix(

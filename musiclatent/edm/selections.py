@@ -16,6 +16,7 @@ from musiclatent.features import descriptors
 # What may be unusual about a section:
 MEASURED = {*descriptors.COLUMNS, "tempo", "stability", "key_strength", "loudness_db"}
 FAINT_DB = 30.0  # below the median loudness: a pause, or the end of a fade
+EVEN = 0.01  # of the median distance: the least spread by which one is called far
 CLIPPED = 0.01  # share of samples at full scale from which clipping is named
 
 
@@ -228,9 +229,8 @@ def _outliers(
 ) -> Iterator[tuple[int, str]]:
     """Name the sections far from any other, and what is most unusual about them."""
     middle = np.median(distance)
-    far = np.flatnonzero(
-        distance > middle + projection.UNUSUAL * 1.4826 * np.median(abs(distance - middle))
-    )
+    spread = max(1.4826 * np.median(abs(distance - middle)), EVEN * middle)
+    far = np.flatnonzero(distance > middle + projection.UNUSUAL * spread)
     rows = sections[["start_s"]].assign(item_id=np.arange(len(z)))
     factors = sections[[name for name in sections if name in MEASURED]]
     why = projection.outliers(z, rows, factors, len(z)).set_index("item_id")["why"]

@@ -216,7 +216,7 @@ def analyse_tracks(
     tempi, names = tempi or {}, list(map(str, paths))
     digests = hashes(names, Path(folder) / "hashes.json")
     tasks = (
-        joblib.delayed(_stored)(name, sha256, Path(folder), tempi=tempi.get(name, TEMPI))
+        numba_cache.delayed(_stored)(name, sha256, Path(folder), tempi=tempi.get(name, TEMPI))
         for name, sha256 in zip(names, digests, strict=True)
     )
     done = joblib.Parallel(n_jobs, return_as="generator")(tasks)

@@ -273,6 +273,7 @@ def _features(model: "GenreNetwork", transform: Transform, path: Path) -> np.nda
 
     rows = []
     for _, y in windows.windows(path, transform.sr, transform.window_s):
+        y = windows.centred(y, transform.sr)
         x = transform.model_input(transform(y))[None]  # 1 x M x T
         inputs = [x[:, None]] + [mel_descriptors.extract(x)] * bool(model.hparams.attributes)
         with torch.no_grad():

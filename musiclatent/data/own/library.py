@@ -47,7 +47,7 @@ def index(folder: Path, work: Path | None) -> pd.DataFrame:
     CorpusError
         As `folders.index`, or if the table cannot be read or names a file that is not there.
     """
-    items = folders.index(Path(folder))
+    items = folders.index(Path(folder), names=folders.fixed(Path(folder), work))
     store = work and Path(work) / "tags.parquet"
     found = seen.facts(list(items["path"]), tags.read_tags, store=store, label="tags")
     names = items["item_id"].str.rpartition("/")[0]

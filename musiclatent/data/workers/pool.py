@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from musiclatent import numba_cache
 from musiclatent.errors import CacheError
 
 CONNECT_S = 10  # how long to wait for a Dask scheduler
@@ -48,7 +49,7 @@ def each(
     while done < len(tasks):
         try:
             with backend(n_jobs, scheduler):
-                left = (joblib.delayed(function)(*task) for task in tasks[done:])
+                left = (numba_cache.delayed(function)(*task) for task in tasks[done:])
                 for result in joblib.Parallel(return_as="generator")(left):
                     done += 1
                     yield result
