@@ -75,9 +75,7 @@ def export(arguments: argparse.Namespace) -> None:
     items = tracks.items[tracks.items["path"].isin(analysed.keys())]
     cues = cuts.groupby("path")["start_s"].apply(list)
     rekordbox.write_library(arguments.out, items, tracks=analysed, cues=cues)
-    print(
-        f"{len(items)} tracks in {shown(arguments.out)}; import it in rekordbox, or in Mixxx by its folder"
-    )
+    print(f"{len(items)} tracks in {shown(arguments.out)}; import it in rekordbox or Mixxx")
 
 
 def tag(arguments: argparse.Namespace) -> None:
