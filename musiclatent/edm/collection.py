@@ -233,7 +233,7 @@ def _copies(items: pd.DataFrame, space: Workspace) -> dict[str, str]:
     if not space.corpus:
         return {}
     store = space.base / "corpora" / "fingerprints.parquet"  # of the index, so nothing is decoded
-    pairs = fingerprint.find_duplicates(list(items["path"]), store=store)
+    pairs = fingerprint.find_duplicates(list(items["path"]), store=store, remember=True)
     rows = items.assign(copies=fingerprint.connected_groups(len(items), pairs))
     rows = rows.sort_values(["copies", "seconds"], ascending=[True, False], kind="stable")
     first = rows.groupby("copies")["item_id"].transform("first")
