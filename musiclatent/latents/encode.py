@@ -290,6 +290,7 @@ def encode(
     source = windows.windows(path, transform.sr, transform.window_s)
     while batch := list(islice(source, BATCH)):
         starts, parts = zip(*batch, strict=True)
+        parts = [windows.centred(y, transform.sr) for y in parts]  # as the cache has them
         yield list(starts), encode_windows(model, transform, parts)
 
 
