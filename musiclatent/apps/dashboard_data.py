@@ -17,7 +17,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
-from musiclatent import files
+from musiclatent import config, files
 from musiclatent.analysis import clustering, importance, projection, soft_clustering
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.display import map_page, style
@@ -165,7 +165,8 @@ def _make(study: Study, space: Workspace, k: int, name: str, folder: Path) -> li
     pictures = _pictures(embedded, codes, centres, space)
     for cluster, picture in pictures.items():
         files.write_file(folder / f"{cluster}.png", picture)
-    for items in (tables["sections"], embedded.items):
+    small = config.profile(space.profile).demo is not None  # cuts a second when it is first heard
+    for items in (tables["sections"], *([] if small else [embedded.items])):
         # where `Map` and `Rows` look
         keep = delayed(partial(map_page.keep_segment, sr=study.sr, folder=folder / "sounds"))
         Parallel(2, backend="threading")(keep(row) for _, row in items.iterrows())
@@ -242,7 +243,11 @@ def _mean_picture(x, cam, difference: pd.Series, limits: np.ndarray, title: str)
     axes[0].set_ylabel("mel bands")
     axes[2].set(title="dimensions", xlabel="from mean of all")
     figure.suptitle(title, fontsize=LETTERS)
-    return small(figure)
+    first = difference.abs().idxmax()
+    said = (
+        f"{title}; dimension {first} differs most from the mean of all ({difference[first]:+.3f})."
+    )
+    return small(style.caption(figure, said[:1].upper() + said[1:]))
 
 
 def small(figure: Figure) -> Figure:
@@ -256,6 +261,7 @@ def small(figure: Figure) -> Figure:
 
 def png(figure: Figure) -> bytes:
     """Return a figure as png and forget it."""
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=DPI)
+    said = {style.CAPTION: figure.get_label()}
+    figure.savefig(buffer := io.BytesIO(), format="png", dpi=DPI, metadata=said)
     plt.close(figure)
     return buffer.getvalue()

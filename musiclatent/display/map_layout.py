@@ -61,7 +61,7 @@ def lay_out(latents: Latents, kind: str = "pca") -> MapLayout:
     project = pick(KINDS, kind, "kind of map")
     rows = np.flatnonzero(~np.asarray(latents.items.get("silent", np.zeros(len(latents.z))), bool))
     items = latents.items.iloc[rows].reset_index(drop=True)
-    vectors = pooling.window_vectors(latents)[rows]
+    vectors = pooling.map_vectors(latents.z, latents.provenance)[rows]
     fitted = items["split"].eq("train").to_numpy()
     # hardly any music for training: all of it makes the map
     plane = project(vectors, fit_on=fitted if fitted.sum() > 3 else None)

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,15 +22,19 @@ from musiclatent.audio.windows import Grid, Transform
 from musiclatent.config import Study
 from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.data.workers import pool
 from musiclatent.errors import AudioError, LatentsError
 from musiclatent.files import progress, whole_file
 from musiclatent.latents import store
 from musiclatent.latents.store import Latents
 from musiclatent.models import mel_frontend
 from musiclatent.models.base import LitModule
+from musiclatent.training import run_folder
 from musiclatent.training.run_folder import Run
 
 BATCH = 8  # windows encoded at once
+PART = 64 * BATCH  # windows that a worker takes: whole batches, so that the same are together
+MANY = 4_096  # windows from which workers pay for loading torch each
 log = logging.getLogger("musiclatent")
 
 
@@ -58,6 +62,8 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
     except LatentsError:
         model = load_model(run)
         provenance = _provenance(run, model, data.transform, data.data_hash())
+        if _spread(data, len(items)):
+            return _write(folder, partial(_encode_on_workers, run, data), provenance)
         return _write(folder, partial(_encode_cached, model, data), provenance)
     log.info("latents: %d windows of %s reused", len(latents.z), run.experiment.name)
     with whole_file(folder / "items.parquet") as part:  # files may have moved, or labels changed
@@ -77,8 +83,68 @@ def _encode_cached(model: LitModule, data: CorpusDataModule, raw: BinaryIO) -> p
     return data.window_items()
 
 
+def _spread(data: CorpusDataModule, n: int) -> bool:
+    """Return whether workers encode n windows: where a cluster is named, or for many on a CPU."""
+    if not isinstance(data.cached.x, np.memmap) or device() != "cpu":
+        return False
+    return bool(data.scheduler) or (data.n_jobs != 1 and n >= MANY)
+
+
+def _encode_on_workers(run: Run, data: CorpusDataModule, raw: BinaryIO) -> pd.DataFrame:
+    """Append the latents of all cached windows to `raw`, as `_encode_cached` does."""
+    x, folder = data.cached.x, Path(raw.name).absolute().parent
+    tasks = [
+        (_named(run), data.transform, (str(x.filename), first, min(first + PART, len(x))), folder)
+        for first in range(0, len(x), PART)
+    ]
+    done = pool.each(_encode_part, tasks, n_jobs=data.n_jobs, scheduler=data.scheduler)
+    for part in progress(done, "encode", "part", total=len(tasks)):
+        _append(part, raw)
+    return data.window_items()
+
+
+def _append(part: Path, raw: BinaryIO) -> None:
+    """Append a file to `raw`, and remove it."""
+    with part.open("rb") as file:
+        shutil.copyfileobj(file, raw)
+    part.unlink()
+
+
+@torch.no_grad()
+def _encode_part(
+    named: tuple[str, str], transform: Transform, rows: tuple[str, int, int], folder: Path
+) -> Path:
+    """Write the latents of some rows of a cached array into a file of their own, on a worker."""
+    path, first, end = rows
+    model, x = _model_of_worker(*named), np.load(path, mmap_mode="r")
+    part = folder / f"part-{first}.raw"
+    with whole_file(part) as name, name.open("wb") as file:
+        for start in range(first, end, BATCH):
+            batch = transform.model_input(np.array(x[start : min(start + BATCH, end)]))
+            _latents(model, batch).tofile(file)
+    return part
+
+
+def _named(run: Run) -> tuple[str, str]:
+    """Name a model by its folder and its hash: a worker may outlive a training."""
+    return str(run.folder.absolute()), run.sha256
+
+
+@lru_cache(maxsize=1)
+def _model_of_worker(folder: str, sha256: str) -> LitModule:
+    """Load a model once per worker; it shares the machine with the others."""
+    torch.set_num_threads(1)
+    return run_folder.load_model(Path(folder)).to(device())
+
+
 def encode_files(
-    run: Run, study: Study, *, files: Sequence[Path], folder: Path
+    run: Run,
+    study: Study,
+    *,
+    files: Sequence[Path],
+    folder: Path,
+    n_jobs: int = 1,
+    scheduler: str | None = None,
 ) -> tuple[Latents, dict[str, str]]:
     """Encode audio files window by window; a file that cannot be read is set aside.
 
@@ -92,6 +158,8 @@ def encode_files(
         Audio files of any format, rate and length.
     folder
         Where ``z.npy``, ``items.parquet`` and ``provenance.json`` go.
+    n_jobs, scheduler
+        Processes, or the address of a Dask scheduler, as in `pool.each`.
 
     Returns
     -------
@@ -110,6 +178,9 @@ def encode_files(
     model, transform = load_model(run), datamodules.transform(study)
     quarantine: dict[str, str] = {}
     encode_all = partial(_encode_all, model, transform, files, quarantine)
+    if scheduler or (n_jobs != 1 and device() == "cpu"):
+        where = {"n_jobs": n_jobs, "scheduler": scheduler}
+        encode_all = partial(_encode_all_on_workers, run, transform, files, quarantine, where)
     return _write(folder, encode_all, _provenance(run, model, transform)), quarantine
 
 
@@ -126,9 +197,49 @@ def _encode_all(
             quarantine[str(path)] = error.advice
             raw.seek(start)  # a file that breaks off leaves nothing
             raw.truncate()
+    return _table(items, quarantine)
+
+
+def _encode_all_on_workers(
+    run: Run,
+    transform: Transform,
+    files: Sequence[Path],
+    quarantine: dict,
+    where: dict,
+    raw: BinaryIO,
+) -> pd.DataFrame:
+    """Append the latents of every file to `raw`, as `_encode_all` does."""
+    folder = Path(raw.name).absolute().parent
+    named = _named(run)
+    tasks = [(named, transform, Path(path), folder / f"{i}.raw") for i, path in enumerate(files)]
+    done = progress(pool.each(_encode_file, tasks, **where), "encode", "file", total=len(tasks))
+    items = []
+    for path, (rows, reason), task in zip(files, done, tasks, strict=True):
+        items += rows
+        if reason:
+            quarantine[str(path)] = reason
+        else:
+            _append(task[-1], raw)
+    return _table(items, quarantine)
+
+
+def _encode_file(
+    named: tuple[str, str], transform: Transform, path: Path, part: Path
+) -> tuple[list[dict], str]:
+    """Write the latents of a file into one of their own, on a worker; return rows or a reason."""
+    try:
+        with whole_file(part) as name, name.open("wb") as file:
+            return _encode_one(_model_of_worker(*named), transform, path, file), ""
+    except AudioError as error:
+        part.unlink(missing_ok=True)
+        return [], error.advice
+
+
+def _table(items: list[dict], quarantine: dict[str, str]) -> pd.DataFrame:
+    """Return the items of encoded files, or say why there are none."""
     if not items:
         first = ": ".join(next(iter(quarantine.items())))
-        raise ValueError(f"none of the {len(files)} files can be read; {first}")
+        raise ValueError(f"none of the {len(quarantine)} files can be read; {first}")
     table = pd.DataFrame(items)
     # Files of one name in several folders go by their paths.
     clash = table.groupby("item_id")["path"].transform("nunique") > 1

@@ -21,8 +21,7 @@ def test_a_session_has_the_study_with_the_sizes_of_the_profile(session):
 
 
 def test_all_that_a_notebook_leaves_is_named_after_it(session):
-    figure = session.save_figure(Figure(), "curves")
-    assert isinstance(figure, Figure)
+    session.save_figure(Figure(), "curves")
     assert (session.space.path("figures") / "02_curves.png").stat().st_size > 100
     path = session.save_metrics({"b": 1.0, "a": "x"})
     assert path == session.space.path("metrics") / "02_train_autoencoders.json"
@@ -64,3 +63,15 @@ def test_opening_a_study_imports_no_torch():
         "open_study('66_edm_dashboard', 'edm', 'all', 'tiny'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_demo_trains_the_rows_that_are_compared_and_those_beside_them(tmp_path):
+    def rows(profile, study="waveform", experiment="all"):
+        session = open_study("02_x", study, experiment, profile, results=str(tmp_path))
+        return [row.name for row in session.rows]
+
+    sizes = ["waveform-32", "waveform-64", "waveform-128"]
+    assert rows("demo") == rows("tiny") == [*sizes, "waveform-linear-64"]
+    assert rows("demo", "mel") == ["mel-cae-1", "mel-triplet-1", "mel-crnn-6"]
+    assert rows("demo", experiment="waveform-pooling") == ["waveform-pooling"]
+    assert set(rows("demo")) < set(rows("real"))

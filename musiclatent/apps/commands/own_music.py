@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musiclatent import config
-from musiclatent.apps.commands.messages import set_aside
+from musiclatent import config, files
+from musiclatent.apps.commands import messages
 from musiclatent.studies import study
 
 if TYPE_CHECKING:
@@ -36,11 +36,17 @@ def encode(arguments: argparse.Namespace) -> None:
 
     folder, out = space.path("latents", run.experiment.name), arguments.out
     training = store.read_latents(folder, run=run) if folder.exists() else None
-    table, quarantine = new_music.encode_own_files(
-        run, plan, files=arguments.files, folder=out, training=training
-    )
-    set_aside(quarantine)
-    print(table.drop(columns="path").to_string(index=False))
+    with files.output_folder(out):
+        table, quarantine = new_music.encode_own_files(
+            run,
+            plan,
+            files=arguments.files,
+            folder=out,
+            training=training,
+            scheduler=arguments.scheduler or config.scheduler(),
+        )
+    messages.set_aside(quarantine)
+    print(messages.table(table.drop(columns="path")))
     print(f"{len(table)} files encoded into {arguments.out}")
 
 
@@ -56,16 +62,33 @@ def similar(arguments: argparse.Namespace) -> None:
     from musiclatent.apps import new_music
 
     out = arguments.out
-    tracks, left_out = new_music.similar(
-        representation,
-        file=arguments.file,
-        music=arguments.music,
-        out=out,
-        same=arguments.same,
-    )
-    set_aside(left_out)
-    print(tracks.drop(columns="path").head(20).to_string(index=False))
+    if arguments.music.is_dir():
+        messages.passed_over(arguments.music, anew=True, verbose=arguments.verbose)
+    with files.output_folder(out):
+        tracks, left_out = new_music.similar(
+            representation,
+            file=arguments.file[0],
+            more=arguments.file[1:],
+            unlike=arguments.unlike,
+            music=arguments.music,
+            out=out,
+            same=arguments.same,
+        )
+    messages.set_aside(left_out)
+    print(messages.table(tracks.drop(columns="path").head(20)))
     print(f"to listen: {out / 'similar.html'}")
+
+
+def path(arguments: argparse.Namespace) -> None:
+    """Choose tracks of a folder that lead from one track to another."""
+    from musiclatent.apps import music_path
+    from musiclatent.latents import representations
+
+    representation = representations.measured(arguments.by or representations.DEFAULT)
+    ends, out = tuple(arguments.ends), arguments.out
+    tracks = music_path.path(representation, ends, music=arguments.music, out=out, n=arguments.n)
+    print(tracks.drop(columns="path").to_string(index=False))
+    print(f"to play: {out / 'path.m3u8'}; to listen: {out / 'path.html'}")
 
 
 def classify(arguments: argparse.Namespace) -> None:
@@ -79,11 +102,12 @@ def classify(arguments: argparse.Namespace) -> None:
     )
     folder = space.path(genre_networks.FINAL, plan.main().name)
     network = genre_networks.read_classifier(folder)
-    table, quarantine = genre_timeline.classify_files(
-        network, plan, files=arguments.files, folder=arguments.out
-    )
-    set_aside(quarantine)
-    print(table.drop(columns="path").round(2).to_string(index=False))
+    with files.output_folder(arguments.out):
+        table, quarantine = genre_timeline.classify_files(
+            network, plan, files=arguments.files, folder=arguments.out
+        )
+    messages.set_aside(quarantine)
+    print(messages.table(table.drop(columns="path").round(2)))
     print(f"pictures and tables of the sections: {arguments.out}")
 
 
@@ -103,6 +127,7 @@ def say(arguments: argparse.Namespace) -> None:
         for i, label in enumerate(arguments.labels)
     ]
     print(audio.write(arguments.out, np.concatenate(sounds), plan.sr))
+    files.mark_output(arguments.out.parent, arguments.out.name)
 
 
 def explore(arguments: argparse.Namespace) -> None:
@@ -126,3 +151,10 @@ def explore(arguments: argparse.Namespace) -> None:
         folder=folder.parent,
     )
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    if arguments.parquet:
+        from musiclatent.display.comparison import atlas
+
+        path = atlas.write_parquet(
+            arguments.parquet, layout.plane.points, layout.items, layout.vectors
+        )
+        print(f"to open it elsewhere: {atlas.OPEN.format(path=path)}")
