@@ -51,7 +51,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 def record(arguments: argparse.Namespace) -> None:
     """Write the figures of a real run to docs/results."""
-    from musiclatent.apps import report
+    from musiclatent.apps.reporting import report
 
     home = config.home()
     base = home / arguments.results / "real"

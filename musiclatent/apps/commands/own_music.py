@@ -31,7 +31,7 @@ def _space(arguments: argparse.Namespace) -> "tuple[Study, config.Workspace, Run
 def encode(arguments: argparse.Namespace) -> None:
     """Encode files, rebuild them and place them among the training recordings."""
     plan, space, run = _space(arguments)
-    from musiclatent.apps import new_music
+    from musiclatent.apps.own import new_music
     from musiclatent.latents import store
 
     folder, out = space.path("latents", run.experiment.name), arguments.out
@@ -59,7 +59,7 @@ def similar(arguments: argparse.Namespace) -> None:
         representation = representations.trained(run, plan)
     else:
         representation = representations.measured(arguments.by or representations.DEFAULT)
-    from musiclatent.apps import new_music
+    from musiclatent.apps.own import new_music
 
     out = arguments.out
     if arguments.music.is_dir():
@@ -81,7 +81,7 @@ def similar(arguments: argparse.Namespace) -> None:
 
 def path(arguments: argparse.Namespace) -> None:
     """Choose tracks of a folder that lead from one track to another."""
-    from musiclatent.apps import music_path
+    from musiclatent.apps.own import music_path
     from musiclatent.latents import representations
 
     representation = representations.measured(arguments.by or representations.DEFAULT)

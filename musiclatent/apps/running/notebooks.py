@@ -289,7 +289,7 @@ def _report(space: Workspace, run: _Run) -> Path:
     """Write the report if a notebook ran or it is missing; name what to open."""
     page = space.base / "index.html"
     if run.executed or run.problems or not page.exists():
-        from musiclatent.apps import report
+        from musiclatent.apps.reporting import report
 
         page = report.write(space.base, space.profile)
     for line in links(page, run.spaces.values()):

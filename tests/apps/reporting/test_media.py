@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from musiclatent import audio
-from musiclatent.apps import media
+from musiclatent.apps.reporting import media
 from musiclatent.display import style
 
 SHEET = """FILE "mix.flac" WAVE

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from musiclatent import audio
-from musiclatent.apps import report
+from musiclatent.apps.reporting import report
 from musiclatent.display import style
 from musiclatent.files import write_json
 from musiclatent.studies import STUDIES

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from musiclatent.apps import claims
-from musiclatent.apps.claims import CLAIMS
+from musiclatent.apps.reporting import claims
+from musiclatent.apps.reporting.claims import CLAIMS
 from musiclatent.files import write_json
 from musiclatent.studies import STUDIES
 
-RECORDS = Path(__file__).resolve().parents[2] / "docs" / "results"
+RECORDS = Path(__file__).resolve().parents[3] / "docs" / "results"
 
 
 def test_the_five_systems_cover_the_six_studies():

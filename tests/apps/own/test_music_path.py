@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from musiclatent import audio
-from musiclatent.apps import music_path, new_music
+from musiclatent.apps.own import music_path, new_music
 from musiclatent.latents.representations import Representation
 
 SR = 8000

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from musiclatent import __version__
-from musiclatent.apps import claims, media
-from musiclatent.apps.claims import CLAIMS, Claim
+from musiclatent.apps.reporting import claims, media
+from musiclatent.apps.reporting.claims import CLAIMS, Claim
 from musiclatent.config import PROFILES, Experiment, Profile, Study, home
 from musiclatent.display import map_html
 from musiclatent.display.words import numbers, tables

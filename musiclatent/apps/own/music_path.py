@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from musiclatent import audio
-from musiclatent.apps import new_music
+from musiclatent.apps.own import new_music
 from musiclatent.data import folders
 from musiclatent.edm import playlist_files
 from musiclatent.files import write_file
