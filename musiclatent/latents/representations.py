@@ -308,6 +308,7 @@ def stored(
     kept = folder / representation.key / f"{sha256 or sha256_of(path)}.npy"
     with suppress(OSError, ValueError, EOFError):
         return np.load(kept, allow_pickle=False)
+    audio.info(path)  # a file that is no sound is refused before a model is loaded for it
     vector = representation.vector(path)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(kept) as part, part.open("wb") as file:
