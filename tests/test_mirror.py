@@ -12,6 +12,7 @@ THROUGH = {
     "apps/commands/corpora": "test_cli",  # each command is started as a user starts it
     "apps/commands/dance": "test_cli",
     "apps/commands/messages": "test_cli",
+    "apps/commands/models": "test_cli",
     "apps/commands/own_music": "test_cli",
     "apps/commands/pages": "test_cli",
     "apps/dashboard_data": "apps/test_dashboard",

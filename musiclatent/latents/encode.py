@@ -25,6 +25,8 @@ from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.errors import AudioError, LatentsError
 from musiclatent.files import progress, whole_file
 from musiclatent.latents import store
+from musiclatent.latents.encoders import contract
+from musiclatent.latents.encoders.contract import FrameEncoder
 from musiclatent.latents.store import Latents
 from musiclatent.models import mel_frontend
 from musiclatent.models.base import LitModule
@@ -109,19 +111,64 @@ def encode_files(
         raise ValueError("there is no file to encode; name at least one audio file")
     model, transform = load_model(run), datamodules.transform(study)
     quarantine: dict[str, str] = {}
-    encode_all = partial(_encode_all, model, transform, files, quarantine)
+    encode_all = partial(_encode_all, partial(_encode_one, model, transform), files, quarantine)
     return _write(folder, encode_all, _provenance(run, model, transform)), quarantine
 
 
+def encode_rows(
+    encoder: FrameEncoder, *, files: Sequence[Path], folder: Path
+) -> tuple[Latents, dict[str, str]]:
+    """Encode audio files by an encoder of any origin: one row per window.
+
+    Parameters
+    ----------
+    encoder
+        Any encoder.
+    files, folder
+        As in `encode_files`.
+
+    Returns
+    -------
+    Latents, dict
+        As `encode_files`.
+
+    Raises
+    ------
+    ValueError
+        As `encode_files`.
+    LatentsError
+        If the encoder breaks its contract.
+    """
+    if not files:
+        raise ValueError("there is no file to encode; name at least one audio file")
+    quarantine: dict[str, str] = {}
+    about = {name: getattr(encoder, name) for name in ("revision", "licence", "sr", "window_s")}
+    about |= {"experiment": encoder.name, "latent_shape": [encoder.dimensions, 1], "input": "rows"}
+    encode_all = partial(_encode_all, partial(_encode_rows, encoder), files, quarantine)
+    return _write(folder, encode_all, about | {"musiclatent": __version__}), quarantine
+
+
+def _encode_rows(encoder: FrameEncoder, path: Path, raw: BinaryIO) -> list[dict]:
+    """Append the rows of one file; return one item per row."""
+    common = _common(path)
+    z = contract.encode_file(encoder, path)
+    z.tofile(raw)
+    starts = np.arange(len(z)) * encoder.hop_s
+    return [common | {"start_s": s, "end_s": s + encoder.window_s} for s in starts]
+
+
 def _encode_all(
-    model: LitModule, transform: Transform, files: Sequence[Path], quarantine: dict, raw: BinaryIO
+    encode_one: Callable[[Path, BinaryIO], list[dict]],
+    files: Sequence[Path],
+    quarantine: dict,
+    raw: BinaryIO,
 ) -> pd.DataFrame:
     """Append the latents of every file to `raw`; return one row per window."""
     items = []
     for path in progress(files, "encode", "file"):
         start = raw.tell()
         try:
-            items += _encode_one(model, transform, Path(path), raw)
+            items += encode_one(Path(path), raw)
         except AudioError as error:
             quarantine[str(path)] = error.advice
             raw.seek(start)  # a file that breaks off leaves nothing
@@ -137,16 +184,21 @@ def _encode_all(
 
 def _encode_one(model: LitModule, transform: Transform, path: Path, raw: BinaryIO) -> list[dict]:
     """Append the latents of one file; return one row per window."""
-    name = str(path.absolute())
-    if name != name.encode(errors="replace").decode():
-        raise AudioError(path, "its name is no valid UTF-8", "rename it")
+    common = _common(path)
     starts = []
     for start_s, z in encode(model, path, transform):
         z.tofile(raw)
         starts += start_s
-    common = {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
     ends = Grid(transform.sr, transform.window_s).end_s(np.array(starts))
     return [common | {"start_s": s, "end_s": e} for s, e in zip(starts, ends, strict=True)]
+
+
+def _common(path: Path) -> dict:
+    """Return what all windows of a file have in common."""
+    name = str(path.absolute())
+    if name != name.encode(errors="replace").decode():
+        raise AudioError(path, "its name is no valid UTF-8", "rename it")
+    return {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ def _collection(arguments: argparse.Namespace, near: bool = False) -> "tuple[Col
     for duplicate, first in tracks.duplicates.items():
         print(f"left out: {duplicate} is the same as {first} in every section", file=sys.stderr)
     usual = collection.SOUND if near else collection.default_vectors(chosen)
-    name = arguments.numbers or usual
+    name = arguments.model or usual
     print(f"sections are compared by {name}", file=sys.stderr)
     return tracks, name
 
