@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -29,8 +30,7 @@ from musiclatent.apps.running import up_to_date
 from musiclatent.studies import STUDIES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-NOTING_PYTHON = """#!%s
-import json, os, sys
+NOTING_PYTHON = """import json, os, sys
 from pathlib import Path
 kept = [Path(a).read_text() for a in sys.argv if a.endswith("kept.txt")]
 wheels = [a for a in sys.argv if a.endswith(".whl") and Path(a).exists()]
@@ -259,8 +259,12 @@ def test_a_folder_of_the_drive_is_mounted_and_must_be_there(google, tmp_path):
 
 def run_cell(path, folder, before="", **environ):
     """Run the install cell in an empty folder with a stand-in for the interpreter it calls."""
-    python = folder / "python"
-    python.write_text(NOTING_PYTHON % sys.executable)
+    python, noting = folder / "python", folder / "noting.py"
+    noting.write_text(NOTING_PYTHON)
+    # through a shell: the first line of a script takes no interpreter whose path has a space
+    python.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(noting))} "$@"\n'
+    )
     python.chmod(0o755)
     (folder / "empty").mkdir()
     script = (
