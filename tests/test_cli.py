@@ -77,6 +77,9 @@ def test_help_lists_the_commands(capsys):
         (["models", "push", "x", "hub:a/b"], "'x' is neither a folder"),
         (["models", "pull", "x"], "write hub:OWNER/NAME"),
         (["models", "ship", "x"], "there is no model named 'x'"),
+        (["models", "fetch", "tea"], "no package named 'tea'; choose one of: musicnn"),
+        (["models", "check", "no_module:Tea"], "no_module:Tea cannot be imported"),
+        (["models", "check", "tea", "--results", "RESULTS"], "or choose one of: mfcc"),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path, bare):
@@ -84,6 +87,29 @@ def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path, bare
     said = capsys.readouterr().err
     assert code == 1 and words in said and "Traceback" not in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_an_encoder_is_checked_line_by_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "their_ear.py").write_text(
+        "import numpy as np\n"
+        "class Ear:\n"
+        "    name, sr, window_s, hop_s, dimensions = 'ear', 1000, 1.0, 1.0, 1\n"
+        "    licence, revision = 'MIT', '1'\n"
+        "    def encode(self, y):\n"
+        "        y = np.pad(np.abs(y), (0, -len(y) % 1000)).reshape(-1, 1000)\n"
+        "        return y.mean(axis=1, keepdims=True)\n"
+        "class Late(Ear):\n"
+        "    def encode(self, y):\n"
+        "        return super().encode(np.pad(y, (5000, 0))[: len(y)])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert cli.main(["models", "check", "their_ear:Ear"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and all(line.startswith("passed  ") for line in lines)
+    assert cli.main(["models", "check", "their_ear:Late"]) == 1
+    shown = capsys.readouterr()
+    assert "FAILED  time " in shown.out
+    assert "ear breaks " in shown.err and " of 10 promises; see above" in shown.err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ PACKAGE = TESTS.parent / "musiclatent"
 THROUGH = {
     "apps/commands/corpora": "test_cli",  # each command is started as a user starts it
     "apps/commands/dance": "test_cli",
+    "apps/commands/encoders": "test_cli",
     "apps/commands/messages": "test_cli",
     "apps/commands/models": "test_cli",
     "apps/commands/own_music": "test_cli",

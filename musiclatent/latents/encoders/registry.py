@@ -9,9 +9,14 @@ from pathlib import Path
 from musiclatent.errors import CheckpointError, first_line, one_line
 from musiclatent.latents.encoders import statistics
 from musiclatent.latents.encoders.contract import MEMBERS, FrameEncoder
+from musiclatent.latents.encoders.packages import musicnn, onnx, torch_files
 
 GROUP = "musiclatent.encoders"  # of entry points, by which other packages add theirs
-FETCHED: dict[str, Callable[[], FrameEncoder]] = {}  # name -> loader: weights of other packages
+FETCHED: dict[str, Callable[[], FrameEncoder]] = {  # name -> loader: weights of other packages
+    **musicnn.LOADERS,
+    **onnx.LOADERS,
+    **torch_files.LOADERS,
+}
 ADAPTERS: dict[str, Callable[[str], FrameEncoder]] = {}  # name -> loader of a folder or hub name
 
 

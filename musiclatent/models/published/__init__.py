@@ -1,0 +1,1 @@
+"""Networks of other people, rebuilt for the weights that they published."""
