@@ -23,9 +23,9 @@ from musiclatent.models.vae import VAE
 from musiclatent.training import run_folder
 from musiclatent.training.run_folder import Run
 
-MOVES = 0.002  # a figure that moves less keeps its 16 bits; of an error, that share of it
+MOVES = 0.002  # a figure that gets worse by less keeps its 16 bits; of an error, that share of it
 MOST_MB = 25.0  # of all weights
-COMPONENTS = 224  # kept of the 256 of a variational autoencoder: the last move nothing that counts
+COMPONENTS = 224  # kept of the 256 of a variational autoencoder: the rest makes its error no less
 
 
 def ship(
@@ -106,7 +106,7 @@ def _write(folder: Path, whole: Path, space: Workspace, before: Interval) -> tup
         about = {name: about[name] for name in kept if name in about}
         run_folder.write_model(whole, model, transform=run_folder.read_transform(folder), **about)
         after = measure(whole, space)
-        if _moved(before, after, space.study) < MOVES:
+        if _worse(before, after, space.study) < MOVES:
             return bits, after
     raise CheckpointError(f"{folder} has another figure when it is read again; train it anew")
 
@@ -138,10 +138,11 @@ def fewer_components(model: VAE, rank: int) -> VAE:
     return smaller.eval()
 
 
-def _moved(before: Interval, after: Interval, study: str) -> float:
-    """Return how far a figure moved; of an error, as a share of it."""
-    moved = abs(after.estimate - before.estimate)
-    return moved / before.estimate if study in ("waveform", "digits") else moved
+def _worse(before: Interval, after: Interval, study: str) -> float:
+    """Return by how much a figure got worse; an error, as a share of it."""
+    if study in ("waveform", "digits"):
+        return after.estimate / before.estimate - 1
+    return before.estimate - after.estimate
 
 
 def _add_sampler(run: Run, plan: Study, space: Workspace) -> None:
@@ -279,7 +280,8 @@ def card_text(name: str, about: dict) -> str:
         f"    metrics: [{{type: {key}, value: {figures[key]:.6g}}}]",
     ]
     interval = f"{figures[f'{key}_low']:.4g} to {figures[f'{key}_high']:.4g}"
-    bits = f"Kept in {card['bits']} bits; in 32 bits the figure is {card[f'{key}_before']:.6g}."
+    before = f"as it was trained, in 32, the figure is {card[f'{key}_before']:.6g}"
+    bits = f"Kept in {card['bits']} bits; {before}."
     body = f"""
 # {name}
 
