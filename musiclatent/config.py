@@ -61,8 +61,7 @@ class Profile:
     probe_clips
         Rendered clips of each of the ten styles that linear probes stand on.
     parallel_studies
-        Studies that run side by side, each on one thread: notebooks spend much of a short run on
-        loading libraries, which takes one thread only.
+        Studies of which notebooks run side by side at most, each on its share of the processors.
     """
 
     name: str
@@ -272,6 +271,8 @@ class Study:
         Names of those whose latents are analysed side by side.
     chosen
         Name of the one that makes new music.
+    beside
+        Names of those that the embedded profiles train too; the other rows come with real data.
     shared
         Notebooks that run on any corpus, a folder of one's own too; most studies share them.
     has_encoder
@@ -303,6 +304,7 @@ class Study:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     chosen: str = ""
+    beside: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     has_encoder: bool = True
     dashboard: str = ""

@@ -1,4 +1,4 @@
-# What every process that computes runs under: make exports it, and `apps.notebooks` sets it for
+# What every process that computes runs under: make exports it, and `apps.running` sets it for
 # kernels where make did not.
 # Waiting threads that spin make torch eight times as slow where another program wants a core.
 export OMP_WAIT_POLICY ?= passive

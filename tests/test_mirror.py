@@ -17,6 +17,7 @@ THROUGH = {
     "apps/commands/own_music": "test_cli",
     "apps/commands/pages": "test_cli",
     "apps/dashboard_data": "apps/test_dashboard",
+    "apps/running/warm": "apps/running/test_kernels",  # what becomes the kernels there
     "audio/decoders": "audio/test_io",  # streams are read through `audio.blocks`
     "data/shards": "data/test_cache",  # workers are killed while they write shards
     "data/synthetic/dance": "data/synthetic/test_synthetic",

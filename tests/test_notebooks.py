@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from musiclatent.apps.running import notebooks
+from musiclatent.apps.running import execution, notebooks
+from musiclatent.apps.running.kernels import Kernels
 from musiclatent.config import Workspace
 from musiclatent.studies import SHARED, STUDIES
 
@@ -94,10 +95,20 @@ def test_each_parameter_that_reproduce_hands_over_exists(path):
         assert "scheduler" in _parameters(path)
 
 
+def _execute(space, parameters) -> str:
+    """Run notebook 01 on a kernel that starts for it."""
+    kernels = Kernels([], threads=1)
+    try:
+        source = FOLDER / "01_preprocess.ipynb"
+        return execution.execute(source, space, parameters, kernels=kernels)
+    finally:
+        kernels.close()
+
+
 def test_01_runs_on_the_tiny_profile(tmp_path):
     space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
     parameters = {"study": "waveform", "profile": "tiny", "results": str(tmp_path)}
-    assert notebooks.execute(FOLDER / "01_preprocess.ipynb", space, parameters) == ""
+    assert _execute(space, parameters) == ""
     metrics = json.loads((space.path("metrics") / "01_preprocess.json").read_text())
     assert metrics["windows"] > 0 and metrics["straddling_groups"] == 0
     assert (space.path("figures") / "01_gallery.png").stat().st_size > 10_000
@@ -108,6 +119,6 @@ def test_01_runs_on_the_tiny_profile(tmp_path):
 def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):
     space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
     parameters = {"study": "nonsense", "profile": "tiny", "results": str(tmp_path)}
-    problem = notebooks.execute(FOLDER / "01_preprocess.ipynb", space, parameters)
+    problem = _execute(space, parameters)
     assert "there is no study named 'nonsense'" in problem and "\n" not in problem
     assert (space.path("notebooks") / "failed-01_preprocess.ipynb").exists()

@@ -17,7 +17,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
-from musiclatent import files
+from musiclatent import config, files
 from musiclatent.analysis import clustering, importance, projection, soft_clustering
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.display import map_page, style
@@ -165,7 +165,8 @@ def _make(study: Study, space: Workspace, k: int, name: str, folder: Path) -> li
     pictures = _pictures(embedded, codes, centres, space)
     for cluster, picture in pictures.items():
         files.write_file(folder / f"{cluster}.png", picture)
-    for items in (tables["sections"], embedded.items):
+    small = config.profile(space.profile).demo is not None  # cuts a second when it is first heard
+    for items in (tables["sections"], *([] if small else [embedded.items])):
         # where `Map` and `Rows` look
         keep = delayed(partial(map_page.keep_segment, sr=study.sr, folder=folder / "sounds"))
         Parallel(2, backend="threading")(keep(row) for _, row in items.iterrows())

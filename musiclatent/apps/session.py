@@ -48,6 +48,14 @@ class Session:
         """The profile: its epochs, and the size of the embedded corpora, if it has any."""
         return config.profile(self.space.profile)
 
+    @property
+    def rows(self) -> list[Experiment]:
+        """The rows that the profile trains: those asked for; of a demo those that are compared."""
+        rows = self.plan.select(self.experiment)
+        if self.experiment != "all" or self.profile.demo is None:
+            return rows
+        return [row for row in rows if row.name in (*self.plan.compared, *self.plan.beside)]
+
     @cached_property
     def data(self) -> "CorpusDataModule":
         """The windows that the study works on."""

@@ -163,7 +163,7 @@ class NoiseFilled:
 
     Notes
     -----
-    Envelope and noise are those of `models.adaptive` without what it learns: 64 bands every 4,096
+    Envelope and noise are those of `models.adaptive` without what it learns: 112 bands every 4,096
     samples, which count in the code, and random signs (`adaptive.fill`).
     """
 

@@ -275,8 +275,8 @@ def classify_latents(space: Workspace, split: str) -> Predictions | None:
     Parameters
     ----------
     space
-        Where the results of genre go. On real data the encoder must have been trained by the study
-        ``mel`` beside it; an embedded one is trained here.
+        Where the results of genre go; the encoder is that which the study ``mel`` trained beside,
+        or an embedded one that is trained here.
     split
         Such as ``outer-0``.
 
@@ -287,12 +287,12 @@ def classify_latents(space: Workspace, split: str) -> Predictions | None:
     """
     study = studies.study("mel", space.profile)
     row = study.main()
-    if config.profile(space.profile).demo is None:
-        space = replace(space, study="mel")
-        trained = space.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
-        if not trained.exists():
-            return None
-    # An embedded encoder stays in the folder of genre: study mel may be at work in its own.
+    beside = replace(space, study="mel")
+    trained = beside.path("folds", f"{row.name}-{split}", "latents") / "provenance.json"
+    if trained.exists():
+        space = beside
+    elif config.profile(space.profile).demo is None:
+        return None
     _, encoded = train_on_split(row, study, space=space, split=split)
     usable = encoded.items["label"].ne("") & ~encoded.items["silent"].astype(bool)
     items, z = encoded.items[usable], pooling.window_vectors(encoded)[usable]

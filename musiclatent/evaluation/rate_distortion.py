@@ -119,11 +119,20 @@ class ModelCodec:
         return torch.cat([self.model.encode(*part) for part in parts]).numpy()
 
     @torch.no_grad()
-    def decode(self, z: np.ndarray) -> np.ndarray:
-        """Return waveforms (B, N) of latents (B, K, T)."""
+    def scale(self, z: np.ndarray) -> np.ndarray:
+        """Return by what the values of latents (B, K, T) are divided before they are rounded."""
+        return self.model.scale(torch.from_numpy(np.array(z, np.float32))).numpy()
+
+    @torch.no_grad()
+    def decode(self, z: np.ndarray, **options: bool) -> np.ndarray:
+        """Return waveforms (B, N) of latents (B, K, T), as they are listened to."""
         parts = torch.from_numpy(np.array(z, np.float32)).split(BATCH)
-        y = torch.cat([self.model.decode(part)[:, 0] for part in parts])
+        y = torch.cat([self.model.decode(part, **options)[:, 0] for part in parts])
         return y[:, : self.samples].numpy()
+
+    def nearest(self, z: np.ndarray) -> np.ndarray:
+        """Return the waveforms (B, N) of least error that latents (B, K, T) give."""
+        return self.decode(z, noise=False) if self.model.noise else self.decode(z)
 
 
 def waveform_excerpts(
@@ -257,8 +266,12 @@ def measure_codec(coder: Coder, original: Analysis, *, training: np.ndarray, sr:
         rates = [_rate(coder, z, original, trained=trained, bits=n, sr=sr) for n in BITS]
     rebuilt = reconstruction.analyse(x_hat, sr)
     speed = {"encode_speed": seconds / encode_s, "decode_speed": seconds / decode_s}
+    errors = reconstruction.excerpt_errors(original, rebuilt)
+    if isinstance(coder, ModelCodec) and coder.model.noise:
+        near = reconstruction.waveform_errors(x, coder.nearest(z))
+        errors[list(near.columns)] = near
     return Measured(
-        errors=reconstruction.excerpt_errors(original, rebuilt),
+        errors=errors,
         descriptors=rebuilt.descriptors,
         rates=pd.DataFrame(rates).astype(float),
         size={"numbers_s": dimensions / seconds} | speed,
@@ -270,12 +283,19 @@ def _rate(
     coder: Coder, z: np.ndarray, original: Analysis, *, trained: np.ndarray, bits: int, sr: int
 ) -> dict[str, float]:
     """Return bits per second and error of codes whose values are rounded to so many bits."""
-    quantiser = codecs.fit_quantiser(trained, coder.form, 2**bits)
-    z = quantiser.rounded(z)
-    if coder.given:  # what follows from a part of the code follows from its rounded values
-        z = quantiser.rounded(coder.encode(original.y, z[:, : coder.given]))
-    bits_s = quantiser.bits(z).mean() * sr / original.y.shape[1]
-    return {"bits": bits, "bits_s": bits_s, "mse": np.square(coder.decode(z) - original.y).mean()}
+    if not coder.given:
+        quantiser = codecs.fit_quantiser(trained, coder.form, 2**bits)
+        symbols = z = quantiser.rounded(z)
+    else:  # what follows from a part of the code follows from its rounded values
+        quantiser = codecs.fit_quantiser(trained / coder.scale(trained), coder.form, 2**bits)
+        first = quantiser.rounded(z / coder.scale(z))[:, : coder.given]
+        z = coder.encode(original.y, first)
+        scale = coder.scale(z)
+        symbols = quantiser.rounded(z / scale)
+        z = symbols * scale
+    bits_s = quantiser.bits(symbols).mean() * sr / original.y.shape[1]
+    x_hat = coder.nearest(z) if isinstance(coder, ModelCodec) else coder.decode(z)
+    return {"bits": bits, "bits_s": bits_s, "mse": np.square(x_hat - original.y).mean()}
 
 
 def measure_codecs(

@@ -357,8 +357,7 @@ def excerpt_errors(original: Analysis, rebuilt: Analysis) -> pd.DataFrame:
     if x.shape != x_hat.shape or not base.audible(x).all():
         raise ValueError("the excerpts differ in shape, or one is silent; choose audible ones")
     values = {
-        "mse": (x_hat - x).square().mean((1, 2)).numpy(),
-        "sisdr": base.sisdr(x, x_hat).numpy(),
+        **waveform_errors(original.y, rebuilt.y),
         "mrstft": base.mrstft(x, x_hat).numpy(),
         "mel_distance": np.abs(rebuilt.mel_db - original.mel_db).mean((1, 2)),
         "log_spectral_distance": stft.log_spectral_distance(original.stft_db, rebuilt.stft_db),
@@ -366,6 +365,14 @@ def excerpt_errors(original: Analysis, rebuilt: Analysis) -> pd.DataFrame:
         "tempo_agreement": np.abs(rebuilt.tempo / original.tempo - 1) < TEMPO_TOLERANCE,
     }
     return pd.DataFrame(values).astype(float)
+
+
+@torch.no_grad()
+def waveform_errors(x: np.ndarray, x_hat: np.ndarray) -> pd.DataFrame:
+    """Return ``mse`` and ``sisdr`` in dB of audible waveforms (B, N) against originals (B, N)."""
+    y, y_hat = (torch.from_numpy(np.asarray(one, np.float32))[:, None] for one in (x, x_hat))
+    errors = {"mse": (y_hat - y).square().mean((1, 2)), "sisdr": base.sisdr(y, y_hat)}
+    return pd.DataFrame({name: value.numpy() for name, value in errors.items()}).astype(float)
 
 
 def sound_features(y: np.ndarray, sr: int) -> dict[str, np.ndarray]:

@@ -161,11 +161,13 @@ class LitModule(pl.LightningModule):
     """
 
     stride: int
+    version = 1  # raised by hand when the same options and weights mean something else
     edge = 0  # samples at both ends of a waveform in which it is worse than inside
     supports_bf16 = False  # whether it may be trained in bfloat16
     code = "dense"  # or "sparse": a latent is values and their positions
     hops: list[int] | None = None  # of the transforms that the positions count through
     given = 0  # first rows of a latent from which, handed to `encode`, the others follow
+    noise = False  # whether `decode` adds noise, which it leaves out when told
     own_path = False  # whether `between` mixes two latents otherwise than on a straight line
     time_first = False  # whether it takes spectrograms (B, 1, T, M)
     losses: tuple[str, ...] = ()  # distances of `measure` that its training makes small

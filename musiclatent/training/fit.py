@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Timer
 
-from musiclatent import config, files
+from musiclatent import config, files, models
 from musiclatent.analysis import neighbours, pooling
 from musiclatent.config import SEED, Experiment, Workspace
 from musiclatent.data.datamodules import CorpusDataModule
@@ -166,7 +166,8 @@ def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed:
         "labels": hashlib.sha256(data.targets().tobytes()).hexdigest() if labelled else "",
         "format": CACHE_VERSION,
     }
-    return run_folder.with_hash(plan)
+    version = files.pick(models.MODELS, experiment.model, "model").version
+    return run_folder.with_hash(plan | ({"model_version": version} if version > 1 else {}))
 
 
 def _finish(
@@ -175,7 +176,7 @@ def _finish(
     """Measure the best weights on every split and store the model, curves and metrics."""
     best = folder / "best.ckpt"
     if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
-        fitted.save_checkpoint(best)
+        fitted.save_checkpoint(best, weights_only=False)
     model = checkpoints.load_checkpoint(best, experiment)
     callbacks = {type(callback): callback for callback in fitted.callbacks}
     curves = callbacks[trainer.Curves].rows

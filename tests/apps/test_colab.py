@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from musiclatent import __version__
 from musiclatent.apps import colab
 from musiclatent.apps.colab import build, own_files, own_music
-from musiclatent.apps.running import up_to_date
+from musiclatent.apps.running import imports
 from musiclatent.studies import STUDIES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -116,7 +116,9 @@ def test_the_wheel_is_small_whole_and_of_the_stated_size(built):
         assert bundle.testzip() is None
         names = bundle.namelist()
     assert "musiclatent/config.py" in names
-    files = [p for p in CHECKOUT.glob("musiclatent/**/*") if p.suffix in up_to_date.SOURCES]
+    files = [
+        p for p in CHECKOUT.glob("musiclatent/**/*") if p.suffix in (".py", *imports.RESOURCES)
+    ]
     wanted = {p.relative_to(CHECKOUT).as_posix() for p in files}
     assert wanted <= set(names)
     assert not [n for n in names if "tests/" in n or n.endswith((".pyc", ".ipynb"))]

@@ -64,3 +64,15 @@ def test_opening_a_study_imports_no_torch():
         "open_study('66_edm_dashboard', 'edm', 'all', 'tiny'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_demo_trains_the_rows_that_are_compared_and_those_beside_them(tmp_path):
+    def rows(profile, study="waveform", experiment="all"):
+        session = open_study("02_x", study, experiment, profile, results=str(tmp_path))
+        return [row.name for row in session.rows]
+
+    sizes = ["waveform-32", "waveform-64", "waveform-128"]
+    assert rows("demo") == rows("tiny") == [*sizes, "waveform-linear-64"]
+    assert rows("demo", "mel") == ["mel-cae-1", "mel-triplet-1", "mel-crnn-6"]
+    assert rows("demo", experiment="waveform-pooling") == ["waveform-pooling"]
+    assert set(rows("demo")) < set(rows("real"))

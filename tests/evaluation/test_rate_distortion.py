@@ -143,22 +143,25 @@ def test_ablations_leave_out_what_they_say(tmp_path, rng):
         "deep_13824": waveform_experiment("DeepAutoencoder", DEEP, "deep"),
     }
     coders = {
-        name: rate_distortion.ModelCodec(untrained(tmp_path, row), 10_000)
+        name: rate_distortion.ModelCodec(untrained(tmp_path, row), 12_288)
         for name, row in runs.items()
     }
     rows = rate_distortion.ablations(coders)
     assert list(rows) == ["a1_noise_fill", "deep_no_noise", "deep_no_networks"]
     assert rows["a1_noise_fill"].losses == ("mse",) and rows["deep_no_networks"].losses == ()
-    x = (0.1 * rng.normal(size=(2, 10_000))).astype(np.float32)
+    x = (0.1 * rng.normal(size=(2, 12_288))).astype(np.float32)
     filled, silent = rows["a1_noise_fill"], rows["deep_no_noise"]
     z = filled.encode(x)
-    assert z.shape == (2, 8 + 8, 24)  # 64 bands every 8 frames
+    assert z.shape == (2, 8 + 14, 24)  # 112 bands every 8 frames
     own = coders["a1"].decode(z[:, :8])
     power = np.square(filled.decode(z)).mean() / np.square(x).mean()
     assert 0.8 < power < 1.1 > 1e-3 and np.square(own).mean() < 0.1 * np.square(x).mean()
     z = silent.encode(x)
     assert z.shape == coders["deep_13824"].encode(x).shape
-    assert np.square(silent.decode(z)).mean() < np.square(x).mean()  # 14 of 64 bands
+    assert np.square(silent.decode(z)).mean() < np.square(x).mean()  # 100 of 1,024 bins
+    deep = coders["deep_13824"]
+    np.testing.assert_array_equal(deep.nearest(z), silent.decode(z))
+    np.testing.assert_array_equal(silent.nearest(z), silent.decode(z))
     whole = rows["deep_no_networks"]
     assert np.square(whole.decode(whole.encode(x))).mean() == pytest.approx(0.01, rel=0.1)
     with pytest.raises(ValueError, match="waveform-a1 has no noise to leave out"):
@@ -171,6 +174,10 @@ def test_eight_bits_move_no_band_of_a_deep_latent(tmp_path, rng):
     measured, original = measure({"deep": rate_distortion.ModelCodec(run, 12_288)}, x)
     table = rate_distortion.rate_distortion_table(measured, original).loc["deep"]
     assert table["mse_8_bits"] < 1.02 * table["mse"]
+    coder = rate_distortion.ModelCodec(run, 12_288)
+    near = np.square(coder.nearest(coder.encode(x)) - x).mean()
+    assert table["mse"] == pytest.approx(near)
+    assert near < np.square(coder.decode(coder.encode(x)) - x).mean()
 
 
 def test_opus_has_a_row_without_numbers(x):

@@ -57,20 +57,37 @@ def test_any_length_comes_back_with_its_length(n):
 
 def test_bands_cover_all_bins_once():
     assert adaptive.EDGES[0] == 0 and adaptive.EDGES[-1] == adaptive.HOP
-    assert _small().spread.sum(0).eq(1).all() and len(_small().spread) == 64
+    assert _small().spread.sum(0).eq(1).all() and len(_small().spread) == 112
     assert adaptive.EDGES[adaptive.CANDIDATES] == adaptive.CANDIDATES * adaptive.WIDE
 
 
-def test_coefficients_are_those_of_the_loudest_bands():
-    model, n = _small(), torch.arange(8 * 1024)
-    # tones in the middle of bands 2 and 30: one has a place of its own, one a place left free
-    hz = [(8 * band + 4) / 2048 for band in (2, 30)]
+def test_coefficients_are_those_of_the_loudest_bands_of_nine_segments():
+    model, n = _small(), torch.arange(12 * 4_096)
+    hz = [(4 * band + 2) / 2048 for band in (5, 60)]  # in the middle of two bands
     x = sum(torch.sin(2 * torch.pi * f * n) for f in hz)[None, None]
-    places = adaptive._places(adaptive._bands(model.encode(x)[:, :16].transpose(1, 2)))
-    assert places.shape == (1, 8, 112)
-    assert all(len(set(row.tolist())) == 112 for row in places[0])  # none twice
-    assert {*range(16, 24), *range(240, 248)} <= set(places[0, 0].tolist())
-    assert places[0, 0, 16:24].tolist() == list(range(16, 24))  # band 2 stands at place 2
+    envelope = adaptive._bands(model.encode(x)[:, :28].transpose(1, 2))
+    places = adaptive._places(envelope)
+    assert places.shape == (1, 48, 100)
+    assert len(places.unique()) == places.numel()  # none twice
+    frames, bins = places[0] // 1024, places[0] % 1024
+    for band in (5, 60):
+        assert bins.eq(4 * band).sum() == 48  # in all frames
+    assert (frames[:36] < 36).all() and (frames[36:] >= 36).all()  # each block by itself
+    assert (frames.float().mean(1).unflatten(0, (-1, 4)).mean(1).diff() >= 0).all()
+    loud = torch.zeros(1, 3, 112)
+    loud[0, 1, :75] = 1  # all that is kept may stand in one segment
+    assert adaptive._places(loud).unique().tolist() == [
+        1024 * frame + k for frame in range(4, 8) for k in range(300)
+    ]
+
+
+def test_steps_of_the_quantiser_follow_the_loudness_of_each_band():
+    model, x = _small(), _music(2, 1, 40_000)
+    z = model.encode(x)
+    scaled = z / model.scale(z)
+    assert torch.equal(scaled[:, :28], z[:, :28])
+    assert scaled[:, 28:].abs().max() <= 4.001  # all the power of four frames by four bins in one
+    torch.testing.assert_close(model.scale(2 * z)[:, 28:], 4 * model.scale(z)[:, 28:])
 
 
 def test_what_is_kept_comes_back_exactly():
@@ -79,8 +96,8 @@ def test_what_is_kept_comes_back_exactly():
     again = model.encode(model.decode(z))
     assert c.shape == (1, 8, 1024)
     # the envelope of what was decoded ranks bands as before, where noise does not change it
-    kept = z[:, 16:].abs().sum()
-    assert (again[:, 16:] - z[:, 16:]).abs().sum() < 0.2 * kept
+    kept = z[:, 28:].abs().sum()
+    assert (again[:, 28:] - z[:, 28:]).abs().sum() < 0.2 * kept
 
 
 def test_encoder_and_decoder_agree_on_the_bands_of_any_weights():
@@ -168,13 +185,13 @@ def test_latents_between_two_sounds_are_sounds():
 def test_a_given_envelope_is_held_and_says_what_is_kept():
     model, x = _untrained(_small()), _music(1, 1, 8_192)
     z = model.encode(x)
-    torch.testing.assert_close(model.encode(x, z[:, :16]), z)
-    other = z[:, :16].flip(1)  # quiet bands loud
+    torch.testing.assert_close(model.encode(x, z[:, :28]), z)
+    other = z[:, :28].flip(1)  # quiet bands loud
     again = model.encode(x, other)
-    torch.testing.assert_close(again[:, :16], other)
+    torch.testing.assert_close(again[:, :28], other)
     places = adaptive._places(adaptive._bands(other.transpose(1, 2)))
     torch.testing.assert_close(
-        again[:, 16:].transpose(1, 2), model.lapped(x[:, 0]).gather(-1, places)
+        again[:, 28:].transpose(1, 2), model.lapped(x[:, 0]).flatten()[places]
     )
 
 
@@ -182,7 +199,7 @@ def test_the_way_between_two_sounds_mixes_bands_where_they_stand():
     model = _small()
     n = torch.arange(16_384)
     low, high = (
-        torch.sin(2 * torch.pi * (8 * band + 4) / 2048 * n)[None, None] for band in (2, 30)
+        torch.sin(2 * torch.pi * (4 * band + 2) / 2048 * n)[None, None] for band in (5, 60)
     )
     a, b = model.encode(low), model.encode(high)
     for part, end in ((0.0, a), (1.0, b)):
@@ -265,7 +282,7 @@ def test_noise_fills_what_lacks_and_nothing_else():
     spread = adaptive.band_matrix()
     c = torch.randn(2, 8, adaptive.HOP, generator=torch.Generator().manual_seed(0))
     envelope = adaptive.envelope_of(c, spread)
-    assert envelope.shape == (2, 2, 64)
+    assert envelope.shape == (2, 2, 112)
     assert torch.allclose(envelope, torch.ones(()), atol=0.3)  # power 1 in all bands
     assert torch.allclose(adaptive.fill(c, envelope, spread), c, atol=1e-2)
     quiet = adaptive.fill(torch.zeros_like(c), envelope, spread)
@@ -275,8 +292,11 @@ def test_noise_fills_what_lacks_and_nothing_else():
 def test_without_noise_or_networks_the_same_latent_sounds_otherwise():
     model, x = _untrained(_small()), _music(2, 1, 8192)
     z, whole = model.encode(x), model(x).x_hat
+    assert torch.equal(model.decode(z, noise=True)[..., : x.shape[-1]], whole)
+    near = model.decode(z, noise=False)[..., : x.shape[-1]]
+    assert (near - x).square().mean() < (whole - x).square().mean()
     model.noise = False
-    assert torch.equal(model.encode(x), z)
+    assert torch.equal(model.encode(x), z) and torch.equal(model(x).x_hat, near)
     assert model(x).x_hat.square().sum() < whole.square().sum()
     model.noise, model.networks = True, False
     assert model.encode(x).shape == z.shape

@@ -1,38 +1,28 @@
-"""Run the notebooks of a study, one after the other, and write the report.
+"""Run the notebooks of one study or of all that something changed for, then write the report."""
 
-Kernels listen on local sockets, by a client that misses no answer. While nbclient waits for the
-answer of a cell it sends the state of an Output widget on the same socket, past the event loop, and
-the loop may never hear that the answer is there: a notebook with sliders then waits for ever
-(jupyter_client 8.10, nbclient 0.11; often where processors are busy). Asking again every second
-finds what is there.
-"""
-
-import logging
 import os
 import re
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from queue import Empty
-
-import papermill
-from joblib import Parallel, delayed
-from jupyter_client import channels
-from jupyter_client.asynchronous import AsyncKernelClient
-from papermill.exceptions import PapermillExecutionError
-from traitlets import Type
-from traitlets.config import Config
+from typing import TYPE_CHECKING
 
 from musiclatent import config, numba_cache
-from musiclatent.apps import report
-from musiclatent.apps.running import up_to_date
+from musiclatent.apps.running import imports, schedule, up_to_date
+from musiclatent.apps.running.console import Console, shipped
 from musiclatent.config import Study, Workspace
-from musiclatent.data.corpus import require
 from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.files import pick, write_json
 from musiclatent.studies import STUDIES, study
 
+if TYPE_CHECKING:
+    from musiclatent.apps.running.kernels import Kernels
+
 _MAKE = Path(config.__file__).with_name("environment.mk").read_text()
 ENVIRONMENT = re.findall(r"^export (\w+) \?= (\w+)$", _MAKE, re.MULTILINE)
+FAILED = "failed.json"  # where `report`, which takes a second to import, looks
 
 
 def reproduce(
@@ -83,21 +73,24 @@ def reproduce(
     plans[0].select(experiment)
     if corpus:
         corpus = str((config.home() / Path(corpus).expanduser()).resolve())
-        require(corpus, config.data_root())
+        _require(corpus)
     spaces = {
         plan.name: Workspace(profile=profile, study=plan.name, corpus=corpus, results=results)
         for plan in plans
     }
-    numba_cache.compile_librosa()
-    asked = {"only": notebook, "experiment": experiment, "scheduler": scheduler}
-    tasks = (delayed(_whole)(plan, spaces[plan.name], **asked) for plan in plans)
-    # In a process of its own each has one thread: joblib sees to that.
-    reasons = Parallel(min(config.profile(profile).parallel_studies, len(plans)))(tasks)
-    problems = {plan.name: why for plan, why in zip(plans, reasons, strict=True) if why}
-    page = report.write(spaces[plans[0].name].base, profile)
-    print(f"report: {page}", flush=True)
-    _raise_for(problems, alone=len(plans) == 1)
+    asked = {"experiment": experiment, "scheduler": scheduler}
+    run = _Run(plans={plan.name: plan for plan in plans}, spaces=spaces, only=notebook, **asked)
+    run.work()
+    page = _report(spaces[plans[0].name], run)
+    _raise_for(run.problems, alone=len(plans) == 1)
     return page
+
+
+def _require(corpus: str) -> None:
+    """Validate that a corpus is there."""
+    from musiclatent.data.corpus import require  # seconds, which a demo spends in its kernels
+
+    require(corpus, config.data_root())
 
 
 def _plans(name: str, notebook: str | None, corpus: str) -> list[Study]:
@@ -110,12 +103,144 @@ def _plans(name: str, notebook: str | None, corpus: str) -> list[Study]:
     return [plan for plan in plans if notebook in plan.notebooks(corpus)]
 
 
-def _whole(plan: Study, space: Workspace, only: str | None, **asked: str) -> str:
-    """Run a study if its data is there; return what went wrong, and leave a note of it."""
-    problem = _missing(plan, space) or _run(plan, space, only, **asked)
-    if problem or only is None:  # one notebook that went well says nothing of the others
-        _note(space, problem)
-    return problem
+@dataclass(kw_only=True)
+class _Run:
+    """One run: what is asked for, and what came of it so far."""
+
+    plans: dict[str, Study]
+    spaces: dict[str, Workspace]
+    only: str | None
+    experiment: str
+    scheduler: str
+    problems: dict[str, str] = field(default_factory=dict)
+    executed: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    @property
+    def at_once(self) -> int:
+        """How many notebooks run at a time: of each study one."""
+        profile = config.profile(next(iter(self.spaces.values())).profile)
+        return min(profile.parallel_studies, len(self.plans), schedule.cores())
+
+    @cached_property
+    def kernels(self) -> "Kernels":
+        """Where kernels come from; they share the cores."""
+        from musiclatent.apps.running.kernels import CAN_FORK, Kernels  # nothing may be to run
+
+        for name, value in _environment().items():
+            os.environ[name] = value
+        if not CAN_FORK:
+            numba_cache.compile_librosa()
+        threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        return Kernels(self.modules(), int(threads or max(1, schedule.cores() // self.at_once)))
+
+    def modules(self) -> list[str]:
+        """Name what the notebooks import, at any depth."""
+        books = {name.split("/")[1] for name in self.before}
+        code = "\n".join(imports.code_of(_source(book)) for book in sorted(books))
+        return [*imports.modules_of(code), *(f"librosa.{name}" for name in numba_cache.MODULES)]
+
+    @cached_property
+    def before(self) -> dict[str, set[str]]:
+        """What must have ended before each notebook that is to run or to be looked at."""
+        usable = {name: plan for name, plan in self.plans.items() if name not in self.problems}
+        corpus = next(iter(self.spaces.values())).corpus
+        books = {name: plan.notebooks(corpus) for name, plan in usable.items()}
+        asked = {name: [b for b in all_ if self.only in (None, b)] for name, all_ in books.items()}
+        return schedule.graph(asked)
+
+    def work(self) -> None:
+        """Run what is to run, and leave a note of what went wrong."""
+        for name, plan in self.plans.items():
+            if missing := _missing(plan, self.spaces[name]):
+                self.problems[name] = missing
+        self._schedule()
+        for name, space in self.spaces.items():
+            # One notebook that went well says nothing of the others.
+            if name in self.problems or self.only is None:
+                _note(space, self.problems.get(name, ""))
+
+    def _schedule(self) -> None:
+        """Run the graph of notebooks."""
+        seconds = {name: self._seconds(name) for name in self.before}
+        longest = schedule.chains(self.before, seconds)
+        console = Console(seconds, longest=longest, at_once=self.at_once)
+        order = {"longest": longest, "at_once": self.at_once, "tick": console.tick}
+        try:
+            work = partial(self._one, console=console)
+            schedule.run(self.before, work, **order, stop=self._stop)
+        finally:
+            console.close()
+            self._stop()
+
+    def _stop(self) -> None:
+        """End all kernels."""
+        self.stopped = True
+        if "kernels" in vars(self):
+            self.kernels.close()
+
+    def _seconds(self, name: str) -> float:
+        """Return how long a notebook took when it ran last, here or where the package was made."""
+        study_name, book = name.split("/")
+        space = self.spaces[study_name]
+        known = up_to_date.read(space, book).seconds
+        return known or shipped(space.profile).get(name, 0.0)
+
+    def _one(self, name: str, console: Console) -> None:
+        """Run a notebook unless nothing changed since it ran; say how it ended."""
+        study_name, book = name.split("/")
+        if study_name in self.problems or self.stopped:
+            return
+        console.began(name)
+        space, source = self.spaces[study_name], _source(book)
+        parameters = _parameters(self.plans[study_name], space, self.experiment)
+        # The first notebook fills the cache: the work over many files.
+        first = book == self.plans[study_name].notebooks()[0]
+        parameters |= {"scheduler": self.scheduler} if first else {}
+        left = {need: _left(need, space) for need in schedule.needs(study_name, book)}
+        data = _data(self.plans[study_name], space)
+        identity = up_to_date.identity(source, parameters, data=data, left=left)
+        if up_to_date.is_up_to_date(space, book, identity):
+            console.ended(name, "reused, nothing changed since it ran")
+            return
+        began = time.time()
+        problem = execute(source, space, parameters, self.kernels)
+        if self.stopped:
+            return
+        if problem:
+            self.problems[study_name] = f"{book} {problem}"
+        else:
+            up_to_date.record(space, book, identity, began=began)
+        self.executed.append(name)
+        console.ended(name, problem or f"{time.time() - began:.0f} s")
+
+
+def execute(source: Path, space: Workspace, parameters: dict[str, str], kernels: "Kernels") -> str:
+    """Run one notebook, see `execution.execute`."""
+    from musiclatent.apps.running import execution  # brings papermill
+
+    return execution.execute(source, space, parameters, kernels=kernels)
+
+
+def _source(name: str) -> Path:
+    """Return the file of a notebook."""
+    return config.home() / "notebooks" / f"{name}.ipynb"
+
+
+def _environment() -> dict[str, str]:
+    """Return what the environment of kernels lacks."""
+    found = {name: os.environ.get(name, value) for name, value in ENVIRONMENT}
+    homes = {"MUSICLATENT_HOME": str(config.home()), "MUSICLATENT_DATA": str(config.data_root())}
+    return found | homes
+
+
+def _left(need: str, space: Workspace) -> str:
+    """Return what a notebook left that another one needs."""
+    study_name, book = need.split("/")
+    # The encoders of other studies are trained on their own corpora.
+    corpus = space.corpus if study_name == space.study else ""
+    options = {"profile": space.profile, "results": space.results}
+    return up_to_date.read(Workspace(study=study_name, corpus=corpus, **options), book).left
 
 
 def _missing(plan: Study, space: Workspace) -> str:
@@ -124,7 +249,7 @@ def _missing(plan: Study, space: Workspace) -> str:
         return ""
     for name in [*_corpora(plan, space), *(["new_music"] if plan.experiments else [])]:
         try:
-            require(name, config.data_root())
+            _require(name)
         except CorpusError as error:
             print(f"{plan.name}: skipped, {error}", flush=True)
             return f"skipped: {error}"
@@ -135,37 +260,6 @@ def _corpora(plan: Study, space: Workspace) -> list[str]:
     """Return the real corpora that a study needs in a profile."""
     precomputed = plan.precomputed if space.profile == "real" else ""
     return [*plan.real, *filter(None, [precomputed])]
-
-
-def _run(
-    plan: Study, space: Workspace, only: str | None, *, experiment: str, scheduler: str
-) -> str:
-    """Run a study's notebooks, or only one; return what went wrong, or nothing."""
-    identity = ""
-    for name in plan.notebooks(space.corpus):
-        parameters = _parameters(plan, space, experiment)
-        # The first notebook fills the cache: the work over many files.
-        parameters |= {"scheduler": scheduler} if not identity else {}
-        source = config.home() / "notebooks" / f"{name}.ipynb"
-        identity = up_to_date.identity(source, parameters, data=_data(plan, space), before=identity)
-        if only in (None, name) and (problem := _execute_once(source, space, parameters, identity)):
-            return problem
-    return ""
-
-
-def _execute_once(source: Path, space: Workspace, parameters: dict[str, str], identity: str) -> str:
-    """Run a notebook unless nothing changed since it ran; return what went wrong, or nothing."""
-    title = f"{space.study}: {source.stem}"
-    if up_to_date.is_up_to_date(space, source.stem, identity):
-        print(f"{title} reused, nothing changed since it ran", flush=True)
-        return ""
-    began = time.monotonic()
-    print(f"{title} ...", flush=True)
-    problem = execute(source, space, parameters)
-    print(f"{title} {problem or f'{time.monotonic() - began:.0f} s'}", flush=True)
-    if not problem:
-        up_to_date.record(space, source.stem, identity)
-    return problem
 
 
 def _parameters(plan: Study, space: Workspace, experiment: str) -> dict[str, str]:
@@ -180,54 +274,49 @@ def _parameters(plan: Study, space: Workspace, experiment: str) -> dict[str, str
 
 
 def _data(plan: Study, space: Workspace) -> list[Path]:
-    """Return folders of the audio that a study works on; embedded corpora follow from our code."""
+    """Return folders of what a study reads; embedded corpora follow from our code."""
+    # The published weights that embed dance music are taken wherever they are.
+    weights = [] if plan.has_encoder or plan.experiments else [config.data_root() / "vggish"]
     if config.profile(space.profile).demo:
-        return [Path(space.corpus)] if space.corpus else []
+        return [*([Path(space.corpus)] if space.corpus else []), *weights]
     names = [space.corpus] if space.corpus else _corpora(plan, space)
-    return [config.data_root() / name for name in [*names, "new_music"]]
+    return [*(config.data_root() / name for name in [*names, "new_music"]), *weights]
 
 
-def execute(source: Path, space: Workspace, parameters: dict[str, str]) -> str:
-    """Run one notebook into the study's results.
+def _report(space: Workspace, run: _Run) -> Path:
+    """Write the report if a notebook ran or it is missing; name what to open."""
+    page = space.base / "index.html"
+    if run.executed or run.problems or not page.exists():
+        from musiclatent.apps import report
+
+        page = report.write(space.base, space.profile)
+    for line in links(page, run.spaces.values()):
+        print(line, flush=True)
+    return page
+
+
+def links(page: Path, spaces: Iterable[Workspace]) -> list[str]:
+    """Name what there is to open: the report, a map, and the executed notebooks.
 
     Parameters
     ----------
-    source
-        The notebook.
-    space
-        Where its results go.
-    parameters
-        Values for its parameters cell.
-
-    Returns
-    -------
-    str
-        What went wrong in one sentence, or nothing.
+    page
+        The report.
+    spaces
+        The results of studies.
     """
-    folder = space.make("notebooks")
-    running, target = folder / f".running-{source.name}", folder / source.name
-    os.environ["MUSICLATENT_HOME"] = str(config.home())
-    os.environ["MUSICLATENT_DATA"] = str(config.data_root())
-    for name, value in ENVIRONMENT:
-        os.environ.setdefault(name, value)
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        run = {"kernel_name": "python3", "cwd": folder, "progress_bar": False}
-        papermill.execute_notebook(source, running, parameters, config=options(), **run)
-    except PapermillExecutionError as error:
-        failed = folder / f"failed-{source.name}"
-        os.replace(running, failed)
-        return f"failed in cell {error.exec_count}: {error.ename}: {error.evalue}; see {failed}"
-    os.replace(running, target)
-    (folder / f"failed-{source.name}").unlink(missing_ok=True)
-    return ""
+    found = {"report": page}
+    for space in spaces:
+        places = {"map": space.path("map.html"), "notebooks": space.path("notebooks")}
+        found |= {name: p for name, p in places.items() if name not in found and p.exists()}
+    return [f"{name}: {path.absolute().as_uri()}" for name, path in found.items()]
 
 
 def _note(space: Workspace, problem: str) -> None:
     """Write a line for the report, or remove an old one."""
-    (space.path() / report.FAILED).unlink(missing_ok=True)
+    (space.path() / FAILED).unlink(missing_ok=True)
     if problem:
-        write_json(space.make() / report.FAILED, {"reason": problem})
+        write_json(space.make() / FAILED, {"reason": problem})
 
 
 def _raise_for(problems: dict[str, str], alone: bool) -> None:
@@ -235,42 +324,3 @@ def _raise_for(problems: dict[str, str], alone: bool) -> None:
     serious = {k: v for k, v in problems.items() if alone or not v.startswith("skipped")}
     if serious:
         raise ReproduceError("; ".join(f"{name} {problem}" for name, problem in serious.items()))
-
-
-ASK_S = 1.0
-# jupyter_client 7, which Colab's server runs on, has one asynchronous class under the other name.
-_Channel = getattr(channels, "AsyncZMQSocketChannel", channels.ZMQSocketChannel)
-
-
-class AskingChannel(_Channel):
-    """A channel that looks at its socket every second while it waits."""
-
-    async def get_msg(self, timeout: float | None = None) -> dict:
-        """Wait for a message, `timeout` seconds at most; None waits for as long as it takes.
-
-        Raises
-        ------
-        Empty
-            If none came in time.
-        """
-        left = float("inf") if timeout is None else timeout
-        while left > ASK_S:
-            try:
-                return await super().get_msg(ASK_S)
-            except Empty:
-                left -= ASK_S
-        return await super().get_msg(left)
-
-
-class AskingClient(AsyncKernelClient):
-    """A client whose answers come over an `AskingChannel`."""
-
-    shell_channel_class = Type(AskingChannel)
-
-
-def options() -> Config:
-    """Return what papermill passes on to the manager of the kernel."""
-    manager = {"client_class": f"{__name__}.{AskingClient.__name__}"}
-    # Local sockets: a kernel on TCP warns that its traffic is in plain text.
-    manager |= {"transport": "ipc"} if os.name == "posix" else {}
-    return Config({"KernelManager": manager})

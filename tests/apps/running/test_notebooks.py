@@ -1,18 +1,12 @@
-"""A notebook with many sliders comes to its end."""
+"""Which notebooks run, in what order, and what is left where one fails."""
 
-import asyncio
 import json
 from dataclasses import replace
-from queue import Empty
 
-import joblib
-import nbformat
-import papermill
 import pytest
-import zmq.asyncio
-from jupyter_client.session import Session
 
 from musiclatent import config
+from musiclatent.apps import report
 from musiclatent.apps.running import notebooks
 from musiclatent.apps.running import notebooks as apps_notebooks
 from musiclatent.apps.running.notebooks import reproduce
@@ -20,48 +14,13 @@ from musiclatent.config import Workspace
 from musiclatent.errors import CorpusError, ReproduceError
 from musiclatent.studies import STUDIES
 
-SLIDERS = 25  # without asking again, nbclient waited for ever at one of the first 30 or so
-
-
-def test_a_notebook_with_sliders_does_not_wait_for_an_answer_that_is_there(tmp_path):
-    cells = [
-        "from ipywidgets import interact",
-        *["interact(lambda a: print(a), a=(0, 3));"] * SLIDERS,
-    ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    source, done = tmp_path / "sliders.ipynb", tmp_path / "done.ipynb"
-    nbformat.write(notebook, source)
-    papermill.execute_notebook(
-        source, done, cwd=tmp_path, progress_bar=False, config=notebooks.options(),
-        execution_timeout=60,
-    )  # fmt: skip
-    found = [cell.metadata.papermill for cell in nbformat.read(done, 4).cells]
-    assert [cell.status for cell in found] == ["completed"] * (SLIDERS + 1)
-    assert max(cell.duration for cell in found) < 30  # an answer that is missed takes 60
-
-
-@pytest.mark.parametrize("timeout", [0.01, 1.2])
-def test_a_channel_without_a_message_says_so_in_time(timeout):
-    async def wait():
-        context = zmq.asyncio.Context()
-        ends = [context.socket(zmq.PAIR) for _ in range(2)]
-        ends[0].bind("inproc://quiet"), ends[1].connect("inproc://quiet")
-        try:
-            await notebooks.AskingChannel(ends[1], Session()).get_msg(timeout)
-        finally:
-            context.destroy(linger=0)
-
-    with pytest.raises(Empty):
-        asyncio.run(asyncio.wait_for(wait(), 5))
-
 
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
     """Notebooks that only leave a note of their parameters."""
     calls = []
 
-    def execute(source, space, parameters):
+    def execute(source, space, parameters, kernels):
         calls.append((source.stem, parameters))
         return ""
 
@@ -72,7 +31,15 @@ def ran(monkeypatch, tmp_path):
 def test_every_study_runs_01_and_those_with_experiments_all(ran, tmp_path):
     page = reproduce(profile="tiny", results=str(tmp_path))
     assert page == tmp_path / "tiny" / "index.html" and page.exists()
-    assert [(p["study"], name) for name, p in ran] == _all()
+    _all_ran(ran)
+
+
+def _all_ran(ran) -> None:
+    """Each notebook ran once, those of a study in its order."""
+    done = [(p["study"], name) for name, p in ran]
+    assert sorted(done) == sorted(_all())
+    for study in STUDIES:
+        assert [pair for pair in done if pair[0] == study] == [p for p in _all() if p[0] == study]
 
 
 def _all() -> list[tuple[str, str]]:
@@ -81,19 +48,15 @@ def _all() -> list[tuple[str, str]]:
 
 
 def test_studies_side_by_side_run_the_same_notebooks(ran, tmp_path, monkeypatch):
-    assert (
-        config.profile("demo").parallel_studies == 2
-        and config.profile("real").parallel_studies == 1
-    )
-    monkeypatch.setitem(
-        config.PROFILES, "tiny", replace(config.profile("tiny"), parallel_studies=2)
-    )
-    with joblib.parallel_config("threading"):  # which sees what the fixture put in place
-        reproduce(profile="tiny", results=str(tmp_path))
+    many = config.profile("demo").parallel_studies
+    assert many == len(STUDIES) and config.profile("real").parallel_studies == 1
+    side_by_side = replace(config.profile("tiny"), parallel_studies=many)
+    monkeypatch.setitem(config.PROFILES, "tiny", side_by_side)
+    reproduce(profile="tiny", results=str(tmp_path))
+    _all_ran(ran)
     done = [(p["study"], name) for name, p in ran]
-    assert sorted(done) == sorted(_all())
-    for study in STUDIES:  # each keeps its order
-        assert [pair for pair in done if pair[0] == study] == [p for p in _all() if p[0] == study]
+    first, second = ("mel", "02_train_autoencoders"), ("edm", "62_edm_embeddings")
+    assert done.index(first) < done.index(second)  # which takes the encoder that the first trains
 
 
 def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tmp_path):
@@ -122,10 +85,7 @@ def test_one_notebook_runs_alone_in_each_study_that_has_it(ran, tmp_path, capsys
     ]
     ran.clear()
     reproduce(notebook="03_latent_clustering", profile="tiny", results=str(tmp_path))
-    assert [p["study"] for _, p in ran] == ["waveform", "mel", "digits", "jazz"]
-    capsys.readouterr()
-    reproduce("mel", profile="tiny", results=str(tmp_path))  # does not run it again
-    assert capsys.readouterr().out.count("reused, nothing changed") == 2
+    assert sorted(p["study"] for _, p in ran) == ["digits", "jazz", "mel", "waveform"]
 
 
 def test_a_row_needs_no_study_where_one_study_alone_has_the_notebook(ran, tmp_path):
@@ -171,7 +131,7 @@ def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeyp
     (tmp_path / "songs" / "one.wav").touch()
     (tmp_path / "notebooks").mkdir()
     for name in STUDIES["waveform"].shared:
-        (tmp_path / "notebooks" / f"{name}.ipynb").touch()
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text('{"cells": []}')
     reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
     _, parameters = ran[-1]
     assert parameters["corpus"] == str(tmp_path / "songs")
@@ -205,15 +165,15 @@ def test_a_missing_dataset_fails_the_study_that_was_asked_for(ran, tmp_path, mon
 
 
 def test_a_failing_notebook_stops_its_study_only(tmp_path, monkeypatch):
-    def execute(source, space, parameters):
+    def execute(source, space, parameters, kernels):
         return "failed in cell 3" if space.study == "mel" else ""
 
     monkeypatch.setattr(apps_notebooks, "execute", execute)
-    with pytest.raises(ReproduceError, match="^mel failed in cell 3$"):
+    with pytest.raises(ReproduceError, match="^mel 01_preprocess failed in cell 3$"):
         reproduce(profile="tiny", results=str(tmp_path))
     note = json.loads((tmp_path / "tiny" / "mel" / "failed.json").read_text())
-    assert note == {"reason": "failed in cell 3"}
-    monkeypatch.setattr(apps_notebooks, "execute", lambda *_: "")
+    assert note == {"reason": "01_preprocess failed in cell 3"}
+    monkeypatch.setattr(apps_notebooks, "execute", lambda *_, **__: "")
     reproduce(profile="tiny", results=str(tmp_path))
     assert not (
         Workspace(profile="tiny", study="mel", results=str(tmp_path)).path() / "failed.json"
@@ -227,5 +187,61 @@ def test_ready_spectrograms_are_needed_and_watched_where_a_study_trains_on_them(
         "gtzan_excerpts",
     ]
     assert notebooks._corpora(plan, Workspace(profile="paper", study="mel")) == ["gtzan"]
+    weights = notebooks._data(STUDIES["edm"], Workspace(profile="demo", study="edm"))
+    assert [path.name for path in weights] == ["vggish"]
     watched = [path.name for path in notebooks._data(plan, Workspace(profile="real", study="mel"))]
     assert watched == ["gtzan", "gtzan_excerpts", "new_music"]
+
+
+def test_a_notebook_runs_again_where_what_it_needs_left_other_files(tmp_path, monkeypatch):
+    ran, content = [], ["latents"]
+
+    def execute(source, space, parameters, kernels):
+        ran.append(source.stem)
+        if source.stem == "03_latent_clustering":
+            (space.make("figures") / "03_pca.png").write_text(str(len(ran)))
+            (space.make("latents") / "z.npy").write_text(content[0])
+        return ""
+
+    monkeypatch.setattr(apps_notebooks, "execute", execute)
+    asked = {"profile": "tiny", "results": str(tmp_path)}
+    reproduce("waveform", **asked)
+    ran.clear()
+    (tmp_path / "tiny" / "waveform" / "figures" / "03_pca.png").unlink()
+    reproduce("waveform", **asked)
+    assert ran == ["03_latent_clustering"]  # it left the same latents
+    ran.clear()
+    (tmp_path / "tiny" / "waveform" / "latents" / "z.npy").unlink()
+    content[0] = "other"
+    reproduce("waveform", **asked)
+    needing = ["04_encode_new_music", "05_interpolate_generate", "06_latent_map"]
+    assert ran == ["03_latent_clustering", *needing]
+
+
+def test_a_module_that_one_study_imports_makes_its_notebooks_run_alone(ran, tmp_path, monkeypatch):
+    from musiclatent.apps.running import imports
+
+    asked = {"profile": "tiny", "results": str(tmp_path)}
+    reproduce(**asked)
+    ran.clear()
+    module, whole = imports.PACKAGE / "display" / "edm.py", imports._hash
+    monkeypatch.setattr(imports, "_hash", lambda path: "x" if path == module else whole(path))
+    reproduce(**asked)
+    assert [name for name, _ in ran] == [n for n in STUDIES["edm"].notebooks() if n[0] == "6"]
+    assert {p["study"] for _, p in ran} == {"edm"}
+
+
+def test_the_report_finds_the_note_of_what_failed():
+    assert notebooks.FAILED == report.FAILED
+
+
+def test_a_run_ends_with_what_there_is_to_open(ran, tmp_path, capsys):
+    (tmp_path / "tiny" / "mel" / "notebooks").mkdir(parents=True)
+    (tmp_path / "tiny" / "mel" / "map.html").touch()
+    page = reproduce("mel", profile="tiny", results=str(tmp_path))
+    base = tmp_path / "tiny"
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        f"report: {page.as_uri()}",
+        f"map: {(base / 'mel' / 'map.html').as_uri()}",
+        f"notebooks: {(base / 'mel' / 'notebooks').as_uri()}",
+    ]

@@ -1,0 +1,156 @@
+"""The process that has the libraries loaded, and becomes a kernel by a fork.
+
+Started by `kernels.Kernels` with a socket: the first line names what to import, each further one a
+kernel. It never computes, so no pool of threads is alive when it forks. Where the socket closes,
+since the runner ended or was killed, it ends its kernels and itself; where it is killed itself, the
+system ends them.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+SIGNAL_OF_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def main(socket_number: int) -> None:
+    """Load libraries, then fork a kernel for each line that comes.
+
+    Parameters
+    ----------
+    socket_number
+        File descriptor of the socket to the runner.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the runner decides
+    kernels: set[int] = set()
+    with socket.socket(fileno=socket_number) as runner, runner.makefile("rw") as lines:
+        _load(json.loads(lines.readline()))
+        signal.signal(signal.SIGCHLD, lambda *_: _reap(kernels))
+        while (line := lines.readline()) and (pid := os.fork()):
+            kernels.add(pid)
+            print(pid, file=lines, flush=True)
+        if not line:
+            _end(kernels)
+            return
+        runner.detach()  # from here on we are a kernel
+    _become_kernel(socket_number, **json.loads(line))
+
+
+class _Stderr:
+    """Standard error as it is when something is written.
+
+    What is imported may keep the stream of its time, as a handler of a log does; that of a kernel
+    goes to its notebook, ours to the terminal.
+    """
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """The terminal's, by which a kernel knows handlers of its own log."""
+        return sys.__stderr__.buffer
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.__stderr__ if sys.stderr is self else sys.stderr, name)
+
+
+def _load(names: list[str]) -> None:
+    """Import modules; what is not there is the notebook's to report."""
+    sys.stderr = _Stderr()
+    for name in names:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else the first collection of each kernel copies all of it
+
+
+def _reap(kernels: set[int]) -> None:
+    """Take note of kernels that ended: their ids may soon be those of others."""
+    with suppress(ChildProcessError):
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            kernels.discard(pid)
+
+
+def _end(kernels: set[int]) -> None:
+    """End the kernels that are still there, with what they started."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for pid in kernels:
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while os.wait():
+            pass
+
+
+def _become_kernel(
+    socket_number: int,
+    *,
+    connection_file: str,
+    folder: str,
+    variables: dict[str, str],
+    threads: int,
+    log: str,
+) -> None:
+    """Turn the forked process into a kernel of its own, until it is told to shut down."""
+    os.close(socket_number)
+    os.setsid()
+    # What its notebook shows is echoed here, by a decoder that talks to standard error.
+    with Path(log).open("ab") as file:
+        os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    parent = os.getppid()
+    end_with_parent(parent)
+    os.environ.update(variables)
+    os.chdir(folder)
+    share(threads)
+    from ipykernel.kernelapp import IPKernelApp
+
+    # With a parent it does not tell a terminal how to connect. Matplotlib was loaded before there
+    # was a notebook that its figures could go to.
+    ways = [f"--IPKernelApp.parent_handle={parent}", "--InteractiveShellApp.matplotlib=inline"]
+    sys.argv = ["ipykernel_launcher", "-f", connection_file, *ways]
+    try:
+        IPKernelApp.launch_instance(sys.argv[1:])
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)  # its threads would be waited for
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the system kill this process once its parent is gone; Linux only.
+
+    Parameters
+    ----------
+    parent
+        Process id of the parent, which may be gone already.
+    """
+    ctypes.CDLL(None).prctl(SIGNAL_OF_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def share(threads: int) -> None:
+    """Set how many threads this process and its children compute on.
+
+    Parameters
+    ----------
+    threads
+        Of torch, OpenMP and the libraries of linear algebra.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "threadpoolctl" in sys.modules:
+        sys.modules["threadpoolctl"].threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
