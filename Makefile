@@ -15,7 +15,7 @@ ROOM ?=
 MUSICLATENT_DATA ?= data
 # Notebooks run in other folders, so the address becomes absolute here, once; where it was given to
 # make too. $(abspath) would take every word of a path with spaces for a path of its own.
-override MUSICLATENT_DATA := $(if $(filter /%,$(firstword $(MUSICLATENT_DATA))),,$(CURDIR)/)$(MUSICLATENT_DATA)
+override MUSICLATENT_DATA := $(if $(filter ~/%,$(firstword $(MUSICLATENT_DATA))),$(subst ~/,$(HOME)/,$(MUSICLATENT_DATA)),$(if $(filter /% ~,$(firstword $(MUSICLATENT_DATA))),,$(CURDIR)/)$(MUSICLATENT_DATA))
 export MUSICLATENT_DATA
 export MUSICLATENT_HOME := $(CURDIR)
 include musiclatent/environment.mk
@@ -31,7 +31,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce notebook record weights lab dashboard colab bench clean distclean
+.PHONY: help setup lint test reproduce notebook record weights lab dashboard colab bench docs clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -44,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): a few minutes, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch; fi
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,hub,dev]'
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,hub,dev,docs]'
 	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 > /dev/null
 	@find $(VENV) -path '*librosa*' -name '*.nb[ci]' -delete  # may hold code of two processes
 	@$(BIN)/python -m musiclatent.numba_cache
@@ -92,6 +92,10 @@ dashboard: $(READY)  ## serve the dashboard of dance music as a web page with a 
 
 colab: $(READY)  ## write notebooks to results/colab that run in Colab after upload
 	@$(BIN)/musiclatent colab
+
+docs: $(READY)  ## build results/docs: quickstart, executed notebooks of one PROFILE, API, results; links are checked
+	@PROFILE="$(PROFILE)" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site: results/docs/index.html"
 
 bench: $(READY)  ## measure speed and memory as ratios against peers (QUICK=1 for small inputs, in seconds)
 	@for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do \

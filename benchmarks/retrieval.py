@@ -19,14 +19,12 @@ from tempfile import TemporaryDirectory
 import common
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
-from sklearn.metrics import average_precision_score
 
 from musiclatent import audio, config, studies
 from musiclatent.analysis import neighbours, statistics
-from musiclatent.errors import CheckpointError
-from musiclatent.features import fingerprint
+from musiclatent.errors import CheckpointError, CorpusError
+from musiclatent.evaluation.comparison import retrieval, tasks
 from musiclatent.files import progress
 from musiclatent.latents import representations
 from musiclatent.latents.representations import Representation
@@ -66,15 +64,13 @@ Row = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]  # vectors (B, D), a
 
 def game_music() -> pd.DataFrame:
     """Return the tracks of artists with some: path, artist, album, recording."""
-    root = config.data_root() / "game_music"
-    if not (root / "tracks.csv").exists():
-        sys.exit(f"{root} is not there; set MUSICLATENT_DATA to a folder with game_music")
-    tracks = pd.read_csv(root / "tracks.csv", keep_default_na=False)
-    count = tracks.groupby("artist")["file"].transform("size")
-    tracks = tracks[tracks["artist"].ne("") & count.ge(LEAST)].reset_index(drop=True)
-    tracks["path"] = [str(root / name) for name in tracks["file"]]
-    pairs = fingerprint.find_duplicates(tracks["path"], store=kept() / "fingerprints.parquet")
-    return tracks.assign(recording=fingerprint.connected_groups(len(tracks), pairs))
+    try:
+        tracks = tasks.game_music(config.data_root() / "game_music", kept())
+    except CorpusError as error:
+        sys.exit(str(error))
+    tracks = tracks.rename(columns={"label": "artist", "group": "recording"})
+    count = tracks.groupby("artist")["path"].transform("size")
+    return tracks[tracks["artist"].ne("") & count.ge(LEAST)].reset_index(drop=True)
 
 
 def kept() -> Path:
@@ -146,25 +142,16 @@ def retrieved(z: np.ndarray, items: pd.DataFrame, queries: np.ndarray) -> pd.Dat
     Returns
     -------
     DataFrame
-        One row per query: top1, whether the nearest is of the artist; map, average precision;
-        in_album, top1 among the tracks of its album, missing where all are of the artist.
+        One row per query: top1, map, and in_album, see `retrieval.retrieved`.
     """
-    artist, album, recording = (items[name].to_numpy() for name in ("artist", "album", "recording"))
-    rows = []
-    for i, distances in zip(queries, cdist(z[queries], z), strict=True):
-        others = recording != recording[i]
-        same = artist[others] == artist[i]
-        near = -distances[others]
-        inside = album[others] == album[i]
-        mixed = inside.any() and not same[inside].all() and same[inside].any()
-        rows.append(
-            {
-                "top1": float(same[near.argmax()]),
-                "map": average_precision_score(same, near),
-                "in_album": float(same[inside][near[inside].argmax()]) if mixed else np.nan,
-            }
-        )
-    return pd.DataFrame(rows, index=queries)
+    ranked = retrieval.retrieved(
+        z,
+        labels=items["artist"],
+        recordings=items["recording"],
+        within=items["album"],
+        queries=queries,
+    )
+    return ranked.rename(columns={"inside": "in_album"})
 
 
 def halves(items: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,11 @@ True
 
 from importlib import import_module
 
+from musiclatent.files import find_room
+
 __version__ = "0.1.0"
+
+find_room()  # before numba is imported
 
 _FACE = {
     "datamodule": "data.datamodules.datamodule",

@@ -2,12 +2,24 @@
 
 import argparse
 import logging
+import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from musiclatent import __version__, config
-from musiclatent.apps.commands import corpora, dance, encoders, models, own_music, pages
+from musiclatent.apps.commands import (
+    compare,
+    corpora,
+    dance,
+    encoders,
+    messages,
+    models,
+    own_music,
+    pages,
+)
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
@@ -19,8 +31,13 @@ OPTIONS = {  # what several commands take
         "default": "",
         "help": "name, folder, MODULE:CLASS or hub:OWNER/NAME; see `musiclatent models list`",
     },
-    "results": {"default": "results", "help": "folder (default: %(default)s)"},
+    "results": {"default": None, "help": "folder (default: results in the checkout)"},
 }
+
+
+# What names a file or folder: relative to where the command was given, with ~ for one's home.
+PLACES = ("results", "corpus", "folder", "music", "file", "files", "out", "html")
+SOUGHT = ("corpus", "folder", "music", "file", "files")  # those that are there already
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     sub.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
     sub = _command(subparsers, pages.colab, "write notebooks that run in Colab after upload")
-    sub.add_argument("--out", default="results/colab", help="folder (default: %(default)s)")
+    sub.add_argument("--out", default=None, help="folder (default: results/colab)")
     return top
 
 
@@ -79,23 +96,35 @@ def _add_reproduce(subparsers) -> None:
         sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
         _add_options(sub, "experiment", "profile", "corpus", "results")
         sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
+        _add_verbose(sub)
     sub = _command(subparsers, corpora.record, "write the figures of a real run to docs/results")
     sub.add_argument("--study", default="all", help=f"{', '.join(STUDIES)} or all")
     _add_options(sub, "results")
 
 
 def _add_encoders(subparsers) -> None:
-    """Add ``encode``, ``similar`` and ``explore``."""
+    """Add ``encode``, ``similar``, ``path`` and ``explore``."""
     sub = _command(subparsers, own_music.encode, "encode audio files, rebuild them, place them")
     _add_options(sub, "model", "results")
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
+    sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
     sub = _command(subparsers, own_music.similar, "rank a folder by likeness to a file")
     _add_options(sub, "model", "results")
-    sub.add_argument("file", type=Path)
+    sub.add_argument("file", type=Path, nargs="+", help="one example or several")
+    sub.add_argument(
+        "--not", dest="unlike", type=Path, nargs="+", default=[], help="what it is not"
+    )
     sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
     sub.add_argument("--same", action="store_true", help="rank cuts of the same recording too")
+    _add_verbose(sub)
     sub.add_argument("--out", type=Path, default=Path("similar"), help="folder to write")
+    sub = _command(subparsers, own_music.path, "go from one track to another through a folder")
+    sub.add_argument("ends", type=Path, nargs=2, metavar=("A", "B"))
+    sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
+    sub.add_argument("--n", type=int, default=10, help="tracks, with both (default: %(default)s)")
+    _add_options(sub, "model", "results")
+    sub.add_argument("--out", type=Path, default=Path("path"), help="folder to write")
     sub = _command(subparsers, own_music.explore, "write a map that plays what you click")
     what = sub.add_mutually_exclusive_group()
     what.add_argument("--in", dest="music", type=Path, help="a folder of music; nothing is trained")
@@ -103,6 +132,24 @@ def _add_encoders(subparsers) -> None:
     _add_options(sub, "model", "profile", "corpus", "results")
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca", "tsne"))
+    opened = "embedding-atlas FILE --x x --y y --neighbors neighbours --text path"
+    sub.add_argument(
+        "--parquet", type=Path, help=f"file for other tools, too; open it by: {opened}"
+    )
+    _add_compare(subparsers)
+
+
+def _add_compare(subparsers) -> None:
+    """Add ``compare``."""
+    sub = _command(subparsers, compare.compare, "compare encoders: one table, pictures, maps")
+    named = "a name, a folder of a trained model, MODULE:CLASS, or vectors (.npy, .parquet)"
+    sub.add_argument("models", nargs="+", metavar="MODEL", help=named)
+    own = "a folder of music, without labels or with a tracks.csv; else the corpora that are there"
+    sub.add_argument("--in", dest="music", type=Path, help=own)
+    pooling = {"default": "mean", "choices": ("mean", "mean+deviation", "energy")}
+    sub.add_argument("--pooling", **pooling, help="how a file's rows become one vector")
+    _add_options(sub, "results")
+    sub.add_argument("--out", type=Path, default=Path("compared"), help="folder to write")
 
 
 def _add_voices(subparsers) -> None:
@@ -154,7 +201,7 @@ def _add_models(subparsers) -> None:
 
 
 def _add_dance(subparsers) -> None:
-    """Add ``playlist`` and ``mix``."""
+    """Add ``playlist``, ``mix``, ``export`` and ``tag``."""
     sub = _command(subparsers, dance.playlist, "write a playlist of sections of a folder of music")
     kinds = "central, cluster, border, anomalies or neighbours"
     sub.add_argument("--of", default="central", help=f"{kinds} (default: %(default)s)")
@@ -165,27 +212,74 @@ def _add_dance(subparsers) -> None:
     sub.add_argument("--n", type=int, default=20, help="sections at most (default: %(default)s)")
     mix = _command(subparsers, dance.mix, "render a folder of music as one mix, beat on beat")
     mix.add_argument("--beats", type=int, default=32, help="of a crossfade (default: %(default)s)")
-    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac")):
+    library = _command(subparsers, dance.export, "write a folder as a library for DJ programs")
+    for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac"), (library, "rekordbox.xml")):
         one.add_argument("folder", help="a folder of music")
         one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
         networks = "classical, sound, mel-crnn, mel-cae, vggish, or as elsewhere; else the best"
         one.add_argument("--model", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")
+    tag = _command(subparsers, dance.tag, "write tempo or key into the tags of files")
+    tag.add_argument("files", nargs="+", type=Path)
+    tag.add_argument("--bpm", action="store_true", help="write the tempo")
+    tag.add_argument("--key", action="store_true", help="write the key, such as F#m")
+    _add_options(tag, "results")
+    for one in (mix, library, tag):
+        one.add_argument("--tempi", default="", help="count beats within, such as 70-140")
+    for one in (sub, mix, library):
+        _add_verbose(one)
+
+
+def _add_verbose(command: argparse.ArgumentParser) -> None:
+    """Add the option that names what is passed over."""
+    command.add_argument("--verbose", action="store_true", help="name what is passed over, each")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; report what goes wrong in one sentence, with exit code 1."""
-    arguments = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for name in ("distributed", "papermill", "pytorch_lightning", "fsspec"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        arguments.run(arguments)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"musiclatent: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("musiclatent: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    arguments = _placed(parser().parse_args(argv))
+    with messages.speaking():
+        for name in ("distributed", "papermill", "pytorch_lightning", "fsspec"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        try:
+            arguments.run(arguments)
+        except (ValueError, RuntimeError, OSError) as error:
+            print(f"musiclatent: {messages.sentence(error)}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("musiclatent: stopped; the same command goes on from here", file=sys.stderr)
+            return 130
     return 0
+
+
+def _placed(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return arguments whose files and folders are absolute; those not named keep their default."""
+    for name in PLACES:
+        value = getattr(arguments, name, None)
+        if value:
+            several = value if isinstance(value, list) else [value]
+            places = [_absolute(one, stored=name in SOUGHT) for one in several]
+            setattr(arguments, name, places if isinstance(value, list) else places[0])
+    if getattr(arguments, "results", "") is None:
+        arguments.results = "results"
+    return arguments
+
+
+def _absolute(place: str | Path, stored: bool) -> str | Path:
+    """Return a file or folder, of the same type, seen from the root; as the disk spells it."""
+    path = Path(os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111 (links stay)
+    return type(place)(_as_stored(path) if stored else path)
+
+
+def _as_stored(path: Path) -> Path:
+    """Return the name that the disk has for a file: accents may be spelt in another way there."""
+    if path == path.parent or os.path.lexists(path):
+        return path
+    folder = _as_stored(path.parent)
+    wanted = unicodedata.normalize("NFC", path.name)
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if unicodedata.normalize("NFC", entry.name) == wanted:
+                return folder / entry.name
+    return folder / path.name

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from musiclatent.files import pick, read_toml
+from musiclatent.files import mark_output, pick, read_toml
 
 SEED = 0
 SR = 22_050  # Hz, the rate of GTZAN and of every music study
@@ -79,6 +81,7 @@ def _profile(name: str, row: dict) -> Profile:
     return Profile(**row | {"name": name, "demo": demo, "seeds": seeds})
 
 
+SCHEDULER = "MUSICLATENT_SCHEDULER"  # name of a variable, so that the kernels of notebooks know
 _TABLE = read_toml(Path(__file__).with_name("profiles.toml"))
 PROFILES = {name: _profile(name, row) for name, row in _TABLE.items()}
 
@@ -97,7 +100,7 @@ def profile(name: str) -> Profile:
 def home() -> Path:
     """Return the checkout: ``MUSICLATENT_HOME``, else the nearest parent with our notebooks."""
     if os.environ.get("MUSICLATENT_HOME"):
-        return Path(os.environ["MUSICLATENT_HOME"]).resolve()
+        return Path(os.environ["MUSICLATENT_HOME"]).expanduser().resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "notebooks" / "01_preprocess.ipynb").exists():
@@ -107,12 +110,20 @@ def home() -> Path:
 
 def data_root() -> Path:
     """Return the folder of real datasets: ``MUSICLATENT_DATA``, else ``data`` in the checkout."""
-    return (home() / (os.environ.get("MUSICLATENT_DATA") or "data")).resolve()
+    return (home() / Path(os.environ.get("MUSICLATENT_DATA") or "data").expanduser()).resolve()
 
 
 def cache_home() -> Path:
     """Return where scripts keep what they compute: ``musiclatent`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "musiclatent"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    with suppress(RuntimeError):  # nobody's home is known
+        return Path(cache).expanduser() / "musiclatent"
+    return Path(tempfile.gettempdir()) / "musiclatent"
+
+
+def scheduler() -> str | None:
+    """Return the Dask scheduler that takes work over many files: ``MUSICLATENT_SCHEDULER``."""
+    return os.environ.get(SCHEDULER) or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +151,9 @@ class Workspace:
         if not self.corpus:
             return home() / self.results / self.profile
         slug = re.sub(r"\W+", "-", Path(self.corpus).name).strip("-")
+        slug = slug.encode()[:60].decode(errors="ignore")  # names have 255 bytes at most
         # Two folders may bear the same name.
-        digest = hashlib.sha256(self.corpus.encode()).hexdigest()[:6]
+        digest = hashlib.sha256(os.fsencode(self.corpus)).hexdigest()[:6]
         return home() / self.results / f"{self.profile}-{slug}-{digest}"
 
     def path(self, *names: str) -> Path:
@@ -152,6 +164,7 @@ class Workspace:
         """Return a folder inside the study's results, made if it is missing."""
         path = self.path(*names)
         path.mkdir(parents=True, exist_ok=True)
+        mark_output(self.base)
         return path
 
 

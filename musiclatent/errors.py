@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-_CONVERT = "replace the file, or convert it with: ffmpeg -i IN OUT.wav"
+_CONVERT = "get the file again, or export it anew as wav or flac"
 
 
 class MusicLatentError(Exception):
@@ -68,6 +68,11 @@ class ReproduceError(MusicLatentError, RuntimeError):
 def printable(path: str | Path) -> str:
     """Return a path on one line, whatever characters it holds."""
     return str(path) if str(path).isprintable() else repr(str(path))
+
+
+def shown(text: object) -> str:
+    """Return a text with unprintable characters escaped: it forges no line and no colour."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def one_line(text: object) -> str:

@@ -1,7 +1,16 @@
-"""Compile librosa's functions in one process, before others share them."""
+"""What processes that compute need: librosa compiled once, and an end with who started them."""
 
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 
+import joblib
+
+LOOK_S = 1.0
 MODULES = ("util.utils", "core.audio", "core.pitch", "beat")
 
 
@@ -14,6 +23,40 @@ def compile_librosa() -> None:
     """
     for name in MODULES:
         import_module(f"librosa.{name}")
+
+
+def delayed(function: Callable) -> Callable:
+    """Return what makes a task of a function, as `joblib.delayed` does.
+
+    A worker that takes the task ends when the process that made it has ended: joblib's own live on
+    for minutes after a kill, and hold memory and files.
+
+    Parameters
+    ----------
+    function
+        What a task calls; other processes can import it by its name.
+    """
+    return joblib.delayed(partial(_run, os.getpid(), function))
+
+
+def _run(parent: int, function: Callable, *arguments: object, **options: object) -> object:
+    """Call a function; in another process look after the one that asked for it meanwhile."""
+    if os.getpid() != parent and any("loky" in word for word in sys.orig_argv):
+        _watch(parent)  # a worker of joblib's own; those of a cluster have other parents
+    return function(*arguments, **options)
+
+
+@cache
+def _watch(parent: int) -> None:
+    """Begin to look, once, whether the parent of this process is still there."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when another one has taken the place of its parent."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
+import io
 import re
 import shutil
 import subprocess
 import sys
+import unicodedata
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -9,14 +12,17 @@ import numpy as np
 import pytest
 from helpers.models import untrained
 
-from musiclatent import __version__, audio, cli
-from musiclatent.apps.commands import pages
+from musiclatent import __version__, audio, cli, files
+from musiclatent.apps.commands import messages, own_music, pages
 from musiclatent.audio.windows import Waveform
 from musiclatent.data import cache
 from musiclatent.evaluation import genre_networks
+from musiclatent.evaluation.comparison import cost, robustness
 from musiclatent.features import rhythm
 from musiclatent.features.mel import LogMel
 from musiclatent.latents import representations, shipped, store
+
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def _run(*argv: str, **options) -> subprocess.CompletedProcess:
@@ -41,7 +47,8 @@ def test_help_lists_the_commands(capsys):
     shown = capsys.readouterr().out
     assert stop.value.code == 0
     assert all(
-        word in shown for word in "data reproduce encode similar explore classify say colab".split()
+        word in shown
+        for word in "data reproduce encode similar explore compare classify say colab".split()
     )
 
 
@@ -80,6 +87,16 @@ def test_help_lists_the_commands(capsys):
         (["models", "fetch", "tea"], "no package named 'tea'; choose one of: musicnn"),
         (["models", "check", "no_module:Tea"], "no_module:Tea cannot be imported"),
         (["models", "check", "tea", "--results", "RESULTS"], "or choose one of: mfcc"),
+        (["compare", "tea", "--results", "RESULTS"], "or choose one of: mfcc, log-mel"),
+        (["compare", "mfcc", "mfcc"], "two of the encoders are called mfcc"),
+        (["compare", "mfcc", "--in", "RESULTS"], "the folder holds no audio"),
+        (["compare", "mfcc", "--in", "no/such", "--results", "RESULTS"], "there is no such folder"),
+        (["tag", "a.wav"], "say what to write into the tags: --bpm, --key or both"),
+        (["tag", "a.wav", "--bpm", "--tempi", "fast"], "such as 70-140"),
+        (["export", ".", "--out", "a.nml"], "let its name end in .xml"),
+        (["export", ".", "--tempi", "140-70"], "such as 70-140"),
+        (["mix", ".", "--out", 'say "it".flac'], "choose another name for the mix"),
+        (["path", "a.wav", "b.wav", "--in", ".", "--n", "2"], "ask for 3 or more"),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path, bare):
@@ -153,6 +170,26 @@ def test_similar_needs_nothing_trained_and_leaves_out_the_song_itself(
     assert "0.000000" in capsys.readouterr().out
 
 
+def test_compare_needs_no_labels_and_nothing_trained(rng, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "measure", lambda find, store: dict.fromkeys(cost.FIGURES, 1.0))
+    monkeypatch.setattr(robustness, "KINDS", ("gain 6", "noise 10"))
+    music = tmp_path / "music"
+    music.mkdir()
+    for i in range(4):
+        y = np.convolve(rng.normal(size=22_050), np.ones(4 * i + 1), "same")
+        audio.write(music / f"{i}.wav", 0.5 * y / np.abs(y).max(), 22_050)
+    (music / "broken.wav").write_bytes(b"RIFF no")
+    where = ["--out", str(tmp_path / "out"), "--results", str(tmp_path / "results")]
+    assert cli.main(["compare", "mfcc", "log-mel", "--in", str(music), *where]) == 0
+    said = capsys.readouterr()
+    assert "set aside" in said.err and "(mfcc, log-mel)" in said.err
+    assert "nothing is read off labels" in said.err
+    assert "To recognise damaged copies" in said.out and "kept_gain 6" in said.out
+    page = tmp_path / "out" / "comparison.html"
+    assert f"to read: {page}" in said.out and page.exists()
+    assert (tmp_path / "out" / "maps.html").exists()
+
+
 def test_ctrl_c_says_that_the_work_is_kept(monkeypatch, capsys):
     def colab(arguments):
         raise KeyboardInterrupt
@@ -181,7 +218,7 @@ def test_classify_names_the_genre_and_what_it_sets_aside(monkeypatch, capsys, tm
     said = capsys.readouterr()
     assert "rock" in said.out and str(out) in said.out and f"set aside: {bad}: " in said.err
     assert {path.name for path in out.iterdir()} == {
-        "good.csv", "good.png", "files.csv", "quarantine.csv"
+        "good.csv", "good.png", "files.csv", "quarantine.csv", files.OWN
     }  # fmt: skip
     assert cli.main(["classify", str(bad), "--model", str(model), "--out", str(out)]) == 1
     words = capsys.readouterr().err.strip().splitlines()[-1]
@@ -261,7 +298,7 @@ def _names_what_is_left_out(said: str) -> bool:
     return (
         "set aside: " in said
         and "broken.flac: " in said
-        and "left out: z.flac is the same as a.flac in every section" in said
+        and "left out: z.flac is a copy of a.flac" in said
     )
 
 
@@ -286,12 +323,44 @@ def test_mix_plays_every_track_and_names_what_it_leaves_out(dancing, capsys, tmp
     assert 40 < audio.info(out).seconds < 3 * 23
 
 
+def test_a_copy_stands_for_the_track_that_is_kept(dancing, capsys, tmp_path):
+    for track in ("z.flac", f"{dancing[0]}/a.flac"):
+        options = ["--of", "neighbours", "--track", track, "--out", str(tmp_path / "l.xspf")]
+        assert cli.main(["playlist", *dancing, *options]) == 0
+        assert "b.flac" in capsys.readouterr().out
+
+
+def test_what_a_folder_holds_beside_music_is_said(dancing, capsys, tmp_path):
+    folder = tmp_path / "songs"
+    shutil.copytree(dancing[0], folder)
+    (folder / "cover.jpg").write_bytes(b"x")
+    (folder / "\x1b[31mred\n.txt").write_bytes(b"x")
+    options = ["--of", "cluster", "--k", "1", "--out", str(folder / "l.xspf")]
+    assert cli.main(["playlist", str(folder), *dancing[1:], *options]) == 0
+    said = capsys.readouterr().err
+    assert "1 cover" in said and "1 text" in said and "passed over; --verbose names each" in said
+    assert cli.main(["playlist", str(folder), *dancing[1:], *options, "--verbose"]) == 0
+    said = capsys.readouterr().err
+    assert "cover.jpg: it is no music by its suffix" in said and "1 own file" in said
+    assert "\\x1b[31mred\\n.txt: it is no music" in said and "\x1b" not in said
+
+
+def test_our_own_mix_is_replaced_and_no_other_file(dancing, capsys, tmp_path, monkeypatch):
+    folder = tmp_path / "songs"
+    shutil.copytree(dancing[0], folder)
+    monkeypatch.chdir(folder)
+    for _ in range(2):
+        assert cli.main(["mix", ".", *dancing[1:], "--beats", "8"]) == 0
+        assert "mix.flac " not in capsys.readouterr().out
+    assert cli.main(["mix", ".", *dancing[1:], "--out", "a.flac"]) == 1
+    assert "a.flac is one of the tracks; write the mix elsewhere" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "options", "words"),
     [
         ("playlist", ["--of", "best"], "there is no kind of playlist named 'best'"),
         ("playlist", ["--of", "neighbours", "--track", "q.flac"], "there is no track 'q.flac'"),
-        ("playlist", ["--of", "neighbours", "--track", "z.flac"], "there is no track 'z.flac'"),
         ("playlist", ["--of", "neighbours", "--track", "a.flac", "--at", "99"], "at 99 s"),
         ("playlist", ["--of", "cluster", "--k", "2", "--cluster", "7"], "cluster 7"),
         ("playlist", ["--out", "list.txt"], "list.txt"),
@@ -328,3 +397,89 @@ def test_a_dashboard_that_was_not_made_names_the_command(tmp_path, capsys):
     assert "`make reproduce STUDY=edm PROFILE=demo` makes it" in capsys.readouterr().err
     assert cli.main(["dashboard", "--results", str(tmp_path), "--profile", "dmo"]) == 1
     assert "there is no profile named 'dmo'" in capsys.readouterr().err
+
+
+class Narrow(io.TextIOWrapper):
+    """A stream of ASCII."""
+
+    def __init__(self):
+        super().__init__(io.BytesIO(), encoding="ascii", errors="strict")
+
+
+def test_a_stream_that_cannot_hold_a_name_shows_an_escape(monkeypatch):
+    stream = Narrow()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with messages.speaking():
+        print("Björk 音楽")
+    assert stream.buffer.getvalue() == b"Bj\\xf6rk \\u97f3\\u697d\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full")
+@pytest.mark.parametrize("where", ["> /dev/full", "| true"])
+def test_a_full_device_or_a_closed_pipe_ends_no_command(where, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_HOME", str(CHECKOUT))
+    code = "from musiclatent import cli; import time; time.sleep(0.3); raise SystemExit(cli.main())"
+    command = f"set -o pipefail; '{sys.executable}' -c '{code}' colab --out '{tmp_path}' {where}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.glob("*.ipynb"))
+
+
+def test_places_are_seen_from_where_the_command_was_given(monkeypatch, tmp_path):
+    asked = []
+
+    def encode(arguments):
+        asked.append(arguments)
+
+    monkeypatch.setattr(own_music, "encode", encode)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    cli.main(["encode", "a.wav", "~/b c.wav", "--corpus", "sets", "--results", "~/r", "--out", "o"])
+    got = asked[0]
+    assert got.files == [tmp_path / "a.wav", tmp_path / "me" / "b c.wav"]
+    assert (got.corpus, got.results) == (str(tmp_path / "sets"), str(tmp_path / "me" / "r"))
+    assert got.out == tmp_path / "o"
+    cli.main(["encode", "a.wav"])
+    assert (asked[1].corpus, asked[1].results) == ("", "results")  # of the checkout
+
+
+@pytest.mark.parametrize(
+    ("sounds", "words"),
+    [
+        ([1, 2, 3], "the study waveform needs 4 recordings with sound .* the folder holds 3; add"),
+        ([1, 1, 1, 1, 1], "the folder holds 1; add some"),
+        ([0, 0, 0, 0], "the folder holds 0; add some"),
+    ],
+    ids=["three", "all the same", "silence on an offset"],
+)
+def test_a_small_folder_is_refused_before_the_work(sounds, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSICLATENT_HOME", str(CHECKOUT))
+    for i, seed in enumerate(sounds):
+        noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 4 * 22_050)
+        y = noise if seed else np.full(4 * 22_050, 0.1)
+        audio.write(tmp_path / "few" / f"{i}.wav", (1 - 0.1 * i) * y, 22_050)
+    argv = ["reproduce", "--study", "waveform", "--profile", "tiny"]
+    where = ["--corpus", str(tmp_path / "few"), "--results", str(tmp_path / "r")]
+    assert cli.main([*argv, *where]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert re.search(words, said[-1]) and not list(tmp_path.rglob("*.ipynb"))
+
+
+def test_a_name_typed_with_composed_accents_is_found(monkeypatch, tmp_path):
+    asked = []
+
+    def encode(arguments):
+        asked.append(arguments)
+
+    monkeypatch.setattr(own_music, "encode", encode)
+    apart = [unicodedata.normalize("NFD", name) for name in ("Müsli", "Café.wav")]
+    (tmp_path / apart[0]).mkdir()
+    (tmp_path / apart[0] / apart[1]).write_bytes(b"x")
+    cli.main(["encode", unicodedata.normalize("NFC", f"{tmp_path}/Müsli/Café.wav")])
+    assert asked[0].files == [tmp_path / apart[0] / apart[1]]
+
+
+def test_an_error_forges_no_line(capsys, tmp_path):
+    assert cli.main(["playlist", str(tmp_path / "a\n\x1b[2Jmusiclatent: all is well")]) == 1
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and "\x1b" not in said and "\\x1b[2J" in said

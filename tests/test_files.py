@@ -1,6 +1,8 @@
+import errno
 import hashlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from musiclatent import files
 from musiclatent.files import (
+    hashes,
     need_columns,
     pick,
     progress,
@@ -149,6 +153,20 @@ def test_a_bar_that_is_moved_by_hand_or_has_nothing_to_say(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_bar_in_a_notebook_leaves_one_line_with_the_time_it_took(monkeypatch):
+    lines, handle = [], type("Handle", (), {"update": lambda _, data, raw: lines.append(data)})()
+    shown = lambda data, raw, display_id: lines.append(data) or handle  # noqa: E731
+    kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr("IPython.display.display", shown)
+    monkeypatch.setattr(sys, "stderr", kernel)
+    with progress(None, "encode", "window", total=3) as bar:
+        bar.update(3)
+    assert kernel.getvalue() == "" and len(lines) > 1  # the first is shown, the others replace it
+    assert lines[-1] == {"text/plain": "encode: 3 of 3 (window), 00:00"}
+    assert list(progress(iter("ab"), "quick", "row", total=2, delay=5)) == ["a", "b"]
+    assert lines[-1]["text/plain"].startswith("encode")
+
+
 def test_names_are_unique_on_any_file_system(tmp_path):
     files = [Path("a/One.wav"), Path("b/one.mp3"), Path("c/two.wav"), Path("d/" + 80 * "x")]
     names = unique_names(files, tmp_path, (".wav", ".png"))
@@ -180,3 +198,74 @@ def test_missing_columns_are_named():
     need_columns({"a": 1, "b": 2}, ["a"], "rows lack", "add them")
     with pytest.raises(ValueError, match="rows lack c, d; add them"):
         need_columns({"a": 1}, ["a", "c", "d"], "rows lack", "add them")
+
+
+def test_only_files_of_another_size_or_time_are_hashed_again(tmp_path, monkeypatch):
+    paths, store = [tmp_path / name for name in "abc"], tmp_path / "kept" / "hashes.json"
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    expected = [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
+    assert hashes([*paths, tmp_path / "gone"], store) == [*expected, ""]
+    monkeypatch.setattr(files, "sha256_of", lambda path: f"new {path[-1]}")
+    paths[1].write_bytes(b"other")
+    assert hashes(paths[::-1], store) == [expected[2], "new b", expected[0]]
+    assert hashes(paths) == ["new a", "new b", "new c"]
+    store.write_text("[1]")
+    assert hashes(paths[:1], store) == ["new a"]
+
+
+def test_what_we_make_is_marked(tmp_path):
+    assert files.own_output(tmp_path) == set()
+    files.mark_output(tmp_path, "a.flac", "a.cue")
+    files.mark_output(tmp_path, "b\n.flac")
+    assert files.own_output(tmp_path) == {"a.flac", "a.cue", "b\n.flac"}
+    files.mark_output(tmp_path)
+    assert "*" in files.own_output(tmp_path)
+    (tmp_path / files.OWN).write_text("[1")
+    assert files.own_output(tmp_path) == files.own_output(tmp_path / "none") == set()
+
+
+def test_a_folder_that_was_there_is_not_ours_as_a_whole(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    old.mkdir()
+    (old / "song.wav").write_bytes(b"x")
+    for folder in (new, old):
+        with files.output_folder(folder):
+            files.write_file(folder / "made.wav", b"x")
+    assert files.own_output(new) == {"*"} and files.own_output(old) == {"made.wav"}
+
+
+def test_a_full_disk_names_the_folder(tmp_path):
+    def fill(code, text):
+        with files.whole_file(tmp_path / "a"):
+            raise OSError(*((code, text) if code else (text,)))
+
+    for code, text in ((errno.ENOSPC, "full"), (None, "[Errno 28] Error writing bytes to file.")):
+        with pytest.raises(OSError, match="No space left on device; free some space in ") as caught:
+            fill(code, text)
+        assert str(tmp_path) in str(caught.value) and caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match="denied"):
+        fill(errno.EACCES, "denied")
+
+
+def test_names_of_255_bytes(tmp_path):
+    paths = [tmp_path / ("🎛" * 61 + ".wav"), tmp_path / ("é" * 120 + ".wav"), tmp_path / "a.wav"]
+    names = files.unique_names(paths, tmp_path, ["_reconstruction.wav"])
+    assert all(len(f"{name}_reconstruction.wav".encode()) <= 255 for name in names.values())
+    assert len(set(names.values())) == 3 and names[paths[2]] == "a"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="homes are chosen by HOME on posix")
+def test_without_a_home_files_go_to_a_folder_of_ones_own(tmp_path):
+    code = (
+        "import os, musiclatent.config as c; "
+        "print(*(os.environ.get(n, '') for n in ('IPYTHONDIR', 'MPLCONFIGDIR')), c.cache_home())"
+    )
+    free = {k: v for k, v in os.environ.items() if not k.startswith(("XDG", "MPL", "IPY", "JUP"))}
+    environment = free | {"HOME": "/nonexistent", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    places = done.stdout.split()
+    assert len(places) == 3 and all(place.startswith(str(tmp_path)) for place in places), done
+    assert (tmp_path / f"musiclatent-{os.getuid()}").stat().st_mode & 0o077 == 0

@@ -9,6 +9,7 @@ PACKAGE = TESTS.parent / "musiclatent"
 
 # Module without a test file of its own -> the test file that runs it.
 THROUGH = {
+    "apps/commands/compare": "test_cli",
     "apps/commands/corpora": "test_cli",  # each command is started as a user starts it
     "apps/commands/dance": "test_cli",
     "apps/commands/encoders": "test_cli",
@@ -17,8 +18,15 @@ THROUGH = {
     "apps/commands/own_music": "test_cli",
     "apps/commands/pages": "test_cli",
     "apps/dashboard_data": "apps/test_dashboard",
+    "apps/running/beforehand": "test_cli",  # small folders are refused as a user sees it
     "apps/running/warm": "apps/running/test_kernels",  # what becomes the kernels there
+    "audio/chain": "audio/containers/test_links",  # joined files are read as one
+    "audio/containers/parts": "audio/containers/test_links",
     "audio/decoders": "audio/test_io",  # streams are read through `audio.blocks`
+    "audio/libav": "audio/test_io",
+    "audio/pieces": "audio/test_io",
+    "audio/sndfile": "audio/test_io",
+    "audio/stream": "audio/test_io",
     "data/shards": "data/test_cache",  # workers are killed while they write shards
     "data/synthetic/dance": "data/synthetic/test_synthetic",
     "data/synthetic/digits": "data/synthetic/test_synthetic",
@@ -31,6 +39,9 @@ THROUGH = {
     "display/map_html": "display/test_map_page",
     "display/map_layout": "display/test_map_page",
     "display/style": "test_layers",  # nothing is set at import
+    "display/words/dance_captions": "display/words/test_captions",
+    "display/words/genre_captions": "display/words/test_captions",
+    "edm/decks/deck": "edm/test_mixdown",  # heard in a mix
     "experiments": "test_studies",  # a study's table is its experiments
     "features/beat_grid": "features/test_rhythm",  # grids of tracks whose beats are known
     "training/trainer": "training/test_fit",
@@ -42,6 +53,7 @@ OF_THE_WHOLE = {
     "display/test_map_in_hosts",  # the map in JupyterLab, Voila and one html file
     "models/test_registry",  # what holds for every model of `models.MODELS`
     "test_benchmarks",
+    "test_docs",  # docs/pages.py, which makes pages of the site
     "test_face",  # the names of `musiclatent/__init__.py`
     "test_layers",
     "test_mirror",

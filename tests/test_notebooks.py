@@ -114,6 +114,9 @@ def test_01_runs_on_the_tiny_profile(tmp_path):
     assert (space.path("figures") / "01_gallery.png").stat().st_size > 10_000
     executed = json.loads((space.path("notebooks") / "01_preprocess.ipynb").read_text())
     assert any("audio/mpeg" in json.dumps(cell.get("outputs", "")) for cell in executed["cells"])
+    outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    assert "10 labels: " in json.dumps(outputs)  # the caption of a picture
 
 
 def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):

@@ -1,7 +1,9 @@
 """What librosa compiles on import is compiled before processes share it."""
 
+import os
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,3 +65,54 @@ def test_processes_start_after_compiling(module, tmp_path, monkeypatch):
     monkeypatch.setattr(numba_cache, "compile_librosa", asked)
     with pytest.raises(AskedError):
         START[module](tmp_path)
+
+
+LONG = """
+import sys, time, joblib
+from pathlib import Path
+from musiclatent import numba_cache
+
+def named(folder, name):
+    Path(folder, name).touch()
+    time.sleep(90)
+
+joblib.Parallel(2)(numba_cache.delayed(named)(sys.argv[1], name) for name in "ab")
+"""
+OPTIONS = {"capture_output": True, "text": True, "check": False}
+
+
+def _workers(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], **OPTIONS)
+    lines = [line for line in listed.stdout.splitlines() if "popen_loky" in line]
+    return [int(line.split()[0]) for line in lines]
+
+
+def _until(answer, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not answer():
+        time.sleep(0.2)
+    return bool(answer())
+
+
+def _lives(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], **OPTIONS).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are listed by ps")
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", LONG, str(tmp_path)])
+    try:
+        assert _until(lambda: len(list(tmp_path.iterdir())) == 2, 80)
+        workers = _workers(parent.pid)
+        assert len(workers) == 2
+        parent.kill()
+        parent.wait()
+        assert _until(lambda: not any(map(_lives, workers)), 30)
+    finally:
+        parent.kill()
+
+
+def test_in_the_same_process_a_task_is_a_plain_call():
+    function, arguments, options = numba_cache.delayed(divmod)(7, 2)
+    assert function(*arguments, **options) == (3, 1)

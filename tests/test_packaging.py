@@ -22,7 +22,12 @@ def _name(requirement: str) -> str:
 def test_environment_yml_lists_what_pyproject_lists():
     listed = yaml.safe_load((CHECKOUT / "environment.yml").read_text())["dependencies"]
     extras = PROJECT["optional-dependencies"]
-    assert listed[-1]["pip"] == [*PROJECT["dependencies"], *extras["lab"], *extras["dev"]]
+    assert listed[-1]["pip"] == [
+        *PROJECT["dependencies"],
+        *extras["lab"],
+        *extras["dev"],
+        *extras["docs"],
+    ]
     assert f"python {PROJECT['requires-python']}" in listed
 
 
@@ -93,7 +98,14 @@ def test_the_folder_of_data_becomes_absolute_and_may_hold_spaces(folder, tmp_pat
 def test_ci_runs_the_readmes_commands():
     readme = (CHECKOUT / "README.md").read_text()
     commands = re.findall(r"^make \w+", (CHECKOUT / ".ci/run").read_text(), re.MULTILINE)
-    assert commands == ["make lint", "make test", "make bench", "make reproduce"]
+    assert commands == [
+        "make lint",
+        "make test",
+        "make bench",
+        "make notebook",
+        "make docs",
+        "make reproduce",
+    ]
     assert all(command in readme for command in commands)
 
 

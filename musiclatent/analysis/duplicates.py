@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.linalg import eigh
 from scipy.ndimage import convolve1d
 
-from musiclatent.analysis import pooling
+from musiclatent.analysis import neighbours, pooling
 
 SMOOTH_S = 0.37  # a third of a second: longer than any pitch, shorter than a bar
 POWER = 0.25  # of the energy, so that loud notes do not decide alone
@@ -32,6 +32,8 @@ RATIO = 0.5  # the shorter must last at least this share of the longer
 RELIABLE = 0.25  # below it a recording has no curve to speak of, and dividing would invent one
 FALSE_PAIRS = 0.01  # expected number of false pairs in the whole corpus
 BOUNDS = (0.5, 0.75)  # of the learned threshold: a duplicate is expected at 1
+EXACT = 5_000  # recordings above which an index names the pairs to compare
+OUTLINE, RATES = 512, 24  # points of the transform that outlines a curve, and rates kept of it
 _NEAR = 32  # pairs kept per recording
 _ROWS = 256  # recordings compared with all others at once
 
@@ -226,21 +228,55 @@ def _centred(curve: np.ndarray) -> np.ndarray:
 def _pairs(curves: list[np.ndarray], reliability: np.ndarray, shifts: int) -> pd.DataFrame:
     """Return the best pairs a < b of every recording with their scores."""
     length = np.array([curve.shape[1] for curve in curves])
+    if len(curves) > EXACT:
+        return _likely_pairs(curves, length, reliability, shifts)
     padded = [np.pad(curve.T, ((0, length.max() - curve.shape[1]), (0, 0))) for curve in curves]
     x = np.stack(padded)  # n x T' x C
     parts = []
     for first in range(0, len(x), _ROWS):
         rows = np.arange(first, min(first + _ROWS, len(x)))
-        shorter = np.minimum.outer(length[rows], length)
-        alike = shorter >= RATIO * np.maximum.outer(length[rows], length)
-        score = _correlations(x, length, rows, shifts) * alike
-        score /= np.sqrt(np.outer(reliability[rows], reliability))
+        score = _scores(x, length, rows, shifts, reliability)
         score[rows[:, None] >= np.arange(len(x))] = -np.inf
         near = np.argsort(-score, axis=1, kind="stable")[:, :_NEAR]
         a, b = np.repeat(rows, near.shape[1]), near.ravel()
         parts.append(pd.DataFrame({"a": a, "b": b, "score": score[a - first, b]}))
     table = pd.concat(parts, ignore_index=True)
     return table[table["a"] < table["b"]]
+
+
+def _likely_pairs(
+    curves: list[np.ndarray], length: np.ndarray, reliability: np.ndarray, shifts: int
+) -> pd.DataFrame:
+    """Return pairs as `_pairs` does, of the recordings that an index finds near each other."""
+    outlines = np.stack([_outline(curve) for curve in curves])
+    near = neighbours.nearest(outlines, outlines, _NEAR)[1]
+    pairs = np.stack([np.arange(len(near)).repeat(near.shape[1]), near.ravel()], axis=1)
+    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    parts = []
+    for a, of_a in pd.Series(pairs[:, 1]).groupby(pairs[:, 0]):
+        rows = np.array([a, *of_a])
+        longest = length[rows].max()
+        few = [np.pad(curves[row].T, ((0, longest - length[row]), (0, 0))) for row in rows]
+        alone = np.zeros(1, int)
+        score = _scores(np.stack(few), length[rows], alone, shifts, reliability[rows])[0, 1:]
+        parts.append(pd.DataFrame({"a": a, "b": rows[1:], "score": score}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _outline(curve: np.ndarray) -> np.ndarray:
+    """Return how strongly a curve (C, T') moves at each of the slow rates: no shift changes it."""
+    spectrum = np.abs(np.fft.rfft(curve, OUTLINE, axis=1))[:, 1 : 1 + RATES]
+    return (spectrum / max(np.linalg.norm(spectrum), 1e-12)).ravel()
+
+
+def _scores(
+    x: np.ndarray, length: np.ndarray, rows: np.ndarray, shifts: int, reliability: np.ndarray
+) -> np.ndarray:
+    """Return the scores (rows, n) of recordings with all; 0 where one is far longer."""
+    shorter = np.minimum.outer(length[rows], length)
+    alike = shorter >= RATIO * np.maximum.outer(length[rows], length)
+    score = _correlations(x, length, rows, shifts) * alike
+    return score / np.sqrt(np.outer(reliability[rows], reliability))
 
 
 def _correlations(x: np.ndarray, length: np.ndarray, rows: np.ndarray, shifts: int) -> np.ndarray:

@@ -11,14 +11,23 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from musiclatent.analysis import statistics, validation
+from musiclatent.config import SEED
 
 OUTSIDE = 99.0  # percentile from which a vector is described as far outside the training set
 EDGE = 95.0  # percentile from which it is described as at its edge
 K = 10  # neighbours that vote, as in Kovar, CTU Prague
+EXACT = 5_000  # rows on both sides above which an index names the candidates
+MARGIN = 30  # neighbours of each row in an index, so that it finds its way
+FARTHEST = 200  # neighbours that an index is asked for; more are searched for one by one
 
 
 def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest rows of a corpus, by exact Euclidean distance.
+
+    Where both sides have more than `EXACT` rows, which of them are near is taken from an index
+    (Dong, Moses and Li, Efficient k-nearest neighbor graph construction, WWW 2011), so that
+    the work grows with the number of rows and not with its square; it misses a few of a hundred
+    neighbours (`benchmarks/scale.py` counts them).
 
     Parameters
     ----------
@@ -43,13 +52,52 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
     """
     query, corpus = validation.matrix(z_query), validation.matrix(z_corpus)
     validation.same_width(query, corpus)
-    search = NearestNeighbors(n_neighbors=_count(k, corpus), algorithm="brute").fit(corpus)
-    _, indices = search.kneighbors(query)
-    # The brute-force search rounds: measured again, so that equal rows lie at 0.
+    k = _count(k, corpus)
+    if min(len(query), len(corpus)) > EXACT and k <= FARTHEST:
+        indices = _from_index(query, corpus, k)
+    else:
+        search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(corpus)
+        indices = search.kneighbors(query, return_distance=False)
+    # Either search rounds: measured again, so that equal rows lie at 0.
     rows = zip(query, indices, strict=True)
     distances = np.array([np.linalg.norm(corpus[near] - row, axis=1) for row, near in rows])
     order = np.argsort(distances, axis=1, kind="stable")
     return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1)
+
+
+def _from_index(query: np.ndarray, corpus: np.ndarray, k: int) -> np.ndarray:
+    """Return candidates (Q, k) for the nearest rows of a corpus."""
+    from pynndescent import NNDescent  # it compiles for seconds
+
+    corpus = corpus.astype(np.float32)
+    # On one thread, so that a second run finds the same.
+    index = NNDescent(corpus, n_neighbors=max(k, MARGIN), random_state=SEED, n_jobs=1)
+    if np.array_equal(query, corpus):
+        return index.neighbor_graph[0][:, :k]
+    return index.query(query.astype(np.float32), k)[0]
+
+
+def distance_to_nearest(z: np.ndarray) -> np.ndarray:
+    """Measure how far each row lies from its nearest other.
+
+    Parameters
+    ----------
+    z
+        Vectors (B, D), two or more.
+
+    Returns
+    -------
+    array (B,)
+        Euclidean distances, 0 for equal rows.
+
+    Raises
+    ------
+    ValueError
+        As `nearest`.
+    """
+    distances, indices = nearest(z, z, 2)
+    itself = indices[:, 0] == np.arange(len(z))  # of equal rows another may come first, at 0
+    return np.where(itself, distances[:, 1], distances[:, 0])
 
 
 def nearest_others(z: np.ndarray, groups: Sequence, k: int) -> np.ndarray:
@@ -108,9 +156,7 @@ def percentile(z_query: np.ndarray, z_train: np.ndarray) -> np.ndarray:
     train = validation.matrix(z_train)
     if len(train) < 2:
         raise ValueError("one training vector has no neighbour to compare with; give two or more")
-    distances, indices = nearest(train, train, 2)
-    itself = indices[:, 0] == np.arange(len(train))  # of equal rows another may come first, at 0
-    among_train = np.sort(np.where(itself, distances[:, 1], distances[:, 0]))
+    among_train = np.sort(distance_to_nearest(train))
     to_train = nearest(z_query, train, 1)[0][:, 0]
     return 100.0 * np.searchsorted(among_train, to_train, side="left") / len(train)
 

@@ -166,6 +166,18 @@ def comparison_vectors(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     return WINDOW_POOLING[provenance["input"]](as_channels(z, provenance))
 
 
+def map_vectors(z: np.ndarray, provenance: Mapping) -> np.ndarray:
+    """Return the rows (B, D') by which a map lays out latents (B, D) of a provenance.
+
+    As `comparison_vectors`, but of a waveform model the mean levels of the channels: its latent as
+    it is holds the phase of the sound, and on a map of it only the loudest windows lie apart.
+    """
+    channels = as_channels(z, provenance)
+    if provenance["input"] != "waveform":
+        return WINDOW_POOLING[provenance["input"]](channels)
+    return _levels(channels)[0] / np.sqrt(channels.shape[1])
+
+
 def _flat(z: np.ndarray) -> np.ndarray:
     """Return latents (B, K, T) as they are (B, D)."""
     return z.reshape(len(z), -1)

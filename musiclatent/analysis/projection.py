@@ -15,6 +15,7 @@ from musiclatent.config import SEED
 SAMPLE = 2_000  # rows that trustworthiness is taken of: its cost grows with their square
 FIRST = 50  # principal components that UMAP is given
 UNUSUAL = 2.5  # robust standard deviations from which a factor is called far from the median
+EVEN = 1e-3  # of a median: the least spread that counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,14 +275,17 @@ def outliers(
     table["distance"] = np.linalg.norm(distances, axis=1)
     far = table.sort_values("distance", ascending=False, kind="stable")
     far = far.drop_duplicates("item_id").head(n)
-    why = [_why(numbers.loc[row], scores.loc[row], numbers.median()) for row in far.index]
+    median = numbers.median()
+    why = [_why(numbers.loc[row], scores.loc[row], median) for row in far.index]
     return far.assign(why=why).reset_index(drop=True)
 
 
 def _robust_z(x: np.ndarray) -> np.ndarray:
     """Return distances from the median in units of the scaled median absolute deviation."""
-    gap = x - np.nanmedian(x)
+    median = np.nanmedian(x)
+    gap = x - median
     scale = 1.4826 * np.nanmedian(np.abs(gap)) or np.nanstd(x)
+    scale = max(scale, EVEN * abs(median))  # what differs by rounding alone is not unusual
     return gap / scale if scale > 0 else gap * 0.0
 
 

@@ -15,6 +15,7 @@ from musiclatent.config import SEED
 
 DRAWS = 10_000  # of a bootstrap or a permutation: the second digit of a bound stands still
 LEVEL = 0.95
+ROUNDING = 1e-12  # sums of equal shares differ by less: that is no difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Interval:
     @property
     def leaves_zero_out(self) -> bool:
         """Return whether 0 lies outside of the bounds."""
-        return bool(self.low > 0 or self.high < 0)
+        return bool(self.low > ROUNDING or self.high < -ROUNDING)
 
     def named(self, key: str) -> dict[str, float]:
         """Return what a table of metrics keeps: KEY, KEY_low, KEY_high, and KEY_p if tested."""

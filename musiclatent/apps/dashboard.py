@@ -11,6 +11,7 @@ from musiclatent.analysis import importance
 from musiclatent.apps import dashboard_data
 from musiclatent.apps.dashboard_data import DashboardData
 from musiclatent.display import edm, map_widget, style
+from musiclatent.display.words.numbers import listed
 from musiclatent.edm import section_views
 
 
@@ -23,7 +24,8 @@ def counted(table: pd.DataFrame) -> Figure:
         axis.set(xticks=[], title=f"sections by {side}", xlim=(0, 1.2 * table.to_numpy().max()))
         axis.spines[["top", "right", "bottom"]].set_visible(False)
     axes[0].invert_yaxis()
-    return dashboard_data.small(figure)
+    largest = listed(f"{table[side].idxmax()} ({table[side].max()}) by {side}" for side in table)
+    return dashboard_data.small(style.caption(figure, f"The largest clusters: {largest}."))
 
 
 def reasons(data: DashboardData, i: int) -> Figure:
@@ -66,7 +68,9 @@ def reasons(data: DashboardData, i: int) -> Figure:
     axis.set_xlabel(f"added to the probability of {label}{note}")
     figure.text(0.02, 0.94, _where(row), parse_math=False, fontsize=dashboard_data.LETTERS)
     axis.spines[["top", "right", "left"]].set_visible(False)
-    return dashboard_data.small(figure)
+    first = table.iloc[-1]
+    said = f"{_where(row)}: most is added to {label} by {first.attribute} ({first.toward:+.2f})."
+    return dashboard_data.small(style.caption(figure, said))
 
 
 def _where(row: pd.Series) -> str:

@@ -243,7 +243,11 @@ def _mean_picture(x, cam, difference: pd.Series, limits: np.ndarray, title: str)
     axes[0].set_ylabel("mel bands")
     axes[2].set(title="dimensions", xlabel="from mean of all")
     figure.suptitle(title, fontsize=LETTERS)
-    return small(figure)
+    first = difference.abs().idxmax()
+    said = (
+        f"{title}; dimension {first} differs most from the mean of all ({difference[first]:+.3f})."
+    )
+    return small(style.caption(figure, said[:1].upper() + said[1:]))
 
 
 def small(figure: Figure) -> Figure:
@@ -257,6 +261,7 @@ def small(figure: Figure) -> Figure:
 
 def png(figure: Figure) -> bytes:
     """Return a figure as png and forget it."""
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=DPI)
+    said = {style.CAPTION: figure.get_label()}
+    figure.savefig(buffer := io.BytesIO(), format="png", dpi=DPI, metadata=said)
     plt.close(figure)
     return buffer.getvalue()

@@ -47,7 +47,8 @@ def section_probabilities(network: Classifier, study: Study, file: Path) -> pd.D
     transform, parts = datamodules.transform(study), []
     sections = windows.windows(file, study.sr, study.window_s)
     while batch := list(islice(sections, BATCH)):
-        starts, ys = zip(*batch, strict=True)
+        starts = [start for start, _ in batch]
+        ys = [windows.centred(y, study.sr) for _, y in batch]
         audible = np.array([np.abs(y).max() >= shards.SILENT for y in ys])
         probabilities = np.full((len(ys), len(network.classes)), np.nan)
         if audible.any():

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from musiclatent import config, studies
 from musiclatent.config import Experiment, Profile, Study, Workspace
 from musiclatent.display import style
+from musiclatent.display.words import tables
 from musiclatent.files import write_json
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ class Session:
         """Put the notebook's number before a name: ``02_curves``."""
         return f"{self.notebook.partition('_')[0]}_{name}"
 
-    def save_figure(self, figure: Figure, name: str) -> Figure:
-        """Write a figure as ``figures/NUMBER_name.png`` and give it back."""
-        return style.save_figure(figure, self.space.make("figures") / f"{self.label(name)}.png")
+    def save_figure(self, figure: Figure, name: str) -> None:
+        """Write a figure as ``figures/NUMBER_name.png`` and show it with its caption."""
+        style.present(figure, self.space.make("figures") / f"{self.label(name)}.png")
 
     def save_metrics(self, metrics: dict[str, float | str]) -> Path:
         """Write the notebook's figures as ``metrics/NOTEBOOK.json`` and return the file."""
@@ -103,7 +104,7 @@ def open_study(
     corpus: str = "",
     results: str = "results",
 ) -> Session:
-    """Open a study for a notebook, in the order of the notebook's parameters.
+    """Open a study for a notebook, in the order of the notebook's parameters; tables get our look.
 
     Parameters
     ----------
@@ -123,5 +124,6 @@ def open_study(
     """
     plan = studies.study(study, profile)
     plan.select(experiment)
+    tables.install()
     space = Workspace(profile=profile, study=study, corpus=corpus, results=results)
     return Session(notebook=notebook, plan=plan, experiment=experiment, space=space)

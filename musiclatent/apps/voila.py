@@ -21,6 +21,7 @@ from pathlib import Path
 import nbformat
 
 from musiclatent import config
+from musiclatent.apps import voila_server
 from musiclatent.config import Workspace
 from musiclatent.display import map_html
 from musiclatent.studies import study
@@ -120,7 +121,7 @@ def started(
         settings["Voila"]["connection_dir_root"] = folder
         _private(Path(folder) / "voila.json", json.dumps(settings))
         _template(Path(folder) / "voila" / "templates" / TEMPLATE)
-        command = [sys.executable, "-m", "voila", page.name, "--no-browser"]
+        command = [sys.executable, "-m", voila_server.__name__, page.name, "--no-browser"]
         environment = os.environ | {
             "JUPYTER_CONFIG_DIR": folder,
             "JUPYTER_PATH": os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")])),

@@ -2,17 +2,16 @@
 
 Conventions: samples are float32 in [-1, 1], mono ``(N,)`` or by channel ``(C, N)``. Whatever keeps
 a file from being read becomes an `AudioError`: one sentence with the file, the reason, the remedy.
-wav, flac, ogg, opus, mp3, au and aiff are read by libsndfile; m4a, mp4, aac and wma by ffmpeg.
+`decoders` says which formats there are and who reads them.
 """
 
 import errno
 import io
 import math
-import warnings
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -20,13 +19,12 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from musiclatent.audio.decoders import Stream, open_stream, starts_late
-from musiclatent.errors import AudioError, one_line, printable
+from musiclatent.audio.decoders import open_stream
+from musiclatent.audio.pieces import MAX_PEAK, MAX_VALUES, Pieces, check_length, mean, report, scale
+from musiclatent.audio.stream import Stream
+from musiclatent.errors import AudioError, one_line
 from musiclatent.files import whole_file
 
-KEEP = 0.95  # share of the promised length above which a cut file is kept
-MAX_PEAK = 4.0  # above this, floats are not samples in [-1, 1] but integers stored as floats
-_MAX_VALUES = 1 << 22  # decoded at once: 16 MiB, whatever the rate and the channels
 _MAX_WAV = 2**32 - 256  # bytes of samples that the sizes in a wav header can name
 _WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
 
@@ -181,7 +179,7 @@ def convert(y: np.ndarray, sr: int, to_sr: int) -> np.ndarray:
     if (peak := np.abs(y).max()) > MAX_PEAK:
         raise ValueError(f"samples reach {peak:.3g}; divide them by the full scale, to [-1, 1]")
     _check_part(sr, 0.0, None)
-    y = _mean(y.T) if y.ndim == 2 else y
+    y = mean(y.T) if y.ndim == 2 else y
     y = y.astype(np.float32, copy=False)
     if sr != to_sr:
         y = soxr.resample(y, sr, to_sr, quality="HQ")
@@ -275,14 +273,15 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
 def _writing(path: Path) -> Iterator[Path]:
     """Yield a name to write to, as `whole_file`, and report why a sound cannot be written."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as part:
             yield part
     except (OSError, sf.LibsndfileError) as error:
         # libsndfile knows only that the system refused; a full disk is the usual reason.
         code = getattr(error, "errno", None) or errno.EIO
-        cause = getattr(error, "strerror", None) or "the disk may be full"
+        cause = os.strerror(code) if isinstance(error, OSError) else "the disk may be full"
         reason = f"could not write the audio file ({cause})"
-        remedy = "free some space or choose another folder"
+        remedy = f"free some space in {path.parent} or choose another folder"
         raise OSError(code, f"{reason}; {remedy}", str(path)) from error
 
 
@@ -302,7 +301,7 @@ def to_mp3(y: np.ndarray, sr: int) -> bytes:
         If the samples are empty or not finite.
     """
     y = _checked(y)
-    y = _mean(y.T) if y.ndim == 2 else y
+    y = mean(y.T) if y.ndim == 2 else y
     rate = 16_000 if sr <= 16_000 else 22_050
     return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", kbit_s=48)
 
@@ -311,33 +310,33 @@ def _blocks(
     stream: Stream, sr: int | None, mono: bool, block_s: float, duration_s: float | None
 ) -> Iterator[np.ndarray]:
     """Pull, check, mix and resample until the part or the file ends."""
-    size = max(1, min(round(block_s * stream.sr), _MAX_VALUES // stream.channels))
+    size = max(1, min(round(block_s * stream.sr), MAX_VALUES // stream.channels))
     wanted = math.inf if duration_s is None else max(1, round(duration_s * stream.sr))
+    pieces = Pieces(stream, wanted)
+    channel = pieces.loud_channel() if mono and stream.channels > 1 else None
+    factor = scale(stream)
     resampler = None
     if sr not in (None, stream.sr):
         channels = 1 if mono else stream.channels
         resampler = soxr.ResampleStream(stream.sr, sr, channels, dtype="float32", quality="HQ")
-    got = sent = 0
-    last = False
-    while not last:
-        n = int(min(size, wanted - got))
-        y = stream.pull(n)
-        got += len(y)
-        last = len(y) < n or got == wanted
-        if not stream.pcm:
-            _check_samples(stream.path, y)
-        y = _mean(y) if mono else y
+    sent = 0
+    while not pieces.last:
+        y = pieces.take(size)
+        y = y * factor if factor != 1 else y
+        if mono:
+            y = mean(y) if channel is None else y[:, channel].copy()
         if resampler:
-            y = resampler.resample_chunk(y, last=last)
+            y = resampler.resample_chunk(y, last=pieces.last)
         if resampler or not stream.pcm:
             y = np.clip(y, -1.0, 1.0, out=y)  # resampling and lossy codecs overshoot a little
         if len(y):
             yield y if mono else np.ascontiguousarray(y.T)
         sent += len(y)
-    if got < wanted:
-        _check_length(stream, got)
+    if pieces.got < wanted:
+        check_length(stream, pieces.got)
+    report(stream)
     if not sent:
-        reason = f"its {got} samples are too few to be resampled from {stream.sr} to {sr} Hz"
+        reason = f"its {pieces.got} samples are too few to be resampled from {stream.sr} to {sr} Hz"
         raise AudioError(stream.path, reason, "read it at its own rate")
 
 
@@ -349,32 +348,6 @@ def _check_part(sr: int | None, start_s: float, duration_s: float | None) -> Non
         raise ValueError(f"start_s is {start_s}; it must be 0 or more")
     if duration_s is not None and not 0 < duration_s < math.inf:
         raise ValueError(f"duration_s is {duration_s}; it must be above 0, or None for all")
-
-
-def _check_samples(path: Path, y: np.ndarray) -> None:
-    """Refuse samples that are no sound: not finite, or far beyond full scale."""
-    low, high = (y.min(), y.max()) if y.size else (0.0, 0.0)
-    if not np.isfinite([low, high]).all():
-        raise AudioError(path, "it holds samples that are NaN or infinite", "export it again")
-    if max(-low, high) > MAX_PEAK:
-        remedy = "divide the samples by the full scale of their integers and save it again"
-        raise AudioError(path, f"its peak is {max(-low, high):.3g}, far above 1", remedy)
-
-
-def _check_length(stream: Stream, got: int) -> None:
-    """Compare what was decoded up to the end of the file with what its header promised."""
-    end, sr = stream.start + got, stream.sr
-    if not got and stream.start:
-        raise starts_late(stream.path, stream.start / sr)
-    if not got:
-        raise AudioError(stream.path, "it holds no samples")
-    message = f"only {end / sr:.2f} s of the promised {stream.frames / sr:.2f} s can be decoded"
-    if stream.promised and end + stream.slack <= KEEP * stream.frames:
-        raise AudioError(stream.path, f"it is cut short: {message}", "get a whole copy of the file")
-    if stream.promised and end + max(stream.slack, sr // 100) < stream.frames:
-        warnings.warn(f"{printable(stream.path)}: {message}; kept", stacklevel=4)
-    elif stream.note:
-        warnings.warn(f"{printable(stream.path)}: {stream.note}; kept", stacklevel=4)
 
 
 def _encode(
@@ -419,8 +392,3 @@ def _integers(y: np.ndarray, bits: int) -> np.ndarray:
     full = 2 ** (bits - 1)
     steps = np.clip(np.rint(y.astype(np.float64) * full), -full, full - 1)
     return steps.astype(np.int32) << (32 - bits)
-
-
-def _mean(y: np.ndarray) -> np.ndarray:
-    """Average the channels of ``(N, C)``; sample by sample, so that blocks do not matter."""
-    return reduce(np.add, y.T) / np.float32(y.shape[1])

@@ -15,6 +15,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from musiclatent import audio
 from musiclatent.config import SR
 
+OFFSET = 0.02  # mean of the samples, in [-1, 1], from which it is no music
+CENTRE_S = 0.5  # of samples of which a mean says that: 40 Hz at full scale has one of 0.016
 Level = np.ndarray | float | None  # of one end of the range that a model's values are scaled by
 
 
@@ -254,6 +256,25 @@ def cut(
             if 2 * length >= n or (length and not count):
                 yield grid.start_s(count), np.pad(y, (0, n - length))
                 count += 1
+
+
+def centred(y: np.ndarray, sr: int) -> np.ndarray:
+    """Return a window without the constant that a poor recorder adds, where there is one.
+
+    Parameters
+    ----------
+    y
+        Samples ``(N,)`` in [-1, 1]; zeros at the end are padding.
+    sr
+        Their sampling rate in Hz.
+    """
+    if abs(y.mean()) < OFFSET / 2:  # most music, and half of a window may be padding
+        return y
+    sound = len(np.trim_zeros(y, "b"))
+    mean = y[:sound].mean() if sound >= CENTRE_S * sr else 0.0
+    if abs(mean) < OFFSET:
+        return y
+    return np.concatenate([y[:sound] - mean, y[sound:]])
 
 
 def frames(

@@ -20,18 +20,18 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-import joblib
 import numpy as np
 import pandas as pd
 
 from musiclatent import numba_cache
 from musiclatent.audio import windows
 from musiclatent.data import shards
+from musiclatent.data.workers import pool
 from musiclatent.errors import CacheError
 from musiclatent.features import descriptors
 from musiclatent.files import need_columns, progress
@@ -85,7 +85,6 @@ ITEM = [*ORIGIN, "seconds"]  # one row per recording
 WINDOW = [*ORIGIN, "start_s", "end_s", "silent"]  # one row per window
 INDEX = [*WINDOW, "row", "key"]  # one row per cached window
 SEEN = ["path", "size", "mtime_ns", "sha256"]  # one row per file that was read
-CONNECT_S = 10  # how long to wait for a Dask scheduler
 _log = logging.getLogger("musiclatent")
 
 
@@ -241,16 +240,15 @@ class _Build:
     def compute(self, todo: list[shards.File], keys: set[bytes]) -> Iterator[shards.File]:
         """Compute here into one shard, or have workers write a shard for each file."""
         (self.folder / "shards").mkdir(exist_ok=True)
-        with _backend(self.n_jobs, self.scheduler):
-            if self.n_jobs == 1 and self.scheduler is None:
-                done = shards.compute(todo, self.transform, folder=self.folder, keys=keys)
-            else:
-                numba_cache.compile_librosa()
-                shared = np.array(sorted(keys), dtype="S64")  # joblib hands a large array over once
-                task = joblib.delayed(shards.compute_one)
-                tasks = (task(file, self.transform, self.folder, shared) for file in todo)
-                done = joblib.Parallel(return_as="generator")(tasks)
-            yield from progress(done, "cache", "file", total=len(todo))
+        if self.n_jobs == 1 and self.scheduler is None:
+            done = shards.compute(todo, self.transform, folder=self.folder, keys=keys)
+        else:
+            numba_cache.compile_librosa()
+            shared = np.array(sorted(keys), dtype="S64")  # joblib hands a large array over once
+            tasks = [(file, self.transform, self.folder, shared) for file in todo]
+            where = {"n_jobs": self.n_jobs, "scheduler": self.scheduler}
+            done = pool.each(shards.compute_one, tasks, **where)
+        yield from progress(done, "cache", "file", total=len(todo))
 
     def report(self, files: dict[str, shards.File]) -> None:
         """Report what was reused and what was set aside; refuse a corpus without a good file."""
@@ -318,28 +316,6 @@ def _merged(folder: Path) -> tuple[pd.DataFrame, dict]:
     if n_rows < 0 or n_rows != len(index):
         return pd.DataFrame(columns=INDEX), {}
     return index, seen.set_index(SEEN[:3])["sha256"].to_dict()
-
-
-@contextmanager
-def _backend(n_jobs: int, scheduler: str | None) -> Iterator[None]:
-    """Configure joblib to use processes of this machine or a Dask cluster."""
-    if scheduler is None:
-        with joblib.parallel_config("loky", n_jobs=n_jobs):
-            yield
-        return
-    from distributed import Client  # half a second to import, and most runs need none
-
-    with ExitStack() as stack:
-        try:
-            client = stack.enter_context(Client(scheduler, timeout=CONNECT_S))
-            client.wait_for_workers(1, timeout=CONNECT_S)
-        except (OSError, ValueError) as error:
-            raise CacheError(
-                f"no Dask scheduler with workers answers at {scheduler!r}; start `dask scheduler`"
-                " and `dask worker`, or leave the scheduler out to compute on this machine"
-            ) from error
-        stack.enter_context(joblib.parallel_config("dask", client=client, n_jobs=-1))
-        yield
 
 
 def _rows(old: pd.DataFrame, files: list[shards.File]) -> pd.DataFrame:

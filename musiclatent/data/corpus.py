@@ -21,6 +21,7 @@ from musiclatent.config import DemoSize, Workspace
 from musiclatent.data import download, folders, fsdd, gtzan_tables, splits, synthetic
 from musiclatent.data.cache import ITEM
 from musiclatent.data.datasets import DATASETS, Dataset
+from musiclatent.data.own import library, seen
 from musiclatent.errors import AudioError, CorpusError
 from musiclatent.features import fingerprint
 from musiclatent.files import pick, progress, sha256_of
@@ -105,7 +106,7 @@ def load(
     else:
         dataset = _dataset(name)
         table = dataset.index(Path(root), Path(work))
-    corpus = _measured(name if name in NAMES else Path(name).name, table)
+    corpus = _measured(name if name in NAMES else Path(name).name, table, Path(work))
     items = corpus.items
     if dataset.repeats:
         items["group"] = _grouped(items, items["group"], work, n_jobs)
@@ -238,8 +239,11 @@ def require(name: str, root: Path) -> None:
     CorpusError
         If it is missing: where it was looked for, and the command that gets it.
     """
-    if name not in DEMO:
-        _dataset(name).index(Path(root), None)
+    if name in DATASETS:
+        DATASETS[name].index(Path(root), None)
+    elif name not in DEMO:
+        _dataset(name)
+        folders.index(Path(name))  # by names alone: tags take a while
 
 
 def check(name: str, root: Path) -> pd.DataFrame:
@@ -266,7 +270,7 @@ def check(name: str, root: Path) -> pd.DataFrame:
     if dataset.spectrograms:
         return _table(gtzan_tables.problems(root) + _hashes(folder))
     try:
-        items = dataset.index(root, root)
+        items = dataset.index(root, root if name in DATASETS else None)
     except CorpusError as error:
         return _table([(folder, str(error))])
     missing = sorted(set(dataset.expected) - set(items["item_id"]))
@@ -360,7 +364,7 @@ def _dataset(name: str) -> Dataset:
             f"audio files, or one of: {', '.join(NAMES)}"
         )
     source = download.Source(folder=str(folder.absolute()))
-    return Dataset(index=lambda root, work: folders.index(folder), source=source)
+    return Dataset(index=lambda root, work: library.index(folder, work), source=source)
 
 
 def _render(
@@ -374,12 +378,13 @@ def _render(
     return Dataset(index=lambda root, work: items, source=source, repeats=False, splits=by), items
 
 
-def _measured(name: str, table: pd.DataFrame) -> Corpus:
+def _measured(name: str, table: pd.DataFrame, work: Path) -> Corpus:
     """Read the length of every file from its header; set aside those without a sound one."""
     if "seconds" in table:
         return Corpus(name, table, _table([]))
-    headers = _each(_header, table["path"], f"index of {name}")
-    measured = pd.DataFrame(headers, table.index, ["seconds", "problem"])
+    store, label = work / "headers.parquet", f"index of {name}"
+    measured = seen.facts(list(table["path"]), _header, store=store, label=label)
+    measured.index = table.index
     reason = table["reason"].where(table["reason"] != "", measured["problem"])
     bad = reason != ""
     if bad.all():
@@ -392,12 +397,12 @@ def _measured(name: str, table: pd.DataFrame) -> Corpus:
     return Corpus(name, items.reset_index(drop=True), aside)
 
 
-def _header(path: str) -> tuple[float, str]:
-    """Return the length of a file in seconds, and why it cannot be used; empty if it can."""
+def _header(path: str) -> dict[str, float | str]:
+    """Return the seconds of a file, and the problem why it cannot be used; empty if it can."""
     try:
-        return float(audio.info(path).seconds), ""
+        return {"seconds": float(audio.info(path).seconds), "problem": ""}
     except AudioError as error:
-        return 0.0, error.advice
+        return {"seconds": 0.0, "problem": error.advice}
 
 
 def _decode(path: str, least_s: float) -> str:
@@ -437,7 +442,8 @@ def _grouped(items: pd.DataFrame, keys: pd.Series, work: Path | None, n_jobs: in
     links = pd.DataFrame({"a": order.groupby(keys.to_numpy()).transform("min"), "b": order})
     if work is not None:
         store = Path(work) / "fingerprints.parquet"
-        pairs = fingerprint.find_duplicates(list(items["path"]), store=store, n_jobs=n_jobs)
+        where = {"store": store, "n_jobs": n_jobs, "remember": True}
+        pairs = fingerprint.find_duplicates(list(items["path"]), **where)
         links = pd.concat([links, pairs[["a", "b"]]])
     group = fingerprint.connected_groups(len(items), links)
     return items["item_id"].groupby(group).transform("min")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from musiclatent import config
 from musiclatent.audio.windows import Transform, Waveform
 from musiclatent.data import cache, corpus, splits
+from musiclatent.data.own import library
 from musiclatent.features.mel import LogMel
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
 from musiclatent.files import pick
@@ -210,7 +211,7 @@ class CorpusDataModule(pl.LightningDataModule):
             split=split or default_split,
             demo=config.profile(space.profile).demo,
             keep=study.labels,
-            scheduler=scheduler,
+            scheduler=scheduler or config.scheduler(),
         )
 
     def index(self) -> corpus.Corpus:
@@ -241,7 +242,8 @@ class CorpusDataModule(pl.LightningDataModule):
         """Compute what a window becomes, or read it from the cache."""
         folder = cache.folder_of(self.folder, self.transform)
         work = {"n_jobs": self.n_jobs, "scheduler": self.scheduler}
-        return cache.build(self.index().items, self.transform, folder=folder, **work)
+        cached = cache.build(self.index().items, self.transform, folder=folder, **work)
+        return replace(cached, items=library.with_segments(cached.items, self.index().items))
 
     def _precomputed(self) -> cache.Cached | None:
         """Read the spectrograms that a corpus holds in place of sound; None where it has sound."""
@@ -303,7 +305,8 @@ class CorpusDataModule(pl.LightningDataModule):
         items = self.index().items
         columns = ["item_id", *items.columns.difference(cache.WINDOW, sort=False)]
         windows = self.cached.items[cache.WINDOW]
-        return windows.merge(items[columns], "left", "item_id", validate="m:1")
+        windows = windows.merge(items[columns], "left", "item_id", validate="m:1")
+        return library.with_segments(windows, items)
 
     def spectrograms(self, split: str, at_most: int | None = None) -> SpectrogramBatch:
         """Return the audible spectrograms of a split.

@@ -36,7 +36,7 @@ def index(root: Path, work: Path | None) -> pd.DataFrame:
 def _clips(root: Path) -> list[Path]:
     """List GTZAN's clips in the layout under `root` that holds most of them; wav first."""
     layouts = [
-        [path for genre in GENRES for path in folders.walk(root / layout / genre)]
+        [path for genre in GENRES for path in folders.walk(root / layout / genre).found]
         for layout in LAYOUTS
     ]
     return sorted(

@@ -187,6 +187,7 @@ def _append(file: File, transform: windows.Measurement, shard: BinaryIO) -> File
     try:
         cut = windows.windows(file.path, transform.sr, transform.window_s)
         for start, y in islice(cut, 1 if transform.first_only else None):
+            y = windows.centred(y, transform.sr)
             put(_row(transform, y), shard)
             start_s.append(float(start))
             silent.append(_silent(y))

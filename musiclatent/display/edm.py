@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from musiclatent.display import genre, results, style
+from musiclatent.display.words import dance_captions
+from musiclatent.display.words.captions import captioned
+from musiclatent.display.words.numbers import clock
 from musiclatent.features import structure
 
 HUES = [*style.PALETTE[:7], *style.PALETTE[8:]]  # without grey, which is for none
@@ -21,6 +24,7 @@ SHOWN = 40  # latent dimensions of an embedding
 PAPER = 0.178  # silhouette in Murillo Martinez, EAFIT (2022), on its own 53 tracks
 
 
+@captioned(dance_captions.section_choice)
 def section_choice(
     track: pd.DataFrame, edges_s: Sequence[float], *, title: str, quiet_db=10.0, spread=1.5
 ) -> Figure:
@@ -77,6 +81,7 @@ def section_choice(
     return style.finish(figure, "lower center", marks=[*marks, lines[0]], ncols=4)
 
 
+@captioned(dance_captions.clusters)
 def clusters(
     points: np.ndarray,
     labels: np.ndarray,
@@ -117,6 +122,7 @@ def clusters(
     return style.finish(figure, "right")
 
 
+@captioned(dance_captions.importances)
 def importances(table: pd.DataFrame) -> Figure:
     """Draw which columns separate clusters: importance, and what speaks for each cluster.
 
@@ -135,12 +141,13 @@ def importances(table: pd.DataFrame) -> Figure:
     left.barh(rows, table["importance"], color=style.PALETTE[0], height=0.7)
     left.set_xlabel("mean decrease of impurity")
     style.name_rows(left, table["column"], 0.5)
-    _signed(right, shares, "mean SHAP of a cluster's own rows", annot=True, fmt=".2f")
+    style.signed(right, shares, "mean SHAP of a cluster's own rows", annot=True, fmt=".2f")
     right.set(xlabel="cluster", ylabel="", yticks=[])
     sns.despine(ax=left, left=True)
     return figure
 
 
+@captioned(dance_captions.cluster_means)
 def cluster_means(table: pd.DataFrame) -> Figure:
     """Draw the mean latent of each cluster, and below how far each lies from the mean of all.
 
@@ -153,7 +160,7 @@ def cluster_means(table: pd.DataFrame) -> Figure:
     shown = table.iloc[:, :SHOWN].astype(float)
     figure, (top, low) = style.subplots(2, 1, figsize=(13, 2.6 + 0.6 * len(shown)), sharex=True)
     sns.heatmap(shown, cmap="viridis", ax=top, xticklabels=True, cbar_kws={"label": "mean"})
-    _signed(low, shown - shown.mean(), "difference from\nthe mean of all", xticklabels=True)
+    style.signed(low, shown - shown.mean(), "difference from\nthe mean of all", xticklabels=True)
     for axis in (top, low):
         axis.tick_params(axis="y", rotation=0)
     low.tick_params(axis="x", labelsize="x-small", rotation=90)
@@ -161,6 +168,7 @@ def cluster_means(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned(dance_captions.memberships)
 def memberships(table: pd.DataFrame, labels: Sequence[str], n: int = 8) -> Figure:
     """Draw how much of each section belongs to each cluster, one strip per track.
 
@@ -200,6 +208,7 @@ def memberships(table: pd.DataFrame, labels: Sequence[str], n: int = 8) -> Figur
     return style.finish(figure, "right upper", marks=marks)
 
 
+@captioned(dance_captions.contingency)
 def contingency(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     """Draw how many sections are in each pair of clusters; colours are shares of the rows.
 
@@ -219,6 +228,7 @@ def contingency(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     return figure
 
 
+@captioned(dance_captions.versions)
 def versions(table: pd.DataFrame) -> Figure:
     """Draw for each view how many sections of a file find another version of their tune.
 
@@ -228,12 +238,12 @@ def versions(table: pd.DataFrame) -> Figure:
         Index view; files, files_low, files_high (`versions.summarise_views`).
     """
     columns = {"files": "accuracy", "files_low": "low", "files_high": "high"}
-    rows = table.rename_axis("protocol").reset_index().rename(columns=columns)
-    figure = results.leakage(rows)
+    figure = results.leakage(table.rename_axis("protocol").reset_index().rename(columns=columns))
     figure.axes[0].set_xlabel("nearest section is of the same tune (line: 95 % interval of files)")
     return figure
 
 
+@captioned(dance_captions.views)
 def views(table: pd.DataFrame) -> Figure:
     """Draw how well views form clusters in each metric.
 
@@ -247,11 +257,13 @@ def views(table: pd.DataFrame) -> Figure:
     axis.get_legend().remove()
     for group in axis.containers:
         axis.bar_label(group, fmt="%.2f", fontsize="x-small", padding=1)
-    label = f"the paper, 17 descriptors of its tracks: {PAPER}"
-    axis.axhline(PAPER, color="k", ls=":", label=label)
+    axis.axhline(
+        PAPER, color="k", ls=":", label=f"the paper, 17 descriptors of its tracks: {PAPER}"
+    )
     return style.finish(figure, "lower center", ncols=2)
 
 
+@captioned(dance_captions.saliency)
 def saliency(
     panels: Sequence[tuple], sr: int, *, hop_length: int, bands_hz: np.ndarray | None = None
 ) -> Figure:
@@ -286,6 +298,7 @@ def saliency(
     return figure
 
 
+@captioned(dance_captions.route)
 def route(
     points: np.ndarray, sections: pd.DataFrame, *, route: pd.DataFrame, labels: np.ndarray | None
 ) -> Figure:
@@ -324,13 +337,14 @@ def route(
         badge = {"boxstyle": "circle,pad=0.2", "facecolor": hues[i], "edgecolor": "w"}
         axis.text(*ends[i, 0], i + 1, bbox=badge, zorder=4, **look)
         side.text(0.04, i, i + 1, bbox=badge, **look)
-        entry = f"{_clock(start_s[i])}  {style.printable(name)}"
+        entry = f"{clock(start_s[i])}  {style.printable(name)}"
         side.text(0.1, i, entry, va="center", fontsize="small", parse_math=False)
     side.set(xlim=(0, 1), ylim=(max(len(ends), 12), -1))
     side.axis("off")
     return style.finish(figure, "lower left", ncols=6)
 
 
+@captioned(dance_captions.mix)
 def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     """Draw a mix along its time: one bar per track, sloped where it is faded.
 
@@ -347,8 +361,7 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     start, fade, end = (tracks[k].to_numpy(float) / 60 for k in ("start_s", "fade_s", "end_s"))
     full, leave = start + fade, np.append(start[1:], end[-1])
     for i, kind in enumerate(np.where(tracks["beats"] > 0, *FADES)):
-        low, high = i + 0.4, i - 0.4
-        row = planned.iloc[i]
+        low, high, row = i + 0.4, i - 0.4, planned.iloc[i]
         times = [start[i], full[i], leave[i], end[i]]
         axis.fill(times, [low, high, high, low], color=style.PALETTE[0], alpha=0.4, linewidth=0)
         axis.fill([*times[:2], full[i]], [low, high, low], color=FADES[kind], linewidth=0)
@@ -361,9 +374,8 @@ def mix(tracks: pd.DataFrame, route: pd.DataFrame) -> Figure:
     axis.set(xlabel="time of the mix (minutes)", xlim=(0, end[-1]))
     axis.grid(axis="x", alpha=0.4)
     marks = [Patch(color=color, label=name) for name, color in FADES.items()]
-    label = "tempo; right: cost of the transition"
-    marks.append(Patch(color=style.PALETTE[0], alpha=0.4, label=label))
-    return style.finish(figure, "upper right", marks=marks, ncols=3)
+    bar = Patch(color=style.PALETTE[0], alpha=0.4, label="tempo; right: cost of the transition")
+    return style.finish(figure, "upper right", marks=[*marks, bar], ncols=3)
 
 
 def _mark_centre(axis: plt.Axes, hz: float, level: float, spread: float) -> None:
@@ -380,7 +392,7 @@ def _mark_changes(axis: plt.Axes, edges_s: Sequence[float]) -> None:
     for i, edge in enumerate(edges_s):
         axis.axvline(edge, color="0.1", linewidth=1, linestyle=":")
         if i in _numbered(edges_s):
-            axis.text(edge, 1.0, _clock(edge), transform=axis.get_xaxis_transform(), **look)
+            axis.text(edge, 1.0, clock(edge), transform=axis.get_xaxis_transform(), **look)
 
 
 def _cloud(axis: plt.Axes, points: np.ndarray, labels: np.ndarray, **look: float) -> None:
@@ -394,6 +406,7 @@ def _cloud(axis: plt.Axes, points: np.ndarray, labels: np.ndarray, **look: float
         look |= {"color": _hue(label), "marker": genre.MARKERS[max(label, 0) // 9 % 10]}
         axis.scatter(*members.T, label=f"{name}: {len(members)}", linewidths=0, **look)
     axis.set(xticks=[], yticks=[])
+    style.show_bulk(axis, points)
 
 
 def _entries_and_exits(points: np.ndarray, sections: pd.DataFrame, route) -> np.ndarray:
@@ -408,13 +421,6 @@ def _entries_and_exits(points: np.ndarray, sections: pd.DataFrame, route) -> np.
     return np.array(places, float)
 
 
-def _signed(axis: plt.Axes, table: pd.DataFrame, label: str, **options: object) -> None:
-    """Draw numbers above and below 0 as colours."""
-    most = max(float(table.abs().to_numpy().max()), 1e-9)
-    options |= {"cmap": "vlag", "vmin": -most, "vmax": most, "cbar_kws": {"label": label}}
-    sns.heatmap(table, ax=axis, **options)
-
-
 def _hue(label: int) -> tuple | str:
     """Return the colour of a cluster; after nine they come again."""
     return ROLES["quiet"] if label == -1 else HUES[label % len(HUES)]
@@ -423,8 +429,3 @@ def _hue(label: int) -> tuple | str:
 def _numbered(marks: Sequence) -> range:
     """Return the places of the marks that get a number."""
     return range(0, len(marks), -(-len(marks) // NUMBERED) or 1)
-
-
-def _clock(seconds: float) -> str:
-    """Write seconds as minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

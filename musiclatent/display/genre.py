@@ -14,6 +14,8 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from musiclatent.display import results, style
+from musiclatent.display.words import captions, genre_captions
+from musiclatent.display.words.captions import captioned
 from musiclatent.features.mel import log_mel
 from musiclatent.files import need_columns
 
@@ -24,6 +26,7 @@ LEADING = 20  # bars of a picture of importances
 POINTS = 2000  # columns of a drawn waveform
 
 
+@captioned(genre_captions.distributions)
 def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Figure:
     """Draw how descriptors are spread: densities of the genres above, their box plots below.
 
@@ -66,6 +69,7 @@ def distributions(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]
     return figure
 
 
+@captioned(genre_captions.pairs)
 def pairs(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Figure:
     """Draw descriptors against each other, coloured by genre; large marks are genre medians.
 
@@ -100,6 +104,7 @@ def pairs(table: pd.DataFrame, labels: pd.Series, columns: Sequence[str]) -> Fig
     return style.finish(figure, "right")
 
 
+@captioned(genre_captions.correlations)
 def correlations(table: pd.DataFrame) -> Figure:
     """Draw the correlation of each descriptor with each, related ones side by side.
 
@@ -114,15 +119,16 @@ def correlations(table: pd.DataFrame) -> Figure:
         distance = squareform(1 - correlation.abs().to_numpy().clip(0, 1), checks=False)
         order = leaves_list(linkage(distance, "average", optimal_ordering=True))
         correlation = correlation.iloc[order, order]
-    size = 3 + 0.19 * len(correlation)
+    size = min(3 + 0.19 * len(correlation), style.WIDEST - 1)
     figure, axis = style.subplots(figsize=(size + 1, size))
     look = {"cmap": "vlag", "vmin": -1, "vmax": 1, "xticklabels": True, "yticklabels": True}
     bar = {"label": "correlation", "shrink": 0.5, "pad": 0.01}
     sns.heatmap(correlation, **look, cbar_kws=bar, ax=axis)
-    axis.tick_params(labelsize="x-small", length=0)
+    axis.tick_params(labelsize=min(9, 60 * size / len(correlation)), length=0)
     return figure
 
 
+@captioned(genre_captions.contrasts)
 def contrasts(table: pd.DataFrame) -> Figure:
     """Draw what sets each music type apart.
 
@@ -144,6 +150,7 @@ def contrasts(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned(genre_captions.reliability)
 def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
     """Draw how often answers are right against how sure they are, and how many are so sure.
 
@@ -165,6 +172,7 @@ def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
     return style.finish(figure, "right")
 
 
+@captioned(captions.gallery)
 def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     """Draw waveform above mel spectrogram for each sound, on one scale, so that they compare.
 
@@ -182,7 +190,7 @@ def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
         extent = (0, len(y) / sr, 0, len(x))
         look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": -50, "vmax": 40}
         shown = low.imshow(x, extent=extent, **look)
-        top.set_title(title[:40], fontsize="small", parse_math=False)
+        style.set_title(top, title, length=40, size="small")
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("frequency (Hz)")
     _hertz(axes[1, 0], len(x), sr)
@@ -190,6 +198,7 @@ def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     return figure
 
 
+@captioned(genre_captions.saliency)
 def saliency(
     panels: Sequence[tuple[str, np.ndarray, np.ndarray]], sr: int, hop_length: int
 ) -> Figure:
@@ -220,13 +229,14 @@ def saliency(
             axis.imshow(x, cmap=colors, vmin=darkest, vmax=brightest, **place)
             _hertz(axis, len(x), sr)
         over = low.imshow(cam, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * cam.clip(0, 1), **place)
-        top.set_title(title[:40], fontsize="small", parse_math=False)
+        style.set_title(top, title, length=40, size="small")
     axes[0, 0].set_ylabel("frequency (Hz, mel)")
     axes[1, 0].set_ylabel("Grad-CAM")
     figure.colorbar(over, ax=axes, label="weight", shrink=0.45, anchor=(0, 0.08))
     return figure
 
 
+@captioned(genre_captions.importances)
 def importances(table: pd.DataFrame) -> Figure:
     """Draw what a classifier loses without each family of descriptors; bars are one sd.
 
@@ -244,6 +254,7 @@ def importances(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned(genre_captions.reasons)
 def reasons(table: pd.DataFrame, title: str) -> Figure:
     """Draw which descriptors moved one answer, toward its label and toward the rival.
 
@@ -270,6 +281,7 @@ def reasons(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+@captioned(genre_captions.timeline)
 def timeline(probabilities: pd.DataFrame, title: str, *, y: np.ndarray | None, sr: int) -> Figure:
     """Draw the probability of each genre along a file; a dot marks the best of each section.
 
@@ -311,6 +323,7 @@ def timeline(probabilities: pd.DataFrame, title: str, *, y: np.ndarray | None, s
     return figure
 
 
+@captioned(genre_captions.methods)
 def methods(table: pd.DataFrame, title: str) -> Figure:
     """Draw the accuracy of each method, with its interval, beside the paper's.
 

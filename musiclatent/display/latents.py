@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from musiclatent.display import style
+from musiclatent.display.words import captions
+from musiclatent.display.words.captions import captioned
 
 
+@captioned(captions.split_counts)
 def split_counts(items: pd.DataFrame) -> Figure:
     """Draw how many recordings of each label stand in each split.
 
@@ -23,11 +27,12 @@ def split_counts(items: pd.DataFrame) -> Figure:
     figure, axis = style.subplots(figsize=(8, 0.6 + 0.34 * len(table)))
     table[order].plot.barh(stacked=True, ax=axis, width=0.75)
     axis.set(xlabel="recordings", ylabel="")
-    axis.legend(title="")
-    sns.despine(figure)
-    return figure
+    axis.get_legend().remove()
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return style.finish(figure, "right")
 
 
+@captioned(captions.elbow)
 def elbow(tables: dict[str, pd.DataFrame], chosen: dict[str, int]) -> Figure:
     """Draw the spread inside clusters against their number, and where each curve bends.
 
@@ -50,6 +55,7 @@ def elbow(tables: dict[str, pd.DataFrame], chosen: dict[str, int]) -> Figure:
     return figure
 
 
+@captioned(captions.scatter)
 def scatter(
     panels: dict[str, np.ndarray], labels: pd.Series, marked: dict[str, np.ndarray] | None = None
 ) -> Figure:
@@ -76,12 +82,14 @@ def scatter(
         rows = (marked or {}).get(title, [])
         axis.scatter(*points[rows].T, s=110, facecolors="none", edgecolors="k")
         axis.set(title=title, xticks=[], yticks=[])
+        style.show_bulk(axis, points)
     if names:
         marks = axes[0, 0].get_legend_handles_labels()
         figure.legend(*marks, loc="outside right", fontsize="small")
     return figure
 
 
+@captioned(captions.confusion)
 def confusion(
     labels_true: Sequence[str], labels_predicted: Sequence[str], names: Sequence[str], title: str
 ) -> Figure:
@@ -112,6 +120,7 @@ def confusion(
     return figure
 
 
+@captioned(captions.heatmap)
 def heatmap(table: pd.DataFrame, title: str) -> Figure:
     """Draw scores as numbers on colours from 0 to 1, such as probes by factor and model.
 
@@ -132,6 +141,7 @@ def heatmap(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+@captioned(captions.spectrogram_grid)
 def spectrogram_grid(rows: dict[str, np.ndarray], share: float = 1.0) -> Figure:
     """Draw rows of spectrograms, each row a path through the latents.
 

@@ -60,7 +60,10 @@ def lay_out(latents: Latents, kind: str = "pca") -> MapLayout:
     """
     rows = np.flatnonzero(~np.asarray(latents.items.get("silent", np.zeros(len(latents.z))), bool))
     items = latents.items.iloc[rows].reset_index(drop=True)
-    return replace(lay_out_vectors(pooling.window_vectors(latents)[rows], items, kind), rows=rows)
+    return replace(
+        lay_out_vectors(pooling.map_vectors(latents.z, latents.provenance)[rows], items, kind),
+        rows=rows,
+    )
 
 
 def lay_out_vectors(vectors: np.ndarray, items: pd.DataFrame, kind: str = "pca") -> MapLayout:

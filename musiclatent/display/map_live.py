@@ -89,7 +89,7 @@ class Live(widgets.VBox):
         kind: str = "pca",
     ) -> None:
         self.listener, self._model = Listener(run, transform(study)), load_model(run)
-        self._compared = partial(pooling.comparison_vectors, provenance=latents.provenance)
+        self._compared = partial(pooling.map_vectors, provenance=latents.provenance)
         self._z, self._new, self._last = latents.shaped(), [], deque(maxlen=2)
         shown = lay_out(latents, kind)
         self._rows, self.vectors, self.plane = shown.rows, shown.vectors, shown.plane

@@ -58,7 +58,7 @@ class Listener:
             (folder / place).mkdir(parents=True, exist_ok=True)
         for title, y in clips:
             audio.write(folder / "audio" / f"{name}_{title.replace(' ', '_')}.wav", y, self.sr)
-        style.save_figure(sounds.gallery(clips, self.sr), folder / "figures" / f"{name}.png")
+        style.present(sounds.gallery(clips, self.sr), folder / "figures" / f"{name}.png")
         return HTML(sounds.players(clips, self.sr))
 
     def play(self, z: np.ndarray, title: str) -> HTML:

@@ -7,13 +7,16 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from musiclatent.display import style
+from musiclatent.display.words import captions
+from musiclatent.display.words.captions import captioned
 
 MARKERS = ("", "o", "^", "s")
 
 
+@captioned(captions.rate_distortion)
 def rate_distortion(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     """Draw error against size: bits at several quantisers, and latent dimensions as they are.
 
@@ -46,6 +49,7 @@ def rate_distortion(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     return style.finish(figure, "right", marks=axes[0].get_legend_handles_labels()[0])
 
 
+@captioned(captions.untrained_columns)
 def untrained_columns(
     table: pd.DataFrame, losses: Mapping[str, Sequence[str]], columns: Sequence[str]
 ) -> Figure:
@@ -67,7 +71,7 @@ def untrained_columns(
             inside = "none" if column in losses[name] else style.PALETTE[0]
             value = table[column][name]
             axis.plot(value, row, "o", color=style.PALETTE[0], markerfacecolor=inside)
-        axis.set_title(column.replace("_", " "), fontsize="small")
+        axis.set_title(column.replace("_", "\n"), fontsize="small")
         axis.grid(alpha=0.4)
     axes[0].set_yticks(range(len(table)), table.index)
     axes[0].set_ylim(len(table) - 0.5, -0.5)
@@ -75,6 +79,7 @@ def untrained_columns(
     return figure
 
 
+@captioned(captions.curves)
 def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
     """Draw training and validation loss against the epoch.
 
@@ -97,9 +102,11 @@ def curves(tables: dict[str, pd.DataFrame], paper: dict[str, float]) -> Figure:
     for name, value in paper.items():
         axis.axhline(value, color="0.3", linestyle=":", label=f"{name}, paper")
     axis.set(xlabel="epoch", ylabel="MSE (solid: validation, dashed: training)", yscale="log")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     return style.finish(figure, "right")
 
 
+@captioned(captions.size_study)
 def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     """Draw error against the number of latent dimensions of a window.
 
@@ -126,7 +133,7 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
         columns = {"x": "latent_numbers", "y": name, "hue": "family", "style": "family"}
         look = {"markers": True, "dashes": False, "errorbar": None, "legend": axis is axes[0]}
         sns.lineplot(table, **columns, **look, ax=axis)
-        axis.set(xscale="log", xlabel="latent dimensions per window", ylabel=f"{label}, test")
+        axis.set(xscale="log", xlabel="latent dimensions", ylabel=f"{label}, test")
         ticks = sorted(table["latent_numbers"].unique())
         axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="small", rotation=20)
         axis.minorticks_off()
@@ -139,6 +146,7 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     return style.finish(figure, "right")
 
 
+@captioned(captions.leakage)
 def leakage(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw the accuracy of each split protocol, with its interval.
 
@@ -176,6 +184,7 @@ def _column(axis: plt.Axes, values: pd.Series, x: float, head: str = "") -> None
     axis.text(x, -0.85, head, **place)
 
 
+@captioned(captions.paper_table)
 def paper_table(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw our accuracies beside the paper's, one row per configuration.
 

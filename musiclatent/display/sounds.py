@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from musiclatent import audio
 from musiclatent.display import style
+from musiclatent.display.words import captions
+from musiclatent.display.words.captions import captioned
 
 
 def player(y: np.ndarray, sr: int, title: str) -> str:
@@ -48,6 +50,7 @@ def _spectrogram(axis: plt.Axes, y: np.ndarray, sr: int) -> None:
     axis.set(xlabel="time (s)", ylabel="frequency (kHz)")
 
 
+@captioned(captions.gallery)
 def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     """Draw waveform above spectrogram for each sound.
 
@@ -66,17 +69,26 @@ def gallery(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
     for (title, y), top, low in zip(sounds, tops, lows, strict=False):
         _waveform(top, y, sr, title)
         _spectrogram(low, y, sr)
+    _label_first(axes)
     for axis in [*tops[len(sounds) :], *lows[len(sounds) :]]:
         axis.remove()
     return figure
 
 
+def _label_first(axes: np.ndarray) -> None:
+    """Leave names and numbers of the vertical axes to the first column: all have the same."""
+    for axis in axes[:, 1:].flat:
+        axis.set(ylabel="", yticklabels=[])
+
+
 def _waveform(axis: plt.Axes, y: np.ndarray, sr: int, title: str = "") -> None:
     """Draw a waveform in full scale."""
     axis.plot(np.arange(len(y)) / sr, y, linewidth=0.4)
-    axis.set(ylim=(-1, 1), title=title[:40])
+    axis.set(ylim=(-1, 1), yticks=[-1, 0, 1])
+    axis.set_title(style.wrapped(title), fontsize="medium", parse_math=False)
 
 
+@captioned(captions.reconstructions)
 def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Figure:
     """Draw an original beside its reconstructions: waveform, 20 ms of it, spectrogram.
 
@@ -101,4 +113,5 @@ def reconstructions(x: np.ndarray, x_hats: dict[str, np.ndarray], sr: int) -> Fi
         middle.set(xlabel="time (s)")
         _spectrogram(low, y, sr)
     axes[1, 0].legend(fontsize="x-small")
+    _label_first(axes[[0, 2]])
     return figure

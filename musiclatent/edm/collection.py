@@ -14,15 +14,17 @@ from musiclatent.audio.windows import Grid, Measurement
 from musiclatent.config import Study, Workspace
 from musiclatent.data import cache, datamodules
 from musiclatent.edm import (
+    cue_sheets,
     mixdown,
     playlist_files,
     second_embeddings,
     section_views,
     selections,
     sequencing,
+    track_names,
     versions,
 )
-from musiclatent.features import descriptors, rhythm, structure, tonal
+from musiclatent.features import beat_grid, descriptors, fingerprint, rhythm, structure, tonal
 from musiclatent.files import pick
 from musiclatent.latents import comparison
 
@@ -48,9 +50,13 @@ class Collection:
         One row per section, silent ones and duplicates too: item_id, path, label, group (the tune),
         split, start_s, end_s, silent, descriptors, clipped (share of samples).
     duplicates
-        item_id of each track that holds the same samples as another -> item_id of that.
+        item_id of each track that holds the same samples as another -> item_id of that; in a
+        folder of one's own each copy of a recording, whatever its codec, gain or speed -> the
+        longest of them.
     quarantine
         Files set aside: path, reason.
+    tempi
+        Range of beats per minute in which tracks are counted; `bpm` of `items` goes before it.
     """
 
     study: Study
@@ -59,6 +65,7 @@ class Collection:
     all_sections: pd.DataFrame
     duplicates: dict[str, str]
     quarantine: pd.DataFrame
+    tempi: tuple[float, float] = beat_grid.TEMPI
 
     @cached_property
     def usable(self) -> np.ndarray:
@@ -121,7 +128,9 @@ class Collection:
         for (item_id, path), _ in self.sections.groupby(["item_id", "path"]):
             if path in rhythms:
                 beats = rhythms[path]
-                cut = structure.structural_sections(path, beats.beats_s, downbeat=beats.downbeat)
+                known = {"downbeat": beats.downbeat, "bar": beats.bar} if beats.tempo > 0 else {}
+                beats_s = beats.beats_s if known else None
+                cut = structure.structural_sections(path, beats_s, **known)
                 tables.append(cut.assign(item_id=item_id, path=path))
         return pd.concat(tables, ignore_index=True)
 
@@ -157,20 +166,34 @@ class Collection:
         items = seconds.items[rows].reset_index(drop=True)
         return replace(seconds, z=seconds.z[rows], items=items)
 
-    def rhythms(self) -> dict[str, rhythm.Rhythm]:
-        """Return the beats of every readable track, by its path."""
+    def analysed(self) -> dict[str, rhythm.Track]:
+        """Return rhythm, pitch classes and power of every readable track, by its path."""
         paths = list(self.sections["path"].unique())
-        tracks, quarantine = rhythm.analyse_tracks(paths, self.space.path("rhythm"))
+        folder = self.space.path("rhythm")
+        tracks, quarantine = rhythm.analyse_tracks(paths, folder, tempi=self.counted())
         for path, reason in quarantine.itertuples(index=False):
             log.warning("no beats of %s: %s", path, reason)
-        return {path: track.rhythm for path, track in tracks.items()}
+        return tracks
+
+    def rhythms(self) -> dict[str, rhythm.Rhythm]:
+        """Return the beats of every readable track, by its path."""
+        return {path: track.rhythm for path, track in self.analysed().items()}
 
     def rhythm_table(self) -> pd.DataFrame:
         """Return the sections with tempo, key and loudness, see `rhythm.rhythm_table`."""
-        return rhythm.rhythm_table(self.sections, self.space.path("rhythm"))[0]
+        folder = self.space.path("rhythm")
+        return rhythm.rhythm_table(self.sections, folder, tempi=self.counted())[0]
+
+    def counted(self) -> dict[str, tuple[float, float]]:
+        """Return the range of tempi of each track, by its path: near the `bpm` that is known."""
+        bpm = self.items["bpm"] if "bpm" in self.items else [np.nan] * len(self.items)
+        known = zip(self.items["path"], bpm, strict=True)
+        return {path: beat_grid.around(at, self.tempi) for path, at in known}
 
 
-def collect(study: Study, space: Workspace) -> Collection:
+def collect(
+    study: Study, space: Workspace, tempi: tuple[float, float] = beat_grid.TEMPI
+) -> Collection:
     """Cut a corpus into sections, or reuse what was cut before.
 
     Parameters
@@ -179,6 +202,8 @@ def collect(study: Study, space: Workspace) -> Collection:
         Its window is the length of a section.
     space
         Where the results go; a folder of one's own takes the place of the corpora.
+    tempi
+        As in `Collection`.
 
     Raises
     ------
@@ -196,12 +221,37 @@ def collect(study: Study, space: Workspace) -> Collection:
         space=space,
         items=index.items,
         all_sections=sections.assign(clipped=clipped),
-        duplicates=versions.find_duplicate_tracks(sections),
+        duplicates=versions.find_duplicate_tracks(sections) | _copies(index.items, space),
         quarantine=pd.concat([index.quarantine, unreadable], ignore_index=True),
+        tempi=tempi,
     )
     if not tracks.usable.any():
-        raise ValueError("all tracks are silent; name a folder with sound in it")
+        raise ValueError(_unusable(tracks))
     return tracks
+
+
+def _copies(items: pd.DataFrame, space: Workspace) -> dict[str, str]:
+    """Find the copies among the tracks of a folder of one's own; named corpora know theirs."""
+    if not space.corpus:
+        return {}
+    store = space.base / "corpora" / "fingerprints.parquet"  # of the index, so nothing is decoded
+    pairs = fingerprint.find_duplicates(list(items["path"]), store=store, remember=True)
+    rows = items.assign(copies=fingerprint.connected_groups(len(items), pairs))
+    rows = rows.sort_values(["copies", "seconds"], ascending=[True, False], kind="stable")
+    first = rows.groupby("copies")["item_id"].transform("first")
+    return {a: b for a, b in zip(rows["item_id"], first, strict=True) if a != b}
+
+
+def _unusable(tracks: Collection) -> str:
+    """Report why no section can be used."""
+    rows = tracks.all_sections
+    if rows["silent"].all():
+        return "all tracks are silent; name a folder with sound in it"
+    longest = (rows["end_s"] - rows["start_s"])[~rows["silent"]].max()
+    return (
+        f"the longest of {rows['item_id'].nunique()} tracks lasts {longest:.2f} s; give one of "
+        f"{LEAST_S:g} s or more"
+    )
 
 
 def _measure(
@@ -301,7 +351,9 @@ def playlist(
     if kind == "anomalies":
         rows = _anomalies(tracks, z, n)
     elif kind == "neighbours":
-        rows = selections.neighbours(z, sections, i=_row_at(sections, track, at_s), n=n)
+        rows = selections.neighbours(
+            z, sections, i=track_names.row_at(tracks.sections, _named(tracks, track), at_s), n=n
+        )
     elif kind == "border":
         rows = selections.border(z, sections, labels=tracks.labels(name, k), n=n)
     elif kind == "cluster":
@@ -321,15 +373,10 @@ def _anomalies(tracks: Collection, z: np.ndarray, n: int) -> pd.DataFrame:
     return pd.concat([silent.assign(why="silence"), others], ignore_index=True).head(n)
 
 
-def _row_at(sections: pd.DataFrame, track: str, at_s: float) -> int:
-    """Find the section of a track at a moment."""
-    of_track = sections[sections["item_id"] == track]
-    if of_track.empty:
-        raise ValueError(f"there is no track {track!r} with sound; name one of the folder")
-    rows = of_track.index[(of_track["start_s"] <= at_s) & (of_track["end_s"] > at_s)]
-    if rows.empty:
-        raise ValueError(f"{track} has no section with sound at {at_s:g} s; name another moment")
-    return int(rows[0])
+def _named(tracks: Collection, track: str) -> str:
+    """Return the item_id of a track as it was named; a copy stands for the track that is kept."""
+    name = track_names.find(tracks.all_sections, track)
+    return tracks.duplicates.get(name, name)
 
 
 def mix(
@@ -368,7 +415,7 @@ def mix(
     costs = sequencing.transition_costs(table, tracks.vectors(name)[readable])
     route = sequencing.order_tracks(table, costs)
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
-    mixdown.write_cue_sheet(rendered, path.with_suffix(".cue"))
+    cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
     return route, rendered
 
 

@@ -7,33 +7,29 @@ One time map serves the sound, the cue sheet and the measurement of beats.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soxr
 
 from musiclatent import audio
+from musiclatent.edm.decks import silence
+from musiclatent.edm.decks.deck import BLOCK, Deck, alone_s, mixed, source
+from musiclatent.edm.decks.silence import Cuts
 from musiclatent.edm.sequencing import REACH, Route
 from musiclatent.errors import AudioError
 from musiclatent.features.rhythm import STABLE, Rhythm
-from musiclatent.files import progress, write_file
+from musiclatent.files import progress
 
 BEATS = 32  # of the outgoing track, eight bars
-FADES = (64, 32, 16, 8, 4)  # beats that a fade may take: whole bars, halved where there is no room
-BAR = 4  # beats
+FADES = (64, 32, 16, 8, 4)  # beats of a fade in bars of four, halved where there is no room
 GLIDE = 4  # bars after a fade in which a track comes back to its own tempo; less where it is short
 PLAIN_S = 4.0  # a crossfade without beats
 WANDER_S = 0.025  # root mean square by which beats may lie beside their line
 PEAK = 0.98  # of full scale that the mix may reach
 TURN_DB = 12.0  # most that a track is made louder or softer
-_OVER = 8  # cubic interpolation at so many times the rate keeps errors 80 dB down up to 15 kHz
-_MARGIN = 1024  # samples on both sides that the oversampling filter looks at
-_BLOCK = 1 << 17  # samples rendered at once
-_FAR = 1e6  # seconds, longer than any mix
-_CUE = 99  # tracks that a cue sheet can hold
 Rhythms = Mapping[str, Rhythm]  # by the path of the track
 
 
@@ -51,13 +47,16 @@ class Mix:
         Its length.
     tracks
         One row per track, as played: track, path, start_s (where its first sample lies in the mix),
-        from_s (which second of the track that is), fade_s (length of the fade into it), rate (how
-        much faster than by itself it runs during the fade), glide_s (from there until it runs as by
-        itself), end_s (where it has faded out), matched (whether beats lie on beats), beats
-        (length of the fade in those of the outgoing track; 0 if not matched), gain_db, note (why
-        beats were not matched).
+        from_s (which second of the track that is, without what is left out of it), fade_s (length
+        of the fade into it), rate (how much faster than by itself it runs during the fade), glide_s
+        (from there until it runs as by itself), end_s (where it has faded out), matched (whether
+        beats lie on beats), beats (length of the fade in those of the outgoing track; 0 if not
+        matched), gain_db, tempo (in both octaves), bar (its beats), cut_s (seconds of silence left
+        out), note (why beats were not matched).
     quarantine
         Tracks left out: path, reason.
+    cuts
+        By the path of a track, what of its silence is left out; nothing of others.
     """
 
     path: Path
@@ -65,6 +64,7 @@ class Mix:
     seconds: float
     tracks: pd.DataFrame
     quarantine: pd.DataFrame
+    cuts: Mapping[str, Cuts] = field(default_factory=dict)
 
     def position(self, track: str, t: np.ndarray) -> np.ndarray:
         """Find where moments of a track lie in the mix, audible or not.
@@ -89,33 +89,12 @@ class Mix:
         rows = self.tracks[self.tracks["path"] == str(track)]
         if rows.empty:
             raise ValueError(f"{track} is not among the tracks of {self.path.name}")
-        return _mixed(rows.iloc[0], t)
+        cuts = self.cuts.get(str(track))
+        return mixed(rows.iloc[0], cuts.played(t) if cuts else t)
 
 
 class _UnmatchedError(Exception):
     """Why two tracks cannot be matched beat on beat."""
-
-
-def _source(row: Mapping, t: np.ndarray) -> np.ndarray:
-    """Return the seconds of a track that play at seconds t of the mix."""
-    after_s = t - row["start_s"]
-    rate = row["rate"]
-    u = np.clip(after_s - row["fade_s"], 0, row["glide_s"])
-    glided = u * (rate + (1 - rate) * u / (2 * row["glide_s"] or 1))  # the rate changes linearly
-    by_itself = np.maximum(after_s - row["fade_s"] - row["glide_s"], 0)
-    return row["from_s"] + rate * np.minimum(after_s, row["fade_s"]) + glided + by_itself
-
-
-def _mixed(row: Mapping, s: np.ndarray) -> np.ndarray:
-    """Return the seconds of the mix at which seconds s of a track play."""
-    ramp = row["fade_s"] + np.linspace(0, row["glide_s"] or 1, 4097)  # errors far below a sample
-    t = row["start_s"] + np.concatenate([[-_FAR], ramp, [_FAR]])
-    return np.interp(s, _source(row, t), t)
-
-
-def _free_s(row: Mapping) -> float:
-    """Return the second of the mix from which on a track runs as by itself."""
-    return row["start_s"] + (0 if row["rate"] == 1 else row["fade_s"] + row["glide_s"])
 
 
 def render(
@@ -128,7 +107,8 @@ def render(
     of it, by resampling, and later glides to its own. Fades keep the power equal. Where tempi are
     more than `sequencing.REACH` apart, a beat is not steady, or a track is too short, a plain
     crossfade of `PLAIN_S` takes its place. Gains make tracks equally loud; one gain for all keeps
-    peaks below `PEAK`.
+    peaks below `PEAK`. Silence is left out, see `silence.find_cuts`; bars of three are matched with
+    bars of three only.
 
     Parameters
     ----------
@@ -160,16 +140,16 @@ def render(
     path = Path(path)
     validate(path, beats)
     _validate_tracks(route.tracks, path)
-    lengths, quarantine = _lengths(route.tracks["path"])
-    readable = route.tracks.assign(end_s=route.tracks["path"].map(lengths)).dropna(subset="end_s")
-    if readable.empty:
+    cuts, quarantine = _listen(route.tracks["path"])
+    if not cuts:
         raise ValueError(f"none of {len(quarantine)} tracks can be read; {quarantine['reason'][0]}")
-    tracks = _plan(readable.to_dict("records"), rhythms, sr, beats)
-    peak = max(float(np.abs(y).max()) for y in _sound(tracks, sr, "level"))
+    rows = route.tracks[route.tracks["path"].isin(cuts.keys())].to_dict("records")
+    tracks = _plan([_played(row, cuts, rhythms) for row in rows], sr, beats)
+    peak = max(float(np.abs(y).max()) for y in _sound(tracks, cuts, sr, "level"))
     tracks["gain_db"] -= max(0.0, 20 * np.log10(max(peak, 1e-9) / PEAK))
-    audio.write_blocks(path, _sound(tracks, sr, "mix"), sr)
+    audio.write_blocks(path, _sound(tracks, cuts, sr, "mix"), sr)
     seconds = round(tracks["end_s"].iloc[-1] * sr) / sr
-    return Mix(path=path, sr=sr, seconds=seconds, tracks=tracks, quarantine=quarantine)
+    return Mix(path=path, sr=sr, seconds=seconds, tracks=tracks, quarantine=quarantine, cuts=cuts)
 
 
 def validate(path: Path, beats: int) -> None:
@@ -195,33 +175,46 @@ def _validate_tracks(tracks: pd.DataFrame, path: Path) -> None:
         raise ValueError(f"{path} is one of the tracks; write the mix elsewhere")
 
 
-def _lengths(paths: Iterable[str]) -> tuple[dict[str, float], pd.DataFrame]:
-    """Decode every track once; return the seconds of the good ones, and the others with reasons."""
-    lengths, broken = {}, []
+def _listen(paths: Iterable[str]) -> tuple[dict[str, Cuts], pd.DataFrame]:
+    """Decode every track once; return what to leave out of the good ones, and the others."""
+    cuts, broken = {}, []
     for path in progress(paths, "check", "track", delay=2):
         try:
-            sr = audio.info(path).sr
-            lengths[path] = sum(y.shape[-1] for y in audio.blocks(path, mono=False)) / sr
+            cuts[path] = silence.find_cuts(path)
         except AudioError as error:
             broken.append((path, error.advice))
-    return lengths, pd.DataFrame(broken, columns=["path", "reason"])
+    return cuts, pd.DataFrame(broken, columns=["path", "reason"])
 
 
-def _plan(tracks: list[dict], rhythms: Rhythms, sr: int, beats: int) -> pd.DataFrame:
+def _played(track: dict, cuts: Mapping[str, Cuts], rhythms: Rhythms) -> dict:
+    """Return a track with all its times in played seconds, and with its rhythm."""
+    cut, rhythm = cuts[track["path"]], rhythms.get(track["path"])
+    end_s = float(cut.played(cut.seconds))
+    row = track | {name: float(cut.played(track[name])) for name in ("entry_s", "exit_s")}
+    row |= {"end_s": end_s, "cut_s": cut.seconds - end_s, "joints_s": cut.joints_s()}
+    beats_s = None if rhythm is None else cut.played(rhythm.beats_s)
+    return row | {"rhythm": rhythm and replace(rhythm, beats_s=beats_s)}
+
+
+def _plan(tracks: list[dict], sr: int, beats: int) -> pd.DataFrame:
     """Place the tracks of a route in the mix, one after the other."""
     tracks[-1]["exit_s"] = tracks[-1]["end_s"]
     rows = [_row(tracks[0], {"start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "note": ""}, sr)]
     for outgoing, incoming in pairwise(tracks):
-        free_s = float(_source(rows[-1], _free_s(rows[-1])))
-        fade = _fade(outgoing, incoming, rhythms, free_s, beats)
-        start_s = float(_mixed(rows[-1], fade.pop("out_s")))
+        free_s = float(source(rows[-1], alone_s(rows[-1])))
+        fade = _fade(outgoing, incoming, free_s, beats)
+        start_s = float(mixed(rows[-1], fade.pop("out_s")))
         rows.append(_row(incoming, fade | {"start_s": start_s}, sr))
         rows[-2]["end_s"] = rows[-1]["start_s"] + rows[-1]["fade_s"]
-    rows[-1]["end_s"] = float(_mixed(rows[-1], tracks[-1]["end_s"]))
+    rows[-1]["end_s"] = float(mixed(rows[-1], tracks[-1]["end_s"]))
     plan = pd.DataFrame(rows)
     loudness_db = pd.Series([track["loudness_db"] for track in tracks], dtype=float)
     gain_db = (loudness_db.median() - loudness_db).clip(-TURN_DB, TURN_DB).fillna(0.0)
-    return plan.assign(matched=plan["beats"] > 0, gain_db=gain_db)
+    found = [track["rhythm"] for track in tracks]
+    facts = {"tempo": [rhythm.said if rhythm else "" for rhythm in found]}
+    facts |= {"bar": [rhythm.bar if rhythm else 0 for rhythm in found]}
+    facts |= {"cut_s": [track["cut_s"] for track in tracks]}
+    return plan.assign(matched=plan["beats"] > 0, gain_db=gain_db, **facts)
 
 
 def _row(track: dict, fade: dict, sr: int) -> dict:
@@ -230,14 +223,14 @@ def _row(track: dict, fade: dict, sr: int) -> dict:
     row |= fade
     row |= {name: round(row[name] * sr) / sr for name in ("start_s", "fade_s", "glide_s")}
     # Whole samples play after the glide too, so that nothing needs to be interpolated there.
-    place = sr * float(_source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
+    place = sr * float(source(row, row["start_s"] + row["fade_s"] + row["glide_s"]))
     return row | {"from_s": row["from_s"] + (round(place) - place) / sr, "end_s": np.nan}
 
 
-def _fade(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+def _fade(outgoing: dict, incoming: dict, free_s: float, beats: int) -> dict:
     """Choose where one track goes over into the next, not before `free_s` of the first."""
     try:
-        return _matched(outgoing, incoming, rhythms, free_s, beats)
+        return _matched(outgoing, incoming, free_s, beats)
     except _UnmatchedError as reason:
         end_s = outgoing["end_s"]
         latest_s = end_s - min(PLAIN_S, (end_s - free_s) / 2)
@@ -248,15 +241,17 @@ def _fade(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats
         return {"out_s": out_s, "from_s": incoming["entry_s"], "fade_s": fade_s, "note": note}
 
 
-def _matched(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, beats: int) -> dict:
+def _matched(outgoing: dict, incoming: dict, free_s: float, beats: int) -> dict:
     """Choose where and how fast the next track comes in, so that its beats lie on the first's."""
-    a, b = (_steady(track, rhythms) for track in (outgoing, incoming))
+    a, b = _steady(outgoing), _steady(incoming)
+    if a.bar % 3 != b.bar % 3:
+        raise _UnmatchedError(f"bars of {a.bar} and of {b.bar} beats")
     fold = 2.0 ** np.clip(np.round(np.log2(b.tempo / a.tempo)), -1, 1)
-    until_s = incoming["exit_s"] - BAR * 60 / b.tempo
-    for n in FADES[FADES.index(beats) :]:
-        i = _downbeat(a, n, outgoing["exit_s"], free_s, outgoing["end_s"])
-        j = _downbeat(b, round(n * fold), incoming["entry_s"], 0.0, until_s)
-        if i is not None and j is not None:
+    until_s = incoming["exit_s"] - b.bar * 60 / b.tempo
+    for n in (four * a.bar // 4 for four in FADES[FADES.index(beats) :]):
+        i = _downbeat(outgoing, n, outgoing["exit_s"], free_s, outgoing["end_s"])
+        j = _downbeat(incoming, round(n * fold), incoming["entry_s"], 0.0, until_s)
+        if i is not None and j is not None and n * fold == round(n * fold):
             break
     else:
         raise _UnmatchedError("no room for a bar of both")
@@ -267,24 +262,29 @@ def _matched(outgoing: dict, incoming: dict, rhythms: Rhythms, free_s: float, be
         tempi = f"tempi of {60 / beat_a:.1f} and {60 / beat_b:.1f}"
         raise _UnmatchedError(f"{tempi} are more than {REACH:.0%} apart")
     room_s = incoming["exit_s"] - from_s - rate * fade_s
-    glide_s = float(np.clip(room_s, BAR * beat_a, GLIDE * BAR * beat_a))
+    glide_s = float(np.clip(room_s, a.bar * beat_a, GLIDE * a.bar * beat_a))
     fade = {"out_s": out_s, "from_s": from_s, "fade_s": fade_s, "rate": rate, "beats": n}
     return fade | {"glide_s": glide_s, "note": ""}
 
 
-def _steady(track: dict, rhythms: Rhythms) -> Rhythm:
+def _steady(track: dict) -> Rhythm:
     """Return the rhythm of a track that has one."""
-    rhythm = rhythms.get(track["path"])
+    rhythm = track["rhythm"]
     if rhythm is None or not rhythm.stability >= STABLE or not rhythm.tempo > 0:
         raise _UnmatchedError(f"{track['track']} has no steady beat")
     return rhythm
 
 
-def _downbeat(rhythm: Rhythm, n: int, near_s: float, low_s: float, high_s: float) -> int | None:
-    """Find the downbeat nearest to a moment from which n beats lie between two others."""
+def _downbeat(track: dict, n: int, near_s: float, low_s: float, high_s: float) -> int | None:
+    """Find the downbeat nearest to a moment from which n beats lie between two others.
+
+    Nothing may be left out of the track between those beats.
+    """
+    rhythm, joints_s = track["rhythm"], track["joints_s"]
     at = np.asarray(rhythm.beats_s)
-    i = np.arange(rhythm.downbeat, len(at) - n, BAR)
-    i = i[(at[i] >= low_s) & (at[i + n] <= high_s)]
+    i = np.arange(rhythm.downbeat, len(at) - n, rhythm.bar)
+    whole = np.searchsorted(joints_s, at[i]) == np.searchsorted(joints_s, at[i + n], "right")
+    i = i[(at[i] >= low_s) & (at[i + n] <= high_s) & whole & (at[i] < at[i + n])]
     return int(i[np.abs(at[i] - near_s).argmin()]) if len(i) else None
 
 
@@ -298,114 +298,21 @@ def _line(track: dict, beats_s: np.ndarray) -> tuple[float, float]:
     return float(beat_s), float(first_s)
 
 
-class _Deck:
-    """One track, read and played sample by sample of the mix from its first on."""
-
-    def __init__(self, row: dict, sr: int) -> None:
-        self.row = row
-        self.sr = sr
-        self.gain = np.float32(10 ** (row["gain_db"] / 20))
-        self.at = round(row["start_s"] * sr)
-        self.end = round(row["end_s"] * sr)
-        self.free = round(_free_s(row) * sr)
-        start_s = max(0, int(row["from_s"]) - 1)  # whole seconds are whole samples at every rate
-        self.blocks = audio.blocks(row["path"], sr, mono=False, block_s=5.0, start_s=start_s)
-        self.held = np.zeros((2, 0), np.float32)
-        self.offset = start_s * sr
-
-    def take(self, n: int) -> np.ndarray:
-        """Return the next n samples (2, n)."""
-        y = [self._next(min(_BLOCK, n - k)) for k in range(0, n, _BLOCK)]
-        return self.gain * np.concatenate(y, axis=1)
-
-    def _next(self, n: int) -> np.ndarray:
-        """Return the next n samples as they are in the file, or between them."""
-        start = self.at
-        self.at += n
-        if start >= self.free:
-            first = round(_source(self.row, start / self.sr) * self.sr)
-            return self._samples(first, first + n)
-        at = _source(self.row, np.arange(start, self.at) / self.sr) * self.sr
-        first = int(at[0]) - _MARGIN
-        y = self._samples(first, int(at[-1]) + _MARGIN)
-        # Played faster, what lies above 20.8 kHz folds back to above 20 kHz: no filter needed.
-        y = soxr.resample(y.T, self.sr, _OVER * self.sr, quality="HQ").T
-        return _interpolated(y, _OVER * (at - first))
-
-    def _samples(self, first: int, end: int) -> np.ndarray:
-        """Return samples of the track, zeros beyond its ends; those before `first` are dropped."""
-        held, end_held = [self.held], self.offset + self.held.shape[1]
-        while end_held < end:
-            y = next(self.blocks, None)
-            held.append(np.zeros((2, end - end_held), np.float32) if y is None else _stereo(y))
-            end_held += held[-1].shape[1]
-        self.held = np.concatenate(held, axis=1)[:, max(0, first - self.offset) :]
-        self.offset = max(first, self.offset)
-        y = self.held[:, : end - self.offset]
-        return np.pad(y, ((0, 0), (end - first - y.shape[1], 0)))
-
-
-def _stereo(y: np.ndarray) -> np.ndarray:
-    """Return two channels of (C, N)."""
-    return y if len(y) == 2 else np.repeat(y.mean(axis=0, keepdims=True), 2, axis=0)
-
-
-def _interpolated(y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return the values of y (C, N) at places between its samples: Lagrange's cubic."""
-    i = np.floor(at).astype(np.int64)
-    t = (at - i).astype(np.float32)
-    a, b, c, d = (np.take(y, i + k, axis=1) for k in (-1, 0, 1, 2))
-    cubic = (d - a) / 6 + (b - c) / 2
-    return b + t * (c - a / 3 - b / 2 - d / 6 + t * ((a + c) / 2 - b + t * cubic))
-
-
-def _sound(tracks: pd.DataFrame, sr: int, label: str) -> Iterator[np.ndarray]:
+def _sound(
+    tracks: pd.DataFrame, cuts: Mapping[str, Cuts], sr: int, label: str
+) -> Iterator[np.ndarray]:
     """Play a plan; yield blocks (2, N)."""
     rows = tracks.to_dict("records")
-    playing = _Deck(rows[0], sr)
+    playing = Deck(rows[0], sr, cuts[rows[0]["path"]])
     for row in progress([*rows[1:], None], label, "track", delay=2):
-        incoming = _Deck(row, sr) if row else None
+        incoming = Deck(row, sr, cuts[row["path"]]) if row else None
         end = incoming.at if incoming else playing.end
         while playing.at < end:
-            yield playing.take(min(_BLOCK, end - playing.at))
+            yield playing.take(min(BLOCK, end - playing.at))
         if incoming and (n := round(row["fade_s"] * sr)):
             w = np.pi / 2 * (np.arange(n, dtype=np.float32) + 0.5) / n
             yield playing.take(n) * np.cos(w) + incoming.take(n) * np.sin(w)
         playing = incoming
-
-
-def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
-    """Write the cue sheet of a mix.
-
-    Parameters
-    ----------
-    mix
-        A rendered mix.
-    path
-        The cue sheet to make, ``.cue``; it names the mix without folder, so keep both together.
-
-    Returns
-    -------
-    Path
-        The cue sheet.
-
-    Notes
-    -----
-    A track begins where its fade does, at 1/75 s. The format knows no escape: double
-    quotes become single ones, line breaks and other control characters spaces. It ends at track
-    99; the table of the mix does not.
-    """
-    path = Path(path)
-    lines = [f'FILE "{_quotable(mix.path.name)}" WAVE']  # as players expect it for flac too
-    for number, row in enumerate(mix.tracks[:_CUE].to_dict("records"), 1):
-        frames = int(row["start_s"] * 75)
-        index = f"{frames // 4500:02}:{frames // 75 % 60:02}:{frames % 75:02}"
-        lines += [f"  TRACK {number:02} AUDIO", f'    TITLE "{_quotable(row["track"])}"']
-        lines += [f'    REM COMMENT "{_quotable(row["note"])}"'] if row["note"] else []
-        lines += [f"    INDEX 01 {index}"]
-    if len(mix.tracks) > _CUE:
-        lines += [f"REM {len(mix.tracks) - _CUE} more tracks: a cue sheet holds {_CUE}"]
-    return write_file(path, "\n".join(lines) + "\n")
 
 
 def beat_alignment(mix: Mix, beats: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -441,8 +348,3 @@ def _distances(a: np.ndarray, b: np.ndarray, start_s: float, end_s: float) -> np
     if not len(few) or not len(many):
         return np.array([np.inf])
     return np.abs(few[:, None] - many).min(axis=1)
-
-
-def _quotable(text: str) -> str:
-    """Return text that may stand between double quotes in a cue sheet."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).replace('"', "'").split())

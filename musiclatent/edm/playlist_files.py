@@ -34,8 +34,8 @@ def write_playlist(path: str | Path, sections: pd.DataFrame, title: str) -> Path
     path
         The file, ``.xspf`` or ``.m3u8``; its folder is made. An XSPF file holds absolute file
         addresses; an m3u8 file holds paths, relative to its own folder where the sound lies
-        inside it and absolute elsewhere, and file addresses of names that a line of text cannot
-        hold, such as one with a line break.
+        inside it and absolute elsewhere, and file addresses of names that players would misread:
+        with ``#``, ``?``, ``%``, a colon or a line break.
     sections
         Rows in the order of playing: path, start_s, end_s, item_id. A column `title` takes the
         place of track and time; a column `why` is shown with it.
@@ -153,6 +153,7 @@ def _path_line(path: str | Path, folder: Path) -> str:
     """Return a path as a line of an m3u8 file."""
     address, place = _address(path), Path(path).absolute()
     line = str(place.relative_to(folder) if place.is_relative_to(folder) else place)
-    # What players would read as a comment or an address, or would trim, is spelt out as an address.
-    plain = line == _line(line) and not re.match(r"#|[a-zA-Z][\w+.-]*:", line)
+    # Players take some lines for addresses: they cut them at # and ?, undo %41, and take what is
+    # before a colon for a protocol. Such a line is spelt out, and what they would trim.
+    plain = line == _line(line) and line.isprintable() and not re.search("[#?%:]", line)
     return line if plain else address

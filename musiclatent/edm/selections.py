@@ -8,14 +8,15 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
 from musiclatent.analysis import projection
+from musiclatent.analysis.neighbours import distance_to_nearest
 from musiclatent.features import descriptors
 
 # What may be unusual about a section:
 MEASURED = {*descriptors.COLUMNS, "tempo", "stability", "key_strength", "loudness_db"}
 FAINT_DB = 30.0  # below the median loudness: a pause, or the end of a fade
+EVEN = 0.01  # of the median distance: the least spread by which one is called far
 CLIPPED = 0.01  # share of samples at full scale from which clipping is named
 
 
@@ -152,7 +153,7 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
     z = _checked(z, sections)
     if len(z) < 3:
         raise ValueError(f"{len(z)} sections are too few to call one unusual; give three or more")
-    distance = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()[0][:, 0]
+    distance = distance_to_nearest(z)
     reasons: list[list[str]] = [[] for _ in z]
     checks = _silence(sections), _clipping(sections), _cuts(sections)
     for row, reason in chain(*checks, _outliers(z, sections, distance)):
@@ -228,9 +229,8 @@ def _outliers(
 ) -> Iterator[tuple[int, str]]:
     """Name the sections far from any other, and what is most unusual about them."""
     middle = np.median(distance)
-    far = np.flatnonzero(
-        distance > middle + projection.UNUSUAL * 1.4826 * np.median(abs(distance - middle))
-    )
+    spread = max(1.4826 * np.median(abs(distance - middle)), EVEN * middle)
+    far = np.flatnonzero(distance > middle + projection.UNUSUAL * spread)
     rows = sections[["start_s"]].assign(item_id=np.arange(len(z)))
     factors = sections[[name for name in sections if name in MEASURED]]
     why = projection.outliers(z, rows, factors, len(z)).set_index("item_id")["why"]

@@ -25,7 +25,7 @@ from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.data.synthetic import music
 from musiclatent.evaluation import cross_validation
-from musiclatent.features import rhythm
+from musiclatent.features import rhythm, tonal
 from musiclatent.latents import encode
 
 FACTORS = {
@@ -370,7 +370,7 @@ def _brightness(y: np.ndarray) -> float:
 
 READINGS = {
     "tempo": Reading(lambda y: np.log2(_track(y).rhythm.tempo), 1, np.log2(music.FASTER)),
-    "key": Reading(lambda y: _track(y).key().tonic, 12, music.TRANSPOSED),
+    "key": Reading(lambda y: tonal.estimate_key(_track(y).chroma).tonic, 12, music.TRANSPOSED),
     "brightness": Reading(_brightness),
 }
 

@@ -14,7 +14,11 @@ from musiclatent.config import SR
 HOP = 128  # samples from one value of the strength to the next: 5.8 ms
 RATE = SR / HOP  # values per second
 TEMPI = (85.0, 175.0)  # beats per minute, a little more than an octave
+BELIEVED = (20.0, 400.0)  # beats per minute of a tag or table; others are mistakes
+NEAR = 0.04  # of it, within which the tempo is looked for
 USUAL = 125.0  # between equally good tempi the one nearer to it is taken
+SIXTEENTHS = 1.2  # times the strength of eighths: beats are rather counted twice as fast
+SLOWEST = 45.0  # beats per minute that anybody counts
 LOCAL_S = 24.0  # over which the tempo of any music holds
 TIGHT = 100.0  # what a beat off the tempo costs: as in librosa
 _COARSE = 4  # frames joined for tracking
@@ -22,21 +26,29 @@ _BLOCK = 43  # frames, a quarter of a second
 _STEPS = np.linspace(-1, 1, 21)
 
 
-def _tempo_hz(strength: np.ndarray) -> float:
+def _tempo_hz(strength: np.ndarray, tempi: tuple[float, float]) -> float:
     """Estimate beats per second, roughly, from spectra of `LOCAL_S` each: tempo may drift."""
     size = min(len(strength), round(LOCAL_S * RATE))
     starts = np.linspace(0, len(strength) - size, math.ceil(2 * len(strength) / size)).astype(int)
     window, n = hann(size), next_fast_len(8 * size)
     parts = (strength[start : start + size] for start in starts)
     spectrum = sum(np.abs(rfft((part - part.mean()) * window, n)) for part in parts)
-    hz = np.arange(TEMPI[0] / 60, TEMPI[1] / 60, RATE / n / 4)
+    hz = np.arange(tempi[0] / 60, tempi[1] / 60, RATE / n / 4)
     score = sum(_at(spectrum, k * hz * n / RATE) for k in (1, 2, 4))
     return float(hz[np.argmax(score * np.exp(-0.5 * np.log2(60 * hz / USUAL) ** 2))])
 
 
-def fit_grid(strength: np.ndarray) -> tuple[float, float]:
-    """Return beats per second, and time of one eighth, of the grid on which most onsets lie."""
-    near, middle_s = _tempo_hz(strength), len(strength) / RATE / 2
+def fit_grid(strength: np.ndarray, tempi: tuple[float, float] = TEMPI) -> tuple[float, float]:
+    """Return beats per second, and time of one eighth, of the grid on which most onsets lie.
+
+    Parameters
+    ----------
+    strength
+        Onset strength (T,).
+    tempi
+        Range of beats per minute in which the tempo is looked for.
+    """
+    near, middle_s = _tempo_hz(strength, tempi), len(strength) / RATE / 2
     step, reach = RATE / len(strength) / 4, 0.5 / min(LOCAL_S, 2 * middle_s)
     off_hz = np.arange(-reach, reach, step / 8)
     score = sum(_near(strength, k * near, k * off_hz) for k in (1, 2, 4))
@@ -102,3 +114,34 @@ def stability(strength: np.ndarray, hz: float) -> float:
         parts = parts[:-1] + parts[1:]
         agreement.append(np.abs(parts.sum()) / max(np.abs(parts).sum(), 1e-9))
     return float(max(agreement))
+
+
+def octave(strength: np.ndarray, hz: float) -> float:
+    """Return 0.5 or 2: by what the tempo could be counted as well.
+
+    Twice, where sixteenths are stronger than eighths or half the tempo would be too slow to count.
+
+    Parameters
+    ----------
+    strength
+        Onset strength (T,).
+    hz
+        Beats per second.
+    """
+    eighths, sixteenths = (_near(strength, k * hz, np.zeros(1))[0] for k in (2, 4))
+    return 2.0 if sixteenths > SIXTEENTHS * eighths or 30 * hz < SLOWEST else 0.5
+
+
+def around(bpm: float, tempi: tuple[float, float] = TEMPI) -> tuple[float, float]:
+    """Return the range of tempi to look in where a tempo is known, and `tempi` where it is NaN.
+
+    Parameters
+    ----------
+    bpm
+        Beats per minute of a tag or a table.
+    tempi
+        The range elsewhere.
+    """
+    if not BELIEVED[0] <= bpm <= BELIEVED[1]:
+        return tempi
+    return (1 - NEAR) * bpm, (1 + NEAR) * bpm

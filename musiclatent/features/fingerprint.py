@@ -10,7 +10,11 @@ Source: J. Haitsma and T. Kalker, A highly robust audio fingerprinting system, I
 longer hops and differences, and fewer bands.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
@@ -20,12 +24,13 @@ from scipy.fft import rfft
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from musiclatent import audio
+from musiclatent import audio, numba_cache
 from musiclatent.audio import windows
 from musiclatent.errors import AudioError
-from musiclatent.files import progress, sha256_of, write_file
+from musiclatent.features.copies import rips, short
+from musiclatent.files import hashes, progress, write_file
 
-CACHE_VERSION = 1  # raise by hand when the words change: older stores are then computed anew
+CACHE_VERSION = 2  # raise by hand when the words change: older stores are then computed anew
 SR = 5_512  # Hz
 N_FFT = 2_048  # 372 ms
 HOP_LENGTH = 256  # 46 ms
@@ -38,17 +43,26 @@ OVERLAP = 0.4  # least part of the shorter recording that must be common
 OVERLAP_S = 3.0  # and its least length
 VOTES = 2  # equal words at one offset that make a candidate
 NEIGHBOURS = 24  # equal words that one word is compared with: bounds the work on common words
-_BATCH = 256  # files between two writes of the store
+MOST = 5_000_000  # words that vote; of more, some are left out, the same ones of all files
+_BATCH = 256  # files that are done at once
+_GROWTH = 1.1  # of the store between two writes of it, so that all writes together stay linear
+_SETS = 8  # of files, whose pairs are kept
 _FEW = 32  # files that are done before other processes have started
+_NONE = np.zeros(0, np.uint32)
 _POWERS = 1 << np.arange(BITS, dtype=np.uint32)
 
 
 def find_duplicates(
-    paths: Sequence[Path | str], *, store: Path | None = None, n_jobs: int = 1
+    paths: Sequence[Path | str],
+    *,
+    store: Path | None = None,
+    n_jobs: int = 1,
+    remember: bool = False,
 ) -> pd.DataFrame:
     """Find the pairs of files that hold the same recording, or overlapping cuts of it.
 
-    Files that cannot be read, or are shorter than 3 s, are in no pair unless their bytes are equal.
+    Sounds shorter than 3 s are compared by their samples, whole recordings also at speeds up to
+    4.5 % apart. Files that cannot be read are in no pair unless their bytes are equal.
 
     Parameters
     ----------
@@ -58,6 +72,9 @@ def find_duplicates(
         Parquet file that keeps fingerprints by the hash of the file, so that a second run is quick.
     n_jobs
         Processes that compute fingerprints.
+    remember
+        Whether the hash of each file, by its size and time, and the pairs of a set of files are
+        kept beside the store, so that a set that has not changed is not even read.
 
     Returns
     -------
@@ -66,8 +83,28 @@ def find_duplicates(
         chance and 1 at best; `offset_s`: where `b` begins on the clock of `a`, in seconds.
         Of many files that are all the same, not every pair is listed, but they stay connected.
     """
-    hashing = joblib.Parallel(n_jobs, prefer="threads")
-    digests = hashing(joblib.delayed(_digest)(path) for path in paths)
+    remember = remember and store is not None
+    digests = hashes(paths, store.with_suffix(".hashes.json") if remember else None)
+    if not remember:
+        return _find(paths, digests, store, n_jobs)
+    kept = store.with_suffix(f".pairs-{_key(digests)}.parquet")
+    with suppress(OSError, ValueError):
+        return pd.read_parquet(kept)
+    pairs = _find(paths, digests, store, n_jobs)
+    for old in sorted(store.parent.glob(f"{store.stem}.pairs-*.parquet"))[_SETS:]:
+        old.unlink(missing_ok=True)
+    write_file(kept, pairs.to_parquet(index=False))
+    return pairs
+
+
+def _key(digests: Sequence[str]) -> str:
+    """Name a set of files in their order, and how they are compared."""
+    how = [CACHE_VERSION, SCORE, OVERLAP, OVERLAP_S, VOTES, MOST]
+    return hashlib.sha256(json.dumps([how, *digests]).encode()).hexdigest()[:16]
+
+
+def _find(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int) -> pd.DataFrame:
+    """Find the pairs, see `find_duplicates`."""
     prints = _prints(paths, digests, store, n_jobs)
     first, rows = {}, []
     for i, digest in enumerate(digests):
@@ -76,11 +113,51 @@ def find_duplicates(
         elif digest:
             first[digest] = i
     files = [i for digest, i in first.items() if digest in prints]
-    words = [prints[digests[i]] for i in files]
-    rows += [(files[a], files[b], score, lag) for a, b, score, lag in _matches(words)]
+    found = [prints[digests[i]] for i in files]
+    rows += [(files[a], files[b], *more) for a, b, *more in _same([paths[i] for i in files], found)]
     pairs = pd.DataFrame(rows, columns=["a", "b", "score", "offset_s"])
     pairs = pairs.astype({"a": int, "b": int, "score": float, "offset_s": float})
     return pairs.sort_values(["a", "b"], ignore_index=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Print:
+    """What is kept of a file.
+
+    Parameters
+    ----------
+    words
+        As `fingerprint` gives them.
+    sound
+        Its samples (N,) at `SR` where it is shorter than `OVERLAP_S`, else none.
+    course
+        As `rips.course` gives it.
+    seconds
+        Its length.
+    """
+
+    words: np.ndarray
+    sound: np.ndarray
+    course: np.ndarray
+    seconds: float
+
+
+def _same(paths: Sequence, prints: list[Print]) -> Iterator[tuple[int, int, float, float]]:
+    """Yield a, b, score and offset of the pairs of files that hold the same recording."""
+    pairs = _matches([found.words for found in prints])
+    yield from pairs
+    for a, b, score, lag in short.same_sounds([found.sound for found in prints]):
+        yield a, b, score, lag / SR
+    known = {(a, b) for a, b, *_ in pairs}
+
+    def words(i: int, speed: float) -> np.ndarray:
+        """Return the fingerprint of a file at another speed."""
+        return prints[i].words if speed == 1 else fingerprint(paths[i], speed)
+
+    courses, seconds = [p.course for p in prints], [p.seconds for p in prints]
+    for a, b, score in rips.other_speeds(courses, seconds, words):
+        if (a, b) not in known:
+            yield a, b, score, 0.0
 
 
 def connected_groups(n: int, pairs: pd.DataFrame) -> np.ndarray:
@@ -106,13 +183,15 @@ def connected_groups(n: int, pairs: pd.DataFrame) -> np.ndarray:
     return connected_components(graph, directed=False)[1].astype(int)
 
 
-def fingerprint(path: Path | str) -> np.ndarray:
+def fingerprint(path: Path | str, speed: float = 1.0) -> np.ndarray:
     """Compute the fingerprint of a file of any length, block by block.
 
     Parameters
     ----------
     path
         An audio file.
+    speed
+        How many times as fast it is played, and as high.
 
     Returns
     -------
@@ -124,8 +203,35 @@ def fingerprint(path: Path | str) -> np.ndarray:
     AudioError
         If the file cannot be read.
     """
-    energies = [_energies(y) for y in windows.frames(audio.blocks(path, SR), N_FFT, HOP_LENGTH)]
-    return _words(np.concatenate(energies))
+    return _words(_all_energies(audio.blocks(path, round(SR / speed))))
+
+
+def _all_energies(blocks: Iterator[np.ndarray]) -> np.ndarray:
+    """Compute the energies (T, BITS + 1) of all frames of a file."""
+    parts = [_energies(y) for y in windows.frames(blocks, N_FFT, HOP_LENGTH)]
+    return np.concatenate(parts)
+
+
+def _print(path: Path | str) -> Print:
+    """Compute what is kept of a file."""
+    count, begin = 0, []
+
+    def counted() -> Iterator[np.ndarray]:
+        """Pass blocks on; count their samples and hold the first."""
+        nonlocal count
+        for y in audio.blocks(path, SR):
+            count += len(y)
+            begin.extend([y] if count < OVERLAP_S * SR else [])
+            yield y
+
+    energies = _all_energies(counted())
+    sound = np.concatenate(begin) if count < OVERLAP_S * SR else np.zeros(0)
+    return Print(
+        words=_words(energies),
+        sound=sound.astype(np.float32),
+        course=rips.course(energies.sum(axis=1)),
+        seconds=count / SR,
+    )
 
 
 def _energies(y: np.ndarray) -> np.ndarray:
@@ -161,9 +267,11 @@ def _matches(words: list[np.ndarray]) -> list[tuple[int, int, float, float]]:
 
 def _candidates(words: list[np.ndarray]) -> np.ndarray:
     """List rows a, b, lag (frames) at which, or one frame later, some words are equal; a < b."""
-    file = np.repeat(np.arange(len(words)), [len(w) for w in words])
-    frame = np.concatenate([np.arange(len(w)) for w in words] or [np.zeros(0, int)])
-    value = np.concatenate([*words, np.zeros(0, np.uint32)])
+    share = max(1, -(-sum(map(len, words)) // MOST))
+    voting = [_voters(w, share) for w in words]
+    file = np.repeat(np.arange(len(words)), [len(w) for w in voting])
+    frame = np.concatenate([*voting, np.zeros(0, int)])
+    value = np.concatenate([*(w[v] for w, v in zip(words, voting, strict=True)), _NONE])
     # by frame within a word, so that in music made of loops the neighbours have small lags
     order = np.lexsort((file, frame, value))[np.count_nonzero(value == 0) :]
     file, frame, value = file[order], frame[order], value[order]
@@ -179,6 +287,13 @@ def _candidates(words: list[np.ndarray]) -> np.ndarray:
     return np.stack([*np.divmod(pair, len(words)), lag - span // 2], axis=1)
 
 
+def _voters(words: np.ndarray, share: int) -> np.ndarray:
+    """Return the frames (n,) whose words vote: one value in `share`, spread by Knuth's hash."""
+    if share == 1:
+        return np.arange(len(words))
+    return np.flatnonzero((words * np.uint32(2_654_435_761) >> np.uint32(12)) % share == 0)
+
+
 def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
     """Return the share of equal bits where `b`, from frame `lag` of `a`, overlaps it, or 0."""
     start, stop = max(0, lag), min(len(a), lag + len(b))
@@ -192,55 +307,63 @@ def _score(a: np.ndarray, b: np.ndarray, lag: int) -> float:
     return 1.0 - float(np.bitwise_count(x[sound] ^ y[sound]).mean()) / BITS
 
 
-def _digest(path: Path | str) -> str:
-    """Return the hash of the bytes of a file, empty where it cannot be read."""
-    try:
-        return sha256_of(path)
-    except OSError:
-        return ""
-
-
 def _prints(paths: Sequence, digests: list[str], store: Path | None, n_jobs: int) -> dict:
     """Return fingerprints by hash, from the store where it has them."""
     prints = _load(store)
     todo = {d: p for p, d in zip(paths, digests, strict=True) if d and d not in prints}
     if not todo:
         return prints
-    todo = list(todo.items())
+    todo, written = list(todo.items()), len(prints)
     bar = progress(None, "fingerprints", "file", total=len(todo), delay=2)
     with bar, joblib.Parallel(n_jobs if len(todo) > _FEW else 1) as parallel:
         for i in range(0, len(todo), _BATCH):
             digests, files = zip(*todo[i : i + _BATCH], strict=True)
-            results = parallel(joblib.delayed(_try)(file) for file in files)
+            results = parallel(numba_cache.delayed(_try)(file) for file in files)
             prints |= {d: w for d, w in zip(digests, results, strict=True) if w is not None}
-            _save(store, prints)
+            if len(prints) >= written * _GROWTH or i + _BATCH >= len(todo):
+                _save(store, prints)
+                written = len(prints)
             bar.update(len(files))
     return prints
 
 
-def _try(path: Path | str) -> np.ndarray | None:
-    """Return the fingerprint of a file, or None where it cannot be read."""
+def _try(path: Path | str) -> Print | None:
+    """Return what is kept of a file, or None where it cannot be read."""
     try:
-        return fingerprint(path)
+        return _print(path)
     except AudioError:
         return None
 
 
-def _load(store: Path | None) -> dict[str, np.ndarray]:
+def _load(store: Path | None) -> dict[str, Print]:
     """Read a store; one that is missing, broken or of another version is empty."""
     try:
         table = pd.read_parquet(store) if store else None
         if table is None or (table["version"] != CACHE_VERSION).any():
             return {}
-        return {d: np.frombuffer(w, "<u4") for d, w in zip(table.sha256, table.words, strict=True)}
+        return {row.sha256: _unpacked(row) for row in table.itertuples()}
     except (OSError, ValueError, KeyError, AttributeError):  # pyarrow's errors are ValueErrors
         return {}
 
 
-def _save(store: Path | None, prints: dict[str, np.ndarray]) -> None:
+def _unpacked(row: tuple) -> Print:
+    """Return a row of a store."""
+    sound, course = (np.frombuffer(part, "<f2") for part in (row.sound, row.course))
+    words = np.frombuffer(row.words, "<u4")
+    parts = {"sound": sound.astype(np.float32), "course": course.astype(np.float32)}
+    return Print(words=words, seconds=row.seconds, **parts)
+
+
+def _save(store: Path | None, prints: dict[str, Print]) -> None:
     """Write a store whole or not at all."""
     if store is None:
         return
-    words = [w.astype("<u4").tobytes() for w in prints.values()]
-    table = pd.DataFrame({"sha256": list(prints), "words": words, "version": CACHE_VERSION})
+    kinds = {"words": "<u4", "sound": "<f2", "course": "<f2"}
+    columns = {
+        name: [getattr(found, name).astype(kind).tobytes() for found in prints.values()]
+        for name, kind in kinds.items()
+    }
+    seconds = [found.seconds for found in prints.values()]
+    table = pd.DataFrame({"sha256": list(prints), **columns, "seconds": seconds})
+    table = table.assign(version=CACHE_VERSION)
     write_file(store, table.to_parquet(index=False))

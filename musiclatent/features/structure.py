@@ -172,6 +172,7 @@ def structural_sections(
     beats_s: np.ndarray | None = None,
     *,
     downbeat: int | None = None,
+    bar: int = BAR,
     least_s: float = 8.0,
     longest_s: float = 60.0,
 ) -> pd.DataFrame:
@@ -184,8 +185,10 @@ def structural_sections(
     beats_s
         Times of the beats in seconds (n,), rising; None for steps of half a second.
     downbeat
-        Index from 0 to 3 of the first beat that begins a bar of four; sections then begin with a
-        bar. None: with any beat.
+        Index of the first beat that begins a bar; sections then begin with a bar. None: with any
+        beat.
+    bar
+        Beats of a bar.
     least_s, longest_s
         As in `boundaries`; a track shorter than twice the least is one section.
 
@@ -200,15 +203,15 @@ def structural_sections(
     AudioError
         If the file cannot be read.
     ValueError
-        If beats do not rise, the downbeat is none of the first four, or as in `boundaries`.
+        If beats do not rise, the downbeat is none of the first bar, or as in `boundaries`.
     """
     frames, end_s = _frames(path)
     edges = _edges(beats_s, end_s)
     changes = novelty(synchronised(frames, edges))
     times_s = edges[:-1]
     if downbeat is not None and beats_s is not None:
-        first = _first_bar(beats_s, downbeat, times_s)
-        changes, times_s = changes[first::BAR], times_s[first::BAR]
+        first = _first_bar(beats_s, downbeat, times_s, bar)
+        changes, times_s = changes[first::bar], times_s[first::bar]
     inner = boundaries(changes, times_s, end_s, least_s, longest_s)
     at = changes[np.searchsorted(times_s, inner)]
     return pd.DataFrame({"start_s": [0.0, *inner], "end_s": [*inner, end_s], "novelty": [0.0, *at]})
@@ -357,11 +360,11 @@ def _edges(beats_s: np.ndarray | None, end_s: float) -> np.ndarray:
     return np.concatenate([[0.0], inner, [end_s]])
 
 
-def _first_bar(beats_s: np.ndarray, downbeat: int, times_s: np.ndarray) -> int:
+def _first_bar(beats_s: np.ndarray, downbeat: int, times_s: np.ndarray, bar: int) -> int:
     """Return the index (0..3) of the first time at which a bar begins."""
-    if not 0 <= downbeat < min(BAR, len(beats_s)):
+    if not 0 <= downbeat < min(bar, len(beats_s)):
         raise ValueError(f"downbeat is {downbeat} of {len(beats_s)} beats; give an index, 0 to 3")
-    return int(np.abs(times_s - beats_s[downbeat]).argmin()) % BAR
+    return int(np.abs(times_s - beats_s[downbeat]).argmin()) % bar
 
 
 def _frames(path: str | Path) -> tuple[np.ndarray, float]:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import librosa
 import numpy as np
 from scipy.fft import rfft
+from scipy.ndimage import uniform_filter1d
 
 from musiclatent.audio.windows import Measurement
 from musiclatent.config import SR
@@ -26,6 +27,13 @@ HOP = 1024
 OCTAVES = 7  # from C1, 33 Hz
 POOL = 8  # frames of the transform that become one: 0.37 s at 22,050 Hz
 SOFT = 100.0  # a tone 40 dB below the loudest still counts for a seventh of it
+STEADY_HZ = 100.0  # above the tone of a bass drum
+APART = 4  # frames between those that must hold a tone: at 93 ms each they do not overlap
+OUT = 1.5  # times the mean of its neighbourhood that a tone stands out
+WIDE = 31  # bins of that neighbourhood: 83 Hz
+SURE = (
+    0.005  # strength of a key times the share of tones that stay; drums, noise have 0.003 at most
+)
 _QUIET = 0.01  # of a spectral peak: about 106 dB below full scale
 PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
@@ -40,9 +48,9 @@ class Key:
     Parameters
     ----------
     tonic
-        Pitch class of the tonic, 0 to 11; C is 0.
+        Pitch class of the tonic, 0 to 11; C is 0. -1 where there is no key, see `NO_KEY`.
     mode
-        ``major`` or ``minor``.
+        ``major`` or ``minor``; empty where there is no key.
     strength
         Correlation of the chroma with the profile of the key, in [-1, 1]; 0 for silence.
     """
@@ -53,8 +61,8 @@ class Key:
 
     @property
     def name(self) -> str:
-        """Name such as ``A# minor``."""
-        return f"{NAMES[self.tonic]} {self.mode}"
+        """Name such as ``A# minor``; empty where there is no key."""
+        return f"{NAMES[self.tonic]} {self.mode}" if self else ""
 
     @property
     def fifths(self) -> int:
@@ -64,7 +72,13 @@ class Key:
     @property
     def camelot(self) -> str:
         """Name on the wheel that DJs use, such as ``3A``; C major is 8B, A minor 8A."""
-        return f"{(self.fifths + 7) % 12 + 1}{'A' if self.mode == 'minor' else 'B'}"
+        return f"{(self.fifths + 7) % 12 + 1}{'A' if self.mode == 'minor' else 'B'}" if self else ""
+
+    def __bool__(self) -> bool:
+        return self.tonic >= 0
+
+
+NO_KEY = Key(-1, "", 0.0)  # of drums, noise and silence
 
 
 def estimate_key(chroma: np.ndarray) -> Key:
@@ -117,8 +131,10 @@ def key_distance(a: Key, b: Key) -> int:
     int
         Steps on the circle of fifths between the major keys that have the same notes, 0 to 6, and
         one more where the modes differ and the keys are not relative: 0 for the same key and for
-        relative ones, 1 for a fifth, 4 for C major and C minor; at most 7.
+        relative ones, 1 for a fifth, 4 for C major and C minor; at most 7. 0 where one has no key.
     """
+    if not (a and b):
+        return 0
     steps = (a.fifths - b.fifths) % 12
     steps = min(steps, 12 - steps)
     return steps + (a.mode != b.mode and steps > 0)
@@ -162,22 +178,78 @@ def peak_chroma(frames: np.ndarray, sr: int) -> np.ndarray:
         Square roots of the amplitudes of the peaks between 60 and 1,000 Hz, in thirds of a
         semitone; bin 0 is C of 440 Hz tuning.
     """
-    parts = [_peaks(frames[i : i + 32], sr) for i in range(0, max(1, len(frames)), 32)]
-    return np.concatenate(parts)  # in parts that stay in the processor's cache
+    return peaks_of(spectra(frames, sr), sr)
 
 
-def _peaks(frames: np.ndarray, sr: int) -> np.ndarray:
-    """Return the pitch classes (T, 12 * STEPS) of a few frames."""
-    bins = STEPS * 12
+def spectra(frames: np.ndarray, sr: int) -> np.ndarray:
+    """Return amplitudes of frames between 60 and 1,000 Hz, and of one bin more on both sides.
+
+    Parameters
+    ----------
+    frames
+        Samples (T, N_FFT).
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    array (T, F), float32
+        Bins of sr / N_FFT Hz.
+    """
+    low, high = _bounds(sr)
+    window = np.hanning(N_FFT).astype(np.float32)
+    parts = [  # that stay in the processor's cache
+        np.abs(rfft(frames[i : i + 32] * window, axis=1))[:, low - 1 : high + 1]
+        for i in range(0, max(1, len(frames)), 32)
+    ]
+    return np.concatenate(parts)
+
+
+def sustained(S: np.ndarray, sr: int) -> np.ndarray:
+    """Measure how much of the sound is tones that stay where they are for three frames.
+
+    Parameters
+    ----------
+    S
+        Amplitudes (T, F) as `spectra` gives, `APART` of whose frames have no sample in common.
+    sr
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    array (T - 2 * APART, 2), float32
+        Of each frame but the first and last `APART`: the amplitudes above 100 Hz that stand out
+        from their neighbourhood in the frame and as far before and behind it, summed, and the sum
+        of all. Drums, noise and glides have next to none of the former.
+    """
+    low = round(STEADY_HZ * N_FFT / sr) - _bounds(sr)[0] + 1
+    here, width = S[APART:-APART, low:], 2 * APART
+    staying = np.minimum(np.minimum(S[:-width, low:], S[width:, low:]), here)
+    standing_out = staying > OUT * uniform_filter1d(here, WIDE, axis=1)
+    return np.stack([(staying * standing_out).sum(axis=1), here.sum(axis=1)], axis=1)
+
+
+def _bounds(sr: int) -> tuple[int, int]:
+    """Return the first bin of `RANGE_HZ`, and the first one above."""
     low, high = (round(hz * N_FFT / sr) for hz in RANGE_HZ)
-    S = np.abs(rfft(frames * np.hanning(N_FFT).astype(np.float32), axis=1))[:, low - 1 : high + 1]
+    return low, high
+
+
+def peaks_of(S: np.ndarray, sr: int) -> np.ndarray:
+    """Return the pitch classes (T, 12 * STEPS) of spectra (T, F), see `peak_chroma`."""
+    return np.concatenate([_peaks(S[i : i + 32], sr) for i in range(0, max(1, len(S)), 32)])
+
+
+def _peaks(S: np.ndarray, sr: int) -> np.ndarray:
+    """Return the pitch classes (T, 12 * STEPS) of a few spectra."""
+    bins, low = STEPS * 12, _bounds(sr)[0]
     before, here, after = S[:, :-2], S[:, 1:-1], S[:, 2:]
     frame, k = np.nonzero((here > before) & (here >= after) & (here > _QUIET))
     before, here, after = (np.log(part[frame, k] + 1e-9) for part in (before, here, after))
     shift = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-9)
     hz = (k + low + shift) * sr / N_FFT
     place = np.rint(bins * np.log2(hz / 440.0) + 9 * STEPS).astype(int) % bins
-    classes = np.bincount(frame * bins + place, np.exp(0.5 * here), len(frames) * bins)
+    classes = np.bincount(frame * bins + place, np.exp(0.5 * here), len(S) * bins)
     return classes.reshape(-1, bins).astype(np.float32)
 
 

@@ -3,13 +3,15 @@
 Which of these a name means is decided here, once, for every command.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 import numpy as np
 
+from musiclatent import __version__
 from musiclatent.audio.windows import Measurement
 from musiclatent.errors import CheckpointError
 from musiclatent.latents import representations
@@ -17,6 +19,7 @@ from musiclatent.latents.representations import Representation
 
 if TYPE_CHECKING:
     from musiclatent.latents.encoders.contract import FrameEncoder
+    from musiclatent.latents.store import Latents
 
 
 def is_measured(spec: str) -> bool:
@@ -160,3 +163,52 @@ def sections(
         width=one.dimensions,
     )
     return measure, by_encoder(one)
+
+
+def encode_rows(
+    encoder: "FrameEncoder", *, files: Sequence[Path], folder: Path
+) -> "tuple[Latents, dict[str, str]]":
+    """Encode audio files by an encoder of any origin: one row per window.
+
+    Parameters
+    ----------
+    encoder
+        Any encoder.
+    files, folder
+        As in `encode.encode_files`.
+
+    Returns
+    -------
+    Latents, dict
+        As `encode.encode_files`.
+
+    Raises
+    ------
+    ValueError
+        As `encode.encode_files`.
+    LatentsError
+        If the encoder breaks its contract.
+    """
+    from musiclatent.latents import encode  # torch takes seconds
+
+    if not files:
+        raise ValueError("there is no file to encode; name at least one audio file")
+    quarantine: dict[str, str] = {}
+    about = {name: getattr(encoder, name) for name in ("revision", "licence", "sr", "window_s")}
+    about |= {"experiment": encoder.name, "latent_shape": [encoder.dimensions, 1], "input": "rows"}
+    encode_all = partial(encode.encode_each, partial(_encode_rows, encoder), files, quarantine)
+    return encode.write_latents(
+        folder, encode_all, about | {"musiclatent": __version__}
+    ), quarantine
+
+
+def _encode_rows(encoder: "FrameEncoder", path: Path, raw: BinaryIO) -> list[dict]:
+    """Append the rows of one file; return one item per row."""
+    from musiclatent.latents import encode
+    from musiclatent.latents.encoders import contract
+
+    common = encode.item_of(path)
+    z = contract.encode_file(encoder, path)
+    z.tofile(raw)
+    starts = np.arange(len(z)) * encoder.hop_s
+    return [common | {"start_s": s, "end_s": s + encoder.window_s} for s in starts]

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,17 +22,19 @@ from musiclatent.audio.windows import Grid, Transform
 from musiclatent.config import Study
 from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.data.workers import pool
 from musiclatent.errors import AudioError, LatentsError
 from musiclatent.files import progress, whole_file
 from musiclatent.latents import store
-from musiclatent.latents.encoders import contract
-from musiclatent.latents.encoders.contract import FrameEncoder
 from musiclatent.latents.store import Latents
 from musiclatent.models import mel_frontend
 from musiclatent.models.base import LitModule
+from musiclatent.training import run_folder
 from musiclatent.training.run_folder import Run
 
 BATCH = 8  # windows encoded at once
+PART = 64 * BATCH  # windows that a worker takes: whole batches, so that the same are together
+MANY = 4_096  # windows from which workers pay for loading torch each
 log = logging.getLogger("musiclatent")
 
 
@@ -60,7 +62,9 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
     except LatentsError:
         model = load_model(run)
         provenance = _provenance(run, model, data.transform, data.data_hash())
-        return _write(folder, partial(_encode_cached, model, data), provenance)
+        if _spread(data, len(items)):
+            return write_latents(folder, partial(_encode_on_workers, run, data), provenance)
+        return write_latents(folder, partial(_encode_cached, model, data), provenance)
     log.info("latents: %d windows of %s reused", len(latents.z), run.experiment.name)
     with whole_file(folder / "items.parquet") as part:  # files may have moved, or labels changed
         items.to_parquet(part, index=False)
@@ -79,8 +83,68 @@ def _encode_cached(model: LitModule, data: CorpusDataModule, raw: BinaryIO) -> p
     return data.window_items()
 
 
+def _spread(data: CorpusDataModule, n: int) -> bool:
+    """Return whether workers encode n windows: where a cluster is named, or for many on a CPU."""
+    if not isinstance(data.cached.x, np.memmap) or device() != "cpu":
+        return False
+    return bool(data.scheduler) or (data.n_jobs != 1 and n >= MANY)
+
+
+def _encode_on_workers(run: Run, data: CorpusDataModule, raw: BinaryIO) -> pd.DataFrame:
+    """Append the latents of all cached windows to `raw`, as `_encode_cached` does."""
+    x, folder = data.cached.x, Path(raw.name).absolute().parent
+    tasks = [
+        (_named(run), data.transform, (str(x.filename), first, min(first + PART, len(x))), folder)
+        for first in range(0, len(x), PART)
+    ]
+    done = pool.each(_encode_part, tasks, n_jobs=data.n_jobs, scheduler=data.scheduler)
+    for part in progress(done, "encode", "part", total=len(tasks)):
+        _append(part, raw)
+    return data.window_items()
+
+
+def _append(part: Path, raw: BinaryIO) -> None:
+    """Append a file to `raw`, and remove it."""
+    with part.open("rb") as file:
+        shutil.copyfileobj(file, raw)
+    part.unlink()
+
+
+@torch.no_grad()
+def _encode_part(
+    named: tuple[str, str], transform: Transform, rows: tuple[str, int, int], folder: Path
+) -> Path:
+    """Write the latents of some rows of a cached array into a file of their own, on a worker."""
+    path, first, end = rows
+    model, x = _model_of_worker(*named), np.load(path, mmap_mode="r")
+    part = folder / f"part-{first}.raw"
+    with whole_file(part) as name, name.open("wb") as file:
+        for start in range(first, end, BATCH):
+            batch = transform.model_input(np.array(x[start : min(start + BATCH, end)]))
+            _latents(model, batch).tofile(file)
+    return part
+
+
+def _named(run: Run) -> tuple[str, str]:
+    """Name a model by its folder and its hash: a worker may outlive a training."""
+    return str(run.folder.absolute()), run.sha256
+
+
+@lru_cache(maxsize=1)
+def _model_of_worker(folder: str, sha256: str) -> LitModule:
+    """Load a model once per worker; it shares the machine with the others."""
+    torch.set_num_threads(1)
+    return run_folder.load_model(Path(folder)).to(device())
+
+
 def encode_files(
-    run: Run, study: Study, *, files: Sequence[Path], folder: Path
+    run: Run,
+    study: Study,
+    *,
+    files: Sequence[Path],
+    folder: Path,
+    n_jobs: int = 1,
+    scheduler: str | None = None,
 ) -> tuple[Latents, dict[str, str]]:
     """Encode audio files window by window; a file that cannot be read is set aside.
 
@@ -94,6 +158,8 @@ def encode_files(
         Audio files of any format, rate and length.
     folder
         Where ``z.npy``, ``items.parquet`` and ``provenance.json`` go.
+    n_jobs, scheduler
+        Processes, or the address of a Dask scheduler, as in `pool.each`.
 
     Returns
     -------
@@ -111,53 +177,14 @@ def encode_files(
         raise ValueError("there is no file to encode; name at least one audio file")
     model, transform = load_model(run), datamodules.transform(study)
     quarantine: dict[str, str] = {}
-    encode_all = partial(_encode_all, partial(_encode_one, model, transform), files, quarantine)
-    return _write(folder, encode_all, _provenance(run, model, transform)), quarantine
+    encode_all = partial(encode_each, partial(_encode_one, model, transform), files, quarantine)
+    if scheduler or (n_jobs != 1 and device() == "cpu"):
+        where = {"n_jobs": n_jobs, "scheduler": scheduler}
+        encode_all = partial(_encode_all_on_workers, run, transform, files, quarantine, where)
+    return write_latents(folder, encode_all, _provenance(run, model, transform)), quarantine
 
 
-def encode_rows(
-    encoder: FrameEncoder, *, files: Sequence[Path], folder: Path
-) -> tuple[Latents, dict[str, str]]:
-    """Encode audio files by an encoder of any origin: one row per window.
-
-    Parameters
-    ----------
-    encoder
-        Any encoder.
-    files, folder
-        As in `encode_files`.
-
-    Returns
-    -------
-    Latents, dict
-        As `encode_files`.
-
-    Raises
-    ------
-    ValueError
-        As `encode_files`.
-    LatentsError
-        If the encoder breaks its contract.
-    """
-    if not files:
-        raise ValueError("there is no file to encode; name at least one audio file")
-    quarantine: dict[str, str] = {}
-    about = {name: getattr(encoder, name) for name in ("revision", "licence", "sr", "window_s")}
-    about |= {"experiment": encoder.name, "latent_shape": [encoder.dimensions, 1], "input": "rows"}
-    encode_all = partial(_encode_all, partial(_encode_rows, encoder), files, quarantine)
-    return _write(folder, encode_all, about | {"musiclatent": __version__}), quarantine
-
-
-def _encode_rows(encoder: FrameEncoder, path: Path, raw: BinaryIO) -> list[dict]:
-    """Append the rows of one file; return one item per row."""
-    common = _common(path)
-    z = contract.encode_file(encoder, path)
-    z.tofile(raw)
-    starts = np.arange(len(z)) * encoder.hop_s
-    return [common | {"start_s": s, "end_s": s + encoder.window_s} for s in starts]
-
-
-def _encode_all(
+def encode_each(
     encode_one: Callable[[Path, BinaryIO], list[dict]],
     files: Sequence[Path],
     quarantine: dict,
@@ -173,9 +200,49 @@ def _encode_all(
             quarantine[str(path)] = error.advice
             raw.seek(start)  # a file that breaks off leaves nothing
             raw.truncate()
+    return _table(items, quarantine)
+
+
+def _encode_all_on_workers(
+    run: Run,
+    transform: Transform,
+    files: Sequence[Path],
+    quarantine: dict,
+    where: dict,
+    raw: BinaryIO,
+) -> pd.DataFrame:
+    """Append the latents of every file to `raw`, as `encode_each` does."""
+    folder = Path(raw.name).absolute().parent
+    named = _named(run)
+    tasks = [(named, transform, Path(path), folder / f"{i}.raw") for i, path in enumerate(files)]
+    done = progress(pool.each(_encode_file, tasks, **where), "encode", "file", total=len(tasks))
+    items = []
+    for path, (rows, reason), task in zip(files, done, tasks, strict=True):
+        items += rows
+        if reason:
+            quarantine[str(path)] = reason
+        else:
+            _append(task[-1], raw)
+    return _table(items, quarantine)
+
+
+def _encode_file(
+    named: tuple[str, str], transform: Transform, path: Path, part: Path
+) -> tuple[list[dict], str]:
+    """Write the latents of a file into one of their own, on a worker; return rows or a reason."""
+    try:
+        with whole_file(part) as name, name.open("wb") as file:
+            return _encode_one(_model_of_worker(*named), transform, path, file), ""
+    except AudioError as error:
+        part.unlink(missing_ok=True)
+        return [], error.advice
+
+
+def _table(items: list[dict], quarantine: dict[str, str]) -> pd.DataFrame:
+    """Return the items of encoded files, or say why there are none."""
     if not items:
         first = ": ".join(next(iter(quarantine.items())))
-        raise ValueError(f"none of the {len(files)} files can be read; {first}")
+        raise ValueError(f"none of the {len(quarantine)} files can be read; {first}")
     table = pd.DataFrame(items)
     # Files of one name in several folders go by their paths.
     clash = table.groupby("item_id")["path"].transform("nunique") > 1
@@ -184,7 +251,7 @@ def _encode_all(
 
 def _encode_one(model: LitModule, transform: Transform, path: Path, raw: BinaryIO) -> list[dict]:
     """Append the latents of one file; return one row per window."""
-    common = _common(path)
+    common = item_of(path)
     starts = []
     for start_s, z in encode(model, path, transform):
         z.tofile(raw)
@@ -193,7 +260,7 @@ def _encode_one(model: LitModule, transform: Transform, path: Path, raw: BinaryI
     return [common | {"start_s": s, "end_s": e} for s, e in zip(starts, ends, strict=True)]
 
 
-def _common(path: Path) -> dict:
+def item_of(path: Path) -> dict:
     """Return what all windows of a file have in common."""
     name = str(path.absolute())
     if name != name.encode(errors="replace").decode():
@@ -231,6 +298,7 @@ def encode(
     source = windows.windows(path, transform.sr, transform.window_s)
     while batch := list(islice(source, BATCH)):
         starts, parts = zip(*batch, strict=True)
+        parts = [windows.centred(y, transform.sr) for y in parts]  # as the cache has them
         yield list(starts), encode_windows(model, transform, parts)
 
 
@@ -293,7 +361,9 @@ def latent_spec(model: LitModule, transform: Transform) -> dict:
     }
 
 
-def _write(folder: Path, encode: Callable[[BinaryIO], pd.DataFrame], provenance: dict) -> Latents:
+def write_latents(
+    folder: Path, encode: Callable[[BinaryIO], pd.DataFrame], provenance: dict
+) -> Latents:
     """Fill a folder with the latents that `encode` appends to a file, and the items it returns."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".encoding-") as name:

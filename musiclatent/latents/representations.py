@@ -287,6 +287,7 @@ def _features(model: "GenreNetwork", transform: Transform, path: Path) -> np.nda
 
     rows = []
     for _, y in windows.windows(path, transform.sr, transform.window_s):
+        y = windows.centred(y, transform.sr)
         x = transform.model_input(transform(y))[None]  # 1 x M x T
         inputs = [x[:, None]] + [mel_descriptors.extract(x)] * bool(model.hparams.attributes)
         with torch.no_grad():
@@ -295,7 +296,9 @@ def _features(model: "GenreNetwork", transform: Transform, path: Path) -> np.nda
     return np.mean(rows, axis=0)
 
 
-def stored(representation: Representation, path: Path, folder: Path) -> np.ndarray:
+def stored(
+    representation: Representation, path: Path, folder: Path, *, sha256: str = ""
+) -> np.ndarray:
     """Return the vector (D,) of a file, from the folder if the same bytes were measured before.
 
     Parameters
@@ -306,14 +309,17 @@ def stored(representation: Representation, path: Path, folder: Path) -> np.ndarr
         An audio file.
     folder
         Where vectors are kept, by representation and the hash of the file.
+    sha256
+        That hash where it is known; else it is taken.
 
     Raises
     ------
     AudioError
         If the file cannot be read.
     """
-    audio.info(path)  # names what is wrong with a path that cannot be opened
-    kept = folder / representation.key / f"{sha256_of(path)}.npy"
+    if not sha256:
+        audio.info(path)  # names what is wrong with a path that cannot be opened
+    kept = folder / representation.key / f"{sha256 or sha256_of(path)}.npy"
     with suppress(OSError, ValueError, EOFError):
         return np.load(kept, allow_pickle=False)
     vector = representation.vector(path)

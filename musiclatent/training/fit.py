@@ -150,7 +150,7 @@ def _require_splits(data: CorpusDataModule, select: str) -> None:
     if empty:
         raise ValueError(
             f"the corpus {', '.join(data.names)} has no sound in its split {' and '.join(empty)}; "
-            "add recordings: at least three that are not duplicates of each other"
+            "add recordings: at least four that are not duplicates of each other"
         )
 
 

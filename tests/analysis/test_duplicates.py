@@ -147,3 +147,17 @@ def test_pairs_of_another_corpus_are_refused():
     items = pd.DataFrame({"item_id": ["a", "b"], "group": ["a", "b"]})
     with pytest.raises(ValueError, match="'z' is not in the index; evaluate pairs of the same"):
         duplicates.evaluate(pd.DataFrame({"a": ["a"], "b": ["z"]}), items)
+
+
+def test_pairs_that_an_index_names_are_those_of_all_with_all(corpus, monkeypatch):
+    sounds, _ = corpus
+    every = duplicates.find(latents(sounds))
+    monkeypatch.setattr(duplicates, "EXACT", 3)
+    monkeypatch.setattr(duplicates, "_NEAR", 8)
+    likely = duplicates.find(latents(sounds))
+    named = [
+        {frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)}
+        for pairs in (every, likely)
+    ]
+    assert named[0] and len(named[0] - named[1]) <= 0.1 * len(named[0])
+    assert not named[1] - named[0]

@@ -78,3 +78,17 @@ def test_the_middle_of_a_recording_is_the_mean_latent_of_its_windows(rng):
     np.testing.assert_allclose(
         pooling.recording_vector([z[:2], z[2:]], "logstft"), z.reshape(5, 8).mean(0), atol=1e-6
     )
+
+
+def test_a_map_of_a_waveform_model_knows_neither_gain_nor_phase(rng):
+    z, about = rng.normal(size=(2, 4 * 16)), {"latent_shape": [4, 16], "input": "waveform"}
+    rows = pooling.map_vectors(z, about)
+    assert rows.shape == (2, 4)
+    np.testing.assert_allclose(pooling.map_vectors(-3 * z, about), rows, atol=1e-6)
+    z[:, :16] *= 10  # the first channel, by 20 dB
+    moved = (pooling.map_vectors(z, about) - rows) * 2  # dB / sqrt(4)
+    np.testing.assert_allclose(moved, [[15, -5, -5, -5]] * 2, atol=0.5)
+    other = about | {"input": "logstft"}
+    np.testing.assert_array_equal(
+        pooling.map_vectors(z, other), pooling.comparison_vectors(z, other)
+    )

@@ -21,8 +21,7 @@ def test_a_session_has_the_study_with_the_sizes_of_the_profile(session):
 
 
 def test_all_that_a_notebook_leaves_is_named_after_it(session):
-    figure = session.save_figure(Figure(), "curves")
-    assert isinstance(figure, Figure)
+    session.save_figure(Figure(), "curves")
     assert (session.space.path("figures") / "02_curves.png").stat().st_size > 100
     path = session.save_metrics({"b": 1.0, "a": "x"})
     assert path == session.space.path("metrics") / "02_train_autoencoders.json"

@@ -96,7 +96,7 @@ def test_ffmpeg_formats_are_read(folder, suffix):
 
 def test_opus_is_read_at_its_rate(folder):
     y, sr = audio.read(folder / "whole.opus")
-    assert (len(y), sr) == (96_000, 24_000)
+    assert (len(y), sr) == (192_000, 48_000)  # RFC 7845: Opus always decodes at 48 kHz
 
 
 @pytest.mark.parametrize(
@@ -251,23 +251,6 @@ def test_opus_goes_on_where_libsndfile_breaks_off(data_root):
     assert np.corrcoef(near, y[late])[0, 1] > 0.99
 
 
-@needs_ffmpeg
-def test_an_abandoned_read_ends_ffmpeg(folder, monkeypatch):
-    started = []
-
-    class Recorded(subprocess.Popen):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            started.append(self)
-
-    monkeypatch.setattr(decoders.subprocess, "Popen", Recorded)
-    parts = audio.blocks(folder / "whole.m4a", block_s=0.1)
-    next(parts)
-    parts.close()
-    assert started
-    assert all(process.returncode is not None for process in started)
-
-
 @pytest.mark.parametrize(
     "options",
     [{"sr": 0}, {"sr": -1}, {"start_s": -1}, {"start_s": float("nan")}, {"start_s": float("inf")},
@@ -315,7 +298,8 @@ JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(256)) * 20
     ("name", "content", "words"),
     [
         ("jpeg.wav", JPEG, "no audio that can be decoded"),
-        ("jpeg.au", JPEG, "no audio header"),
+        ("jpeg.au", JPEG, "but a picture; name a file with sound"),
+        ("noise.au", bytes(range(256)) * 20, "no audio header"),
         ("jpeg.mp3", JPEG, "no audio that can be decoded"),
         ("text.flac", b"not sound at all" * 100, "no audio that can be decoded"),
         ("empty.wav", b"", "0 bytes"),
@@ -381,7 +365,7 @@ def test_cut_m4a(folder, tmp_path):
     with pytest.raises(AudioError, match="cut short"):
         audio.read(broken(folder, tmp_path, "whole.wma", 0.5))
     with_ffmpeg(folder / "whole.wav", tmp_path / "late.m4a")  # the index stands at the end
-    with pytest.raises(AudioError, match="moov atom not found"):
+    with pytest.raises(AudioError, match=r"index \(moov\) is missing, so it is cut short"):
         audio.read(broken(tmp_path, tmp_path, "late.m4a", 0.9))
 
 
@@ -395,8 +379,7 @@ def test_whole_files_give_no_warning(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for path in folder.iterdir():
-            if path.suffix not in decoders.FFMPEG_SUFFIXES or shutil.which("ffprobe"):
-                audio.read(path, 16_000)
+            audio.read(path, 16_000)
 
 
 @needs_posix
@@ -453,8 +436,7 @@ def test_a_vbr_mp3_without_table_is_read_to_its_end(tmp_path):
     part, _ = audio.read(path, start_s=5, duration_s=0.5)
     assert np.array_equal(part, y[5 * SR : 5 * SR + len(part)])
     path.write_bytes(rest[: len(rest) // 2])
-    with pytest.warns(UserWarning, match="broke off before the end"):
-        audio.read(path)
+    assert 2 * SR < len(audio.read(path)[0]) < 5 * SR
 
 
 @needs_posix
@@ -513,14 +495,15 @@ def test_samples_that_are_not_finite(tmp_path, value):
 
 def test_integers_stored_as_floats(tmp_path):
     sf.write(tmp_path / "a.wav", sound() * 32_768, SR, "FLOAT")
-    with pytest.raises(AudioError, match="far above 1; divide the samples"):
+    with pytest.raises(AudioError, match="16 bits: divide the samples by 32768"):
         audio.read(tmp_path / "a.wav")
 
 
 def test_slight_overshoot_is_clipped(tmp_path):
-    sf.write(tmp_path / "a.wav", sound() * 5, SR, "FLOAT")  # peaks near 2
-    y, _ = audio.read(tmp_path / "a.wav")
-    assert (y.min(), y.max()) == (-1, 1)
+    y = sound() / np.abs(sound()).max()
+    sf.write(tmp_path / "a.wav", 1.05 * y, SR, "FLOAT")
+    got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_array_equal(got, np.clip(np.float32(1.05) * y[:, 0], -1, 1))
     square = np.sign(sound(0.5)) * 0.999
     sf.write(tmp_path / "b.wav", square, SR)
     assert np.abs(audio.read(tmp_path / "b.wav", 48_000)[0]).max() == 1
@@ -560,14 +543,10 @@ def test_errors_are_one_line_and_cross_processes(tmp_path):
 # ---------------------------------------------------------------------------- ffmpeg
 
 
-def test_without_ffmpeg_only_its_formats_fail(folder, tmp_path, monkeypatch):
+def test_no_program_is_needed(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "a.m4a").write_bytes(JPEG)
-    for door in (audio.read, audio.info):
-        with pytest.raises(AudioError, match=r"not on the PATH; install ffmpeg \(apt install"):
-            door(tmp_path / "a.m4a")
-    for suffix in ("wav", "flac", "mp3", "ogg", "opus", "au"):
-        assert audio.read(folder / f"whole.{suffix}", 8000)[1] == 8000
+    for path in folder.iterdir():
+        assert audio.read(path, 8000)[1] == 8000
 
 
 @needs_ffmpeg
@@ -578,7 +557,7 @@ def test_a_playlist_named_m4a_leads_nowhere(folder, tmp_path):
         "ffconcat version 1.0\nfile secret.wav\n",
     ):
         (tmp_path / "a.m4a").write_text(text)
-        with pytest.raises(AudioError, match="ffmpeg cannot decode it"):
+        with pytest.raises(AudioError, match="a playlist; name the files that it lists"):
             audio.read(tmp_path / "a.m4a")
 
 
@@ -809,3 +788,76 @@ def test_real_files(data_root, name, seconds):
     assert (sr, y.dtype, y.ndim) == (SR, np.float32, 1)
     assert len(y) / sr == pytest.approx(seconds, abs=2e-3)
     assert 0.01 < np.sqrt(np.mean(y**2)) < 1
+
+
+# ---------------------------------------------------------------------------- odd but good
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.97, -0.9])
+def test_channels_that_cancel_are_read_as_one(tmp_path, share):
+    y = sound()[:, 0]
+    sf.write(tmp_path / "a.wav", np.stack([0.5 * y, 0.5 * share * y, 0 * y], 1)[:, :2], SR, "FLOAT")
+    with pytest.warns(UserWarning, match="its channels cancel each other; channel 1 alone is read"):
+        got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_allclose(got, 0.5 * y, atol=1e-6)
+    assert audio.read(tmp_path / "a.wav", mono=False)[0].shape == (2, N)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0, -0.3])
+def test_other_stereo_is_the_mean_of_its_channels(tmp_path, share):
+    y = sound()[:, 0]
+    sf.write(tmp_path / "a.wav", np.stack([0.5 * y, 0.5 * share * y], 1), SR, "FLOAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_allclose(got, 0.25 * (1 + share) * y, atol=1e-6)
+
+
+@pytest.mark.parametrize("db", [3.0, 12.0, 23.9])
+@pytest.mark.parametrize(("format", "subtype"), [("WAV", "FLOAT"), ("AIFF", "DOUBLE")])
+def test_hot_floats_are_scaled_with_a_word(tmp_path, db, format, subtype):
+    y = sound()[:, 0] / np.abs(sound()).max()
+    sf.write(tmp_path / "a.wav", 10 ** (db / 20) * y, SR, subtype, format=format)
+    with pytest.warns(UserWarning, match=rf"{db:.1f} dB above full scale; it is scaled to 1"):
+        got, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_allclose(got, y, atol=1e-6)
+    with pytest.warns(UserWarning, match="scaled"):  # a part as the whole
+        part, _ = audio.read(tmp_path / "a.wav", start_s=1, duration_s=1)
+    np.testing.assert_allclose(part, y[SR : 2 * SR], atol=1e-6)
+
+
+@pytest.mark.parametrize(("bits", "full"), [(8, 128), (16, 32_768), (24, 2**23), (32, 2**31)])
+def test_the_remedy_for_integers_names_their_full_scale(tmp_path, bits, full):
+    y = sound()[:, 0] / np.abs(sound()).max()
+    sf.write(tmp_path / "a.wav", 0.9 * full * y, SR, "FLOAT")
+    with pytest.raises(AudioError, match=rf"integers of {bits} bits: divide the samples by {full}"):
+        audio.read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "format"),
+    [("aifc", "AIFF"), ("w64", "W64"), ("caf", "CAF"), ("rf64", "RF64"), ("wave", "WAV"),
+     ("oga", "OGG"), ("snd", "AU")],
+)  # fmt: skip
+def test_less_usual_suffixes_are_music(tmp_path, suffix, format):
+    assert f".{suffix}" in decoders.SUFFIXES
+    sf.write(tmp_path / f"a.{suffix}", sound(), SR, format=format)
+    assert len(audio.read(tmp_path / f"a.{suffix}")[0]) == N
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.mkv", "a.mka", "a.webm", "a.wv", "a.tta", "a.mp2", "a.ac3"])
+def test_the_sound_of_other_containers(folder, tmp_path, name):
+    with_ffmpeg(folder / "whole.wav", tmp_path / name)
+    y, sr = audio.read(tmp_path / name)
+    assert len(y) / sr == pytest.approx(4.0, abs=0.1)
+    part, _ = audio.read(tmp_path / name, start_s=1.7, duration_s=1)
+    np.testing.assert_allclose(part, y[round(1.7 * sr) :][: len(part)], atol=1e-5)
+
+
+@pytest.mark.real
+def test_all_opus_files_are_read_without_a_program(data_root, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for path in sorted((data_root / "game_music").glob("*/*.opus"))[::10]:
+        y, sr = audio.read(path)
+        assert len(y) / sr == pytest.approx(30.0, abs=0.02), path

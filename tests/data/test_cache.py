@@ -28,6 +28,7 @@ from musiclatent import audio
 from musiclatent.audio.windows import Waveform, windows
 from musiclatent.data import cache, shards
 from musiclatent.data.cache import descriptor_table
+from musiclatent.data.workers import pool
 from musiclatent.errors import CacheError
 from musiclatent.features import descriptors
 from musiclatent.features.descriptors import COLUMNS
@@ -531,7 +532,7 @@ def test_a_dask_cluster_writes_the_same_bytes(items, tmp_path, monkeypatch, mess
 
 
 def test_a_dead_scheduler_says_so(items, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "CONNECT_S", 1)
+    monkeypatch.setattr(pool, "CONNECT_S", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(CacheError, match="no Dask scheduler with workers answers at") as error:
             cache.build(items, TRANSFORM, folder=tmp_path / "c", scheduler=address)

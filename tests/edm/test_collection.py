@@ -67,7 +67,7 @@ def own_tracks(here, space):
     rng = np.random.default_rng(0)
     audible = 0.3 * rng.uniform(-1, 1, round(15 * SR)) * np.repeat([1, 0.2, 0.6], 5 * SR)
     paused = np.concatenate([audible, np.zeros(15 * SR), audible[: SR // 2]])
-    loud = np.clip(8 * audible, -1, 1)
+    loud = np.clip(2.4 * rng.uniform(-1, 1, 15 * SR), -1, 1)
     folder.mkdir(parents=True)
     sounds = {"a": paused, "copy of a": paused, "loud": loud, "silence": np.zeros(16 * SR)}
     sounds["short"] = audible[: SR // 2]

@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musiclatent import audio
-from musiclatent.edm import mixdown
+from musiclatent.edm import cue_sheets, mixdown
+from musiclatent.edm.decks import deck
 from musiclatent.edm.sequencing import Route
 from musiclatent.features import rhythm
 from musiclatent.features.rhythm import Rhythm
@@ -136,11 +136,11 @@ def test_the_time_map_rises_and_can_be_inverted(rate, from_s, fade_s, glide_s, s
     fade = {"rate": rate, "from_s": from_s, "fade_s": fade_s, "glide_s": glide_s}
     row = mixdown._row({"track": "a", "path": "a"}, fade | {"start_s": start_s, "note": ""}, SR)
     t = start_s + np.linspace(-5, fade_s + glide_s + 20, 500)
-    source = mixdown._source(row, t)
+    source = deck.source(row, t)
     step = np.diff(source) / np.diff(t)
     assert (step > min(rate, 1) - 1e-6).all() and (step < max(rate, 1) + 1e-6).all()
-    np.testing.assert_allclose(mixdown._mixed(row, source), t, atol=1e-6)
-    after = (mixdown._source(row, row["start_s"] + row["fade_s"] + row["glide_s"] + 3)) * SR
+    np.testing.assert_allclose(deck.mixed(row, source), t, atol=1e-6)
+    after = (deck.source(row, row["start_s"] + row["fade_s"] + row["glide_s"] + 3)) * SR
     assert after == pytest.approx(round(after), abs=1e-5)
     assert abs(row["from_s"] - from_s) <= 0.51 / SR
 
@@ -158,10 +158,11 @@ def test_tones_are_mixed_as_the_formula_says(tmp_path, monkeypatch):
     a, b = mix.tracks.to_dict("records")
     w = np.pi / 2 * np.clip((t - b["start_s"]) / b["fade_s"], 0, 1)
     for row, weight in ((a, np.cos(w)), (b, np.sin(w))):
-        tone = np.sin(2 * np.pi * hz[row["track"]] * mixdown._source(row, t))
+        tone = np.sin(2 * np.pi * hz[row["track"]] * deck.source(row, t))
         expected = expected + 0.3 * 10 ** (row["gain_db"] / 20) * weight * tone
     np.testing.assert_allclose(y[0, : -SR // 10], expected[: -SR // 10], atol=5e-4)
-    monkeypatch.setattr(mixdown, "_BLOCK", 7_001)
+    for module in (deck, mixdown):
+        monkeypatch.setattr(module, "BLOCK", 7_001)
     again = mixdown.render(route, rhythms, path=tmp_path / "again.wav", sr=SR, beats=16)
     np.testing.assert_allclose(audio.read(again.path, mono=False)[0], y, atol=2 / 32768)
 
@@ -204,6 +205,11 @@ def test_loud_tracks_do_not_clip_and_all_are_equally_loud(tmp_path, levels, peak
         ),
         (_rhythm(120, 30), _rhythm(120, 1), "no room for a bar of both"),
         (
+            _rhythm(120, 30),
+            dataclasses.replace(_rhythm(120, 30), bar=3),
+            "bars of 4 and of 3 beats",
+        ),
+        (
             Rhythm(
                 tempo=120,
                 beats_s=np.arange(60) / 2 + 0.1 * (np.arange(60) % 2),
@@ -226,7 +232,7 @@ def test_where_beats_cannot_be_matched_a_plain_fade_says_why(tmp_path, a, b, not
     assert mix.seconds == 45 and audio.info(mix.path).seconds == 45
     assert (
         f'REM COMMENT "{row["note"]}"'
-        in mixdown.write_cue_sheet(mix, tmp_path / "mix.cue").read_text()
+        in cue_sheets.write_cue_sheet(mix, tmp_path / "mix.cue").read_text()
     )
 
 
@@ -255,6 +261,35 @@ def test_tracks_shorter_than_a_fade_are_all_heard_in_order(tmp_path, seconds, st
     assert (fade_end.iloc[:-1].to_numpy() <= mix.tracks["start_s"].iloc[1:] + 1e-3).all()
     assert (mix.tracks["fade_s"] <= seconds / 2 + 1e-3).all()
     assert audio.info(mix.path).seconds == pytest.approx(mix.seconds, abs=1e-6)
+
+
+def test_bars_of_three_are_matched_downbeat_on_downbeat(tmp_path):
+    paths = [_tone(tmp_path / f"{i}.wav", 100, 60) for i in range(2)]
+    waltzes = [dataclasses.replace(_rhythm(t, 60, 0.2), bar=3) for t in (120, 123)]
+    rhythms = {str(path): waltz for path, waltz in zip(paths, waltzes, strict=True)}
+    mix = mixdown.render(
+        _route((paths[0], 0, 30), (paths[1], 5, 60)), rhythms, path=tmp_path / "mix.wav", sr=SR
+    )
+    row = mix.tracks.iloc[1]
+    assert row["beats"] == 24 and row["bar"] == 3 and row["tempo"] == "123.0"
+    downbeats = [mix.position(str(p), w.downbeats_s) for p, w in zip(paths, waltzes, strict=True)]
+    both = [t[(t > row["start_s"] - 0.1) & (t < row["start_s"] + row["fade_s"])] for t in downbeats]
+    np.testing.assert_allclose(both[0][:8], both[1][both[1] >= both[0][0] - 0.1][:8], atol=1e-3)
+
+
+def test_silence_is_left_out_at_the_ends_and_inside(tmp_path):
+    still, y = np.zeros(20 * SR), 0.3 * np.sin(np.arange(15 * SR) / 10)
+    first = audio.write(tmp_path / "a.wav", np.concatenate([still, y, still, y]), SR)
+    second = audio.write(tmp_path / "b.wav", np.concatenate([y, still]), SR)
+    route = _route((first, 0.0, 68.0), (second, 0.0, 30.0))
+    mix = mixdown.render(route, {}, path=tmp_path / "mix.wav", sr=SR)
+    y, sr = audio.read(mix.path)
+    loud = np.abs(y[: len(y) // (sr // 10) * (sr // 10)]).reshape(-1, sr // 10).max(axis=1) > 1e-3
+    quiet = np.diff(np.flatnonzero(np.concatenate([[True], loud, [True]])))
+    assert quiet.max() <= 7  # tenths of a second
+    assert mix.seconds == pytest.approx(30.5 - 4 + 15.25, abs=0.05)
+    assert mix.tracks["cut_s"].tolist() == pytest.approx([39.5, 19.75], abs=0.05)
+    assert mix.position(str(first), 60.0) == pytest.approx(15 + 0.5 + 5, abs=0.02)
 
 
 def test_beats_that_were_found_with_errors_are_matched_by_their_line(tmp_path, rng):
@@ -309,34 +344,6 @@ def test_a_mix_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="could not write"):
         mixdown.render(_route((a, 0, 1)), {}, path=tmp_path / "missing" / "mix.wav", sr=SR)
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
-
-
-def test_a_cue_sheet_holds_what_players_read(clicks):
-    mix, _, folder = clicks
-    path = mixdown.write_cue_sheet(mix, folder / "mix.cue")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == 'FILE "mix.flac" WAVE'
-    assert lines[1:4] == ["  TRACK 01 AUDIO", '    TITLE "a"', "    INDEX 01 00:00:00"]
-    times = re.findall(r"^    INDEX 01 (\d\d):(\d\d):(\d\d)$", "\n".join(lines), re.M)
-    starts = [60 * int(m) + int(s) + int(f) / 75 for m, s, f in times]
-    np.testing.assert_allclose(starts, mix.tracks["start_s"], atol=1 / 75)
-    assert sorted(p.name for p in folder.iterdir() if "part" in p.name) == []
-
-
-def test_a_cue_sheet_escapes_titles_and_ends_at_track_99(clicks):
-    mix, _, folder = clicks
-    rows = mix.tracks.iloc[[0] * 101].assign(
-        track='say "hi"\n  TRACK 07\x00 – naïve', start_s=3599.999 + 60.0 * np.arange(101)
-    )
-    many = dataclasses.replace(mix, tracks=rows)
-    lines = (
-        mixdown.write_cue_sheet(many, folder / "many.cue").read_text(encoding="utf-8").splitlines()
-    )
-    assert lines[2] == "    TITLE \"say 'hi' TRACK 07 – naïve\""
-    assert lines[3] == "    INDEX 01 59:59:74"
-    assert "    INDEX 01 157:59:74" in lines
-    assert sum(line.startswith("  TRACK") for line in lines) == 99
-    assert lines[-1] == "REM 2 more tracks: a cue sheet holds 99"
 
 
 def test_beats_that_rhythm_finds_align_within_25_ms(clicks, tmp_path):

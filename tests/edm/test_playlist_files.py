@@ -154,6 +154,24 @@ def test_m3u8_is_relative_inside_its_folder_and_absolute_outside(tmp_path):
     assert [entry["path"] for entry in _m3u8(path)] == paths
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("Tom & Jerry; ünï.wav", "Tom & Jerry; ünï.wav"),
+        ("A# minor.wav", "A%23%20minor.wav"),
+        ("what is love?.wav", "what%20is%20love%3F.wav"),
+        ("100%41 sure.wav", "100%2541%20sure.wav"),
+        ("01: intro.wav", "01%3A%20intro.wav"),
+        ("http:look.wav", "http%3Alook.wav"),
+        ("a\x1b[31mred.wav", "a%1B%5B31mred.wav"),
+    ],
+)
+def test_a_line_is_an_address_where_players_take_it_for_one(tmp_path, name, line):
+    path = playlist_files.write_playlist(tmp_path / "p.m3u8", _with(path=str(tmp_path / name)), "")
+    expected = line if line == name else f"file://{tmp_path}/{line}"
+    assert path.read_text("utf-8").splitlines()[-1] == expected
+
+
 def test_names_that_are_not_utf8_are_found_again(tmp_path, schema):
     strange = os.fsdecode(b"/music/caf\xe9 \xff.wav")
     for name, read in (("p.xspf", _xspf), ("p.m3u8", _m3u8)):

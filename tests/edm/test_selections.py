@@ -124,6 +124,13 @@ def test_ordinary_sections_are_no_anomalies(rng):
     )
 
 
+def test_what_differs_by_rounding_is_no_anomaly(rng):
+    level = 16.14 * (1 + 1e-6 * rng.standard_normal(8))
+    sections = _sections(8).assign(rms_mean=0.2, spectral_centroid_mean=level)
+    z = np.arange(8.0)[:, None] * (1 + 1e-7 * rng.standard_normal((8, 1)))
+    assert selections.anomalies(z, sections, 8).empty
+
+
 def test_what_cannot_be_judged_is_refused(two):
     z, sections, labels = two
     with pytest.raises(ValueError, match="2 sections are too few"):

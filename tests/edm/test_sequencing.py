@@ -73,6 +73,7 @@ def test_keys_and_loudness_cost_by_their_steps():
     assert _part("key", tonic=[0, 9], mode=["major", "minor"]) == 0  # relative
     assert _part("key", tonic=[0, 7]) == pytest.approx(1 / sequencing.KEYS)
     assert _part("key", tonic=[0, 6]) == pytest.approx(6 / sequencing.KEYS)
+    assert _part("key", tonic=[-1, 6], mode=["", "major"]) == 0  # drums clash with nothing
     assert _part("energy", loudness_db=[-10.0, -22.0]) == pytest.approx(2.0)
     assert _part("energy", loudness_db=[-np.inf, sequencing.SILENCE_DB]) == 0
     assert _part("energy", loudness_db=[np.nan, -10.0]) == 0

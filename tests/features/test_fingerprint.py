@@ -1,4 +1,6 @@
 import io
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -162,6 +164,26 @@ def test_the_store_spares_the_second_run(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprint, "fingerprint", lambda path: pytest.fail("computed again"))
     again = find_duplicates([moved, *paths[1:]], store=store)
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_set_that_has_not_changed_is_not_read_again(tmp_path, monkeypatch):
+    paths = [audio.write(tmp_path / f"{n}.wav", song(n, bars=2), SR) for n in range(2)]
+    paths.append(Path(shutil.copy(paths[0], tmp_path / "copy.wav")))
+    options = {"store": tmp_path / "work" / "store.parquet", "remember": True}
+    first = find_duplicates(paths, **options)
+    with monkeypatch.context() as patched:
+        patched.setattr(fingerprint, "_find", lambda *args: pytest.fail("searched again"))
+        pd.testing.assert_frame_equal(find_duplicates(paths, **options), first)
+    audio.write(paths[2], song(5, bars=3), SR)
+    assert len(first) == 1 and find_duplicates(paths, **options).empty
+
+
+def test_of_too_many_words_the_same_ones_of_each_file_vote():
+    words = np.random.default_rng(0).integers(0, 1 << 25, 4000).astype(np.uint32)
+    frames = fingerprint._voters(words, 4)
+    assert 800 < len(frames) < 1200
+    np.testing.assert_array_equal(fingerprint._voters(words[100:], 4) + 100, frames[frames >= 100])
+    assert len(fingerprint._voters(words, 1)) == 4000
 
 
 @pytest.mark.parametrize("damage", ["text", "cut", "version"])

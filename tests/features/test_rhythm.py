@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from musiclatent import audio, config
 from musiclatent.config import SR
 from musiclatent.data import synthetic
-from musiclatent.features import rhythm
+from musiclatent.data.synthetic import drums
+from musiclatent.features import beat_grid, rhythm
 from musiclatent.features.rhythm import RATE
 
 
@@ -132,6 +133,57 @@ def test_any_tempo_phase_and_bar_is_found(tempo, first_s, downbeat):
     assert found.tempo == pytest.approx(tempo, rel=1e-3)
     assert np.abs(found.beats_s[:, None] - beats_s).min(axis=1)[1:-1].max() < 0.005
     assert at % 4 == downbeat
+
+
+@pytest.mark.parametrize("tempo", [65, 72, 87, 124, 174, 178, 190])
+def test_both_octaves_of_a_tempo_are_said(tempo):
+    beats_s = np.arange(0.1, 40, 60 / tempo)
+    onsets = 0.3 * strengths(np.arange(0.1, 40, 30 / tempo), 40.0)
+    onsets[:, 0] += strengths(beats_s[::2], 40.0)[:, 0]
+    onsets[:, 2] += strengths(beats_s[1::2], 40.0)[:, 2]
+    found = rhythm.track_beats(onsets, np.ones((12, round(40 * RATE / 16))))
+    assert found.other / found.tempo in (0.5, 2.0)
+    nearest = min((found.tempo, found.other), key=lambda told: abs(told - tempo))
+    assert nearest == pytest.approx(tempo, rel=1e-3)
+    assert found.said == f"{found.tempo:.1f} or {found.other:.1f}"
+
+
+def test_a_known_tempo_is_looked_for_near_it_and_an_odd_one_is_not_believed():
+    assert beat_grid.around(100.0) == pytest.approx((96.0, 104.0))
+    assert beat_grid.around(np.nan, (60.0, 120.0)) == (60.0, 120.0)
+    assert beat_grid.around(0.0) == beat_grid.around(4000.0) == beat_grid.TEMPI
+
+
+def test_a_tempo_is_looked_for_where_one_is_told_to(rng, tmp_path):
+    path = audio.write(tmp_path / "p.wav", pulses(np.arange(0.2, 29, 60 / 130), 30.0, rng), SR)
+    told = {str(path): (60.0, 70.0)}
+    for _ in range(2):
+        found, _ = rhythm.analyse_tracks([path], tmp_path / "kept", n_jobs=1, tempi=told)
+        assert found[str(path)].rhythm.tempo == pytest.approx(65, rel=1e-3)
+    usual, _ = rhythm.analyse_tracks([path], tmp_path / "kept", n_jobs=1)
+    assert usual[str(path)].rhythm.tempo == pytest.approx(130, rel=1e-3)
+
+
+@pytest.mark.parametrize("kit", sorted(drums.KITS))
+def test_drums_have_no_key(kit, tmp_path):
+    rng, y = np.random.default_rng(0), np.zeros(30 * SR, np.float32)
+    for beat in range(56):
+        for drum, late in (("kick", 0), ("snare" if beat % 2 else "hat", 0), ("open", 0.25)):
+            hit = drums.strike(kit, drum, rng)
+            part = y[round((0.5 * beat + late) * SR) :]
+            part[: len(hit)] += 0.3 * hit[: len(part)]
+    track = rhythm.analyse_track(audio.write(tmp_path / "drums.wav", y, SR))
+    assert not track.key() and track.key().strength == 0 and track.part(0, 15)["key"] == ""
+
+
+def test_noise_and_a_siren_have_no_key_and_chords_have_one(rng, tmp_path):
+    t = np.arange(30 * SR) / SR
+    siren = np.sin(2 * np.pi * (600 * t + 600 * np.sin(0.5 * t)))
+    for y in (rng.standard_normal(len(t)) / 4, siren / 2):
+        assert not rhythm.analyse_track(audio.write(tmp_path / "y.wav", y / 2, SR)).key()
+    chord = sum(np.sin(2 * np.pi * hz * t) for hz in (220, 277.18, 329.63))
+    track = rhythm.analyse_track(audio.write(tmp_path / "chord.wav", chord / 8, SR))
+    assert track.key().name == "A major" and np.median(track.tones) > 0.2
 
 
 def test_silence_and_short_files_have_no_rhythm(tmp_path):

@@ -2,9 +2,14 @@
 
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 
+import dask
+import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +19,7 @@ from helpers.models import untrained
 from musiclatent import audio
 from musiclatent.config import Study
 from musiclatent.errors import LatentsError
+from musiclatent.latents import encode
 from musiclatent.latents.encode import encode_corpus, encode_files
 from musiclatent.latents.store import NAMES, read_latents, select
 
@@ -180,3 +186,47 @@ def test_three_hours_are_encoded_within_300_mb(tmp_path):
     assert windows == 3 * 3600 / 5
     assert megabytes < 300
     (tmp_path / "latents" / "z.npy").unlink()  # 119 MB
+
+
+def _bytes(folder):
+    """What a folder of latents holds."""
+    return {name: (folder / name).read_bytes() for name in NAMES}
+
+
+def test_processes_write_the_same_bytes(run, data, music, tmp_path, monkeypatch):
+    encode_corpus(run, data, tmp_path / "here")
+    files = sorted(music.rglob("*.wav"))
+    encode_files(run, STUDY, files=files, folder=tmp_path / "files")
+    for name, value in (("MANY", 1), ("PART", 8)):
+        monkeypatch.setattr(encode, name, value)
+    data.n_jobs = 2
+    encode_corpus(run, data, tmp_path / "there")
+    assert _bytes(tmp_path / "there") == _bytes(tmp_path / "here")
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    _, reasons = encode_files(
+        run, STUDY, files=[*files, broken], folder=tmp_path / "files2", n_jobs=2
+    )
+    assert list(reasons) == [str(broken)]
+    assert _bytes(tmp_path / "files2") == _bytes(tmp_path / "files")
+
+
+def test_a_cluster_that_loses_a_worker_writes_the_same_bytes(run, data, tmp_path, monkeypatch):
+    encode_corpus(run, data, tmp_path / "here")
+    monkeypatch.setattr(encode, "PART", 8)
+    settings = dask.config.set({"temporary-directory": str(tmp_path / "dask")})
+    cluster = distributed.LocalCluster(
+        2, processes=True, threads_per_worker=1, dashboard_address=None
+    )
+    with settings, cluster:
+        data.scheduler = cluster.scheduler_address
+        doomed = next(iter(cluster.workers.values())).process.pid
+
+        def killing(part, raw, append=encode._append):
+            with suppress(ProcessLookupError):
+                os.kill(doomed, signal.SIGKILL)  # the first part is there, the others are not
+            append(part, raw)
+
+        monkeypatch.setattr(encode, "_append", killing)
+        encode_corpus(run, data, tmp_path / "there")
+    assert _bytes(tmp_path / "there") == _bytes(tmp_path / "here")

@@ -507,7 +507,7 @@ def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
 
 
 def test_what_was_trained_by_older_code_is_still_the_same_run():
-    """The digest is of 2026-11-30, when waveform-deep changed: change it only where rows are meant to train anew."""
+    """The digest is of 2026-11-30: change it only where rows are meant to train anew."""
     data = SimpleNamespace(
         transform=None, seed=0, data_hash=lambda: "d", targets=lambda: np.arange(3)
     )

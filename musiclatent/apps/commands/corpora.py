@@ -1,8 +1,10 @@
 """Download, check, reproduce and record what the studies stand on."""
 
 import argparse
+from pathlib import Path
 
 from musiclatent import config, files
+from musiclatent.apps.commands import messages
 from musiclatent.studies import STUDIES, study
 
 
@@ -20,21 +22,36 @@ def check(arguments: argparse.Namespace) -> None:
 
     problems = corpus.check(arguments.name, config.data_root())
     if len(problems):
-        raise ValueError(f"{problems.to_string(index=False)}\n{len(problems)} problems")
+        print(messages.table(problems))
+        raise ValueError(f"{arguments.name}: {len(problems)} problems, named above")
     print(f"{arguments.name}: nothing is missing or broken")
 
 
 def reproduce(arguments: argparse.Namespace) -> None:
     """Run notebooks, then write the report."""
-    from musiclatent.apps.running import notebooks
+    config.profile(arguments.profile)
+    if not (config.home() / "notebooks").is_dir():
+        raise ValueError("the notebooks are in the checkout only; set MUSICLATENT_HOME to it")
+    from musiclatent.apps.running import beforehand, notebooks
 
+    plans = STUDIES.values() if arguments.study == "all" else [study(arguments.study)]
+    corpus = str(Path(arguments.corpus).resolve()) if arguments.corpus else ""
+    places = {"profile": arguments.profile, "corpus": corpus, "results": arguments.results}
+    spaces = [config.Workspace(study=plan.name, **places) for plan in plans]
+    if corpus and Path(corpus).is_dir():
+        anew = arguments.notebook in (None, "01_preprocess")
+        work, verbose = spaces[0].base / "corpora", arguments.verbose
+        messages.passed_over(corpus, work=work, anew=anew, verbose=verbose)
+        beforehand.require_enough(list(plans), spaces[0])
+    for space in spaces:
+        beforehand.sweep(space)
     names = ("notebook", "experiment", "profile", "corpus", "results", "scheduler")
     notebooks.reproduce(arguments.study, **{name: getattr(arguments, name) for name in names})
 
 
 def record(arguments: argparse.Namespace) -> None:
     """Write the figures of a real run to docs/results."""
-    from musiclatent.apps import report
+    from musiclatent.apps.reporting import report
 
     home = config.home()
     base = home / arguments.results / "real"

@@ -1,17 +1,16 @@
 """Encode, rank, name and map music of one's own, and say digits."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musiclatent import config
-from musiclatent.apps.commands import models
-from musiclatent.apps.commands.messages import set_aside
+from musiclatent import config, files
+from musiclatent.apps.commands import messages, models
 from musiclatent.errors import CheckpointError, LatentsError
 from musiclatent.studies import study
 
 if TYPE_CHECKING:
+    from musiclatent.display.map_layout import MapLayout
     from musiclatent.latents.class_sampler import ClassSampler
     from musiclatent.latents.store import Latents
     from musiclatent.training.run_folder import Run
@@ -23,28 +22,34 @@ def encode(arguments: argparse.Namespace) -> None:
         _encode_frames(arguments)
         return
     plan, run = models.open_model(arguments.model or models.ENCODES, arguments.results)
-    from musiclatent.apps import new_music
+    from musiclatent.apps.own import new_music
 
-    table, quarantine = new_music.encode_own_files(
-        run, plan, files=arguments.files, folder=arguments.out, training=_training_latents(run)
-    )
-    set_aside(quarantine)
-    print(table.drop(columns="path").to_string(index=False))
+    with files.output_folder(arguments.out):
+        table, quarantine = new_music.encode_own_files(
+            run,
+            plan,
+            files=arguments.files,
+            folder=arguments.out,
+            training=_training_latents(run),
+            scheduler=arguments.scheduler or config.scheduler(),
+        )
+    messages.set_aside(quarantine)
+    print(messages.table(table.drop(columns="path")))
     print(f"{len(table)} files encoded into {arguments.out}")
 
 
 def _encode_frames(arguments: argparse.Namespace) -> None:
     """Encode files by the class of another package, which has no way back to sound."""
-    from musiclatent.latents import comparison
-    from musiclatent.latents import encode as encoding
+    import pandas as pd
 
-    latents, reasons = encoding.encode_rows(
-        comparison.encoder(arguments.model, arguments.results),
-        files=arguments.files,
-        folder=arguments.out,
-    )
-    for path, reason in reasons.items():
-        print(f"set aside: {path}: {reason}", file=sys.stderr)
+    from musiclatent.latents import comparison
+
+    encoder = comparison.encoder(arguments.model, arguments.results)
+    with files.output_folder(arguments.out):
+        latents, reasons = comparison.encode_rows(
+            encoder, files=arguments.files, folder=arguments.out
+        )
+    messages.set_aside(pd.DataFrame(reasons.items(), columns=["path", "reason"]))
     rows, dimensions = latents.z.shape
     print(f"{rows} rows of {dimensions} numbers of {arguments.model} in {arguments.out}")
 
@@ -68,19 +73,36 @@ def similar(arguments: argparse.Namespace) -> None:
     from musiclatent.latents import comparison
 
     representation = comparison.representation(arguments.model, arguments.results)
-    from musiclatent.apps import new_music
+    from musiclatent.apps.own import new_music
 
     out = arguments.out
-    tracks, left_out = new_music.similar(
-        representation,
-        file=arguments.file,
-        music=arguments.music,
-        out=out,
-        same=arguments.same,
-    )
-    set_aside(left_out)
-    print(tracks.drop(columns="path").head(20).to_string(index=False))
+    if arguments.music.is_dir():
+        messages.passed_over(arguments.music, anew=True, verbose=arguments.verbose)
+    with files.output_folder(out):
+        tracks, left_out = new_music.similar(
+            representation,
+            file=arguments.file[0],
+            more=arguments.file[1:],
+            unlike=arguments.unlike,
+            music=arguments.music,
+            out=out,
+            same=arguments.same,
+        )
+    messages.set_aside(left_out)
+    print(messages.table(tracks.drop(columns="path").head(20)))
     print(f"to listen: {out / 'similar.html'}")
+
+
+def path(arguments: argparse.Namespace) -> None:
+    """Choose tracks of a folder that lead from one track to another."""
+    from musiclatent.apps.own import music_path
+    from musiclatent.latents import comparison
+
+    representation = comparison.representation(arguments.model, arguments.results)
+    ends, out = tuple(arguments.ends), arguments.out
+    tracks = music_path.path(representation, ends, music=arguments.music, out=out, n=arguments.n)
+    print(tracks.drop(columns="path").to_string(index=False))
+    print(f"to play: {out / 'path.m3u8'}; to listen: {out / 'path.html'}")
 
 
 def classify(arguments: argparse.Namespace) -> None:
@@ -90,11 +112,12 @@ def classify(arguments: argparse.Namespace) -> None:
     from musiclatent.evaluation import genre_networks
 
     network = genre_networks.read_classifier(run.folder)
-    table, quarantine = genre_timeline.classify_files(
-        network, plan, files=arguments.files, folder=arguments.out
-    )
-    set_aside(quarantine)
-    print(table.drop(columns="path").round(2).to_string(index=False))
+    with files.output_folder(arguments.out):
+        table, quarantine = genre_timeline.classify_files(
+            network, plan, files=arguments.files, folder=arguments.out
+        )
+    messages.set_aside(quarantine)
+    print(messages.table(table.drop(columns="path").round(2)))
     print(f"pictures and tables of the sections: {arguments.out}")
 
 
@@ -111,6 +134,7 @@ def say(arguments: argparse.Namespace) -> None:
         for i, label in enumerate(arguments.labels)
     ]
     print(audio.write(arguments.out, np.concatenate(sounds), plan.sr))
+    files.mark_output(arguments.out.parent, arguments.out.name)
 
 
 def _sampler(run: "Run") -> "ClassSampler":
@@ -136,14 +160,15 @@ def explore(arguments: argparse.Namespace) -> None:
             raise ValueError("name a folder of music with --in, or what was trained with --study")
         _explore_study(arguments)
         return
-    from musiclatent.apps import own_map
+    from musiclatent.apps.own import own_map
 
     music = arguments.music
     layout, quarantine = own_map.lay_out(
         music, arguments.model, projection=arguments.projection, results=arguments.results
     )
-    set_aside(quarantine)
-    _print_size(own_map.write_page(layout, arguments.html, music.resolve().name))
+    messages.set_aside(quarantine)
+    page = own_map.write_page(layout, arguments.html, music.resolve().name)
+    _finish(arguments, page, layout)
 
 
 def _explore_study(arguments: argparse.Namespace) -> None:
@@ -176,9 +201,16 @@ def _explore_study(arguments: argparse.Namespace) -> None:
         columns=layout.columns,
         folder=folder.parent,
     )
-    _print_size(page)
+    _finish(arguments, page, layout)
 
 
-def _print_size(page: Path) -> None:
-    """Print where a page is and how large."""
+def _finish(arguments: argparse.Namespace, page: Path, layout: "MapLayout") -> None:
+    """Print where a page is and how large, and write the map for other tools where asked."""
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    if arguments.parquet:
+        from musiclatent.display.comparison import atlas
+
+        path = atlas.write_parquet(
+            arguments.parquet, layout.plane.points, layout.items, layout.vectors
+        )
+        print(f"to open it elsewhere: {atlas.OPEN.format(path=path)}")

@@ -21,5 +21,5 @@ def colab(arguments: argparse.Namespace) -> None:
     from musiclatent.apps import colab
 
     home = config.home()
-    for path in colab.build(home / "notebooks", home / arguments.out, home):
+    for path in colab.build(home / "notebooks", home / (arguments.out or "results/colab"), home):
         print(path)

@@ -78,6 +78,8 @@ def reproduce(
         plan.name: Workspace(profile=profile, study=plan.name, corpus=corpus, results=results)
         for plan in plans
     }
+    if scheduler:
+        os.environ[config.SCHEDULER] = scheduler  # notebooks that encode hand their work over too
     asked = {"experiment": experiment, "scheduler": scheduler}
     run = _Run(plans={plan.name: plan for plan in plans}, spaces=spaces, only=notebook, **asked)
     run.work()
@@ -287,7 +289,7 @@ def _report(space: Workspace, run: _Run) -> Path:
     """Write the report if a notebook ran or it is missing; name what to open."""
     page = space.base / "index.html"
     if run.executed or run.problems or not page.exists():
-        from musiclatent.apps import report
+        from musiclatent.apps.reporting import report
 
         page = report.write(space.base, space.profile)
     for line in links(page, run.spaces.values()):

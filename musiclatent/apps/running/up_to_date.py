@@ -18,7 +18,9 @@ from pathlib import Path
 from musiclatent import config, studies
 from musiclatent.apps.running import imports
 from musiclatent.config import Workspace
-from musiclatent.files import sha256_of, write_json
+from musiclatent.data.folders import walk
+from musiclatent.data.shards import stamp
+from musiclatent.files import own_output, sha256_of, write_json
 
 LARGE = 16_000_000  # bytes, from which on a file is told by its size and time
 
@@ -65,7 +67,7 @@ def identity(
     left
         Notebooks that it needs -> what they left, see `Stamp`.
     """
-    listing = [_listing(folder, times=True) for folder in data]
+    listing = [_listing(folder, times=True) | _linked(folder) for folder in data]
     code = imports.digest(imports.code_of(source))
     facts = [dict(parameters), listing, dict(left or {}), code, _sizes(parameters, left or {})]
     text = json.dumps(facts, sort_keys=True)
@@ -87,12 +89,22 @@ def _listing(folder: Path, times: bool, since_ns: int = 0) -> dict[str, list[int
     sizes = {}
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "tensorboard"))]
+        folders[:] = [name for name in folders if "*" not in own_output(Path(here, name))]
         for path in (Path(here, name) for name in names if not name.startswith(".")):
-            status = path.stat()
+            try:
+                status = path.stat()
+            except OSError:  # a link to nothing, or a file that has just gone
+                continue
             stamp = [status.st_size, status.st_mtime_ns] if times else [status.st_size]
             if status.st_mtime_ns >= since_ns:
                 sizes[str(path.relative_to(folder))] = stamp
     return sizes
+
+
+def _linked(folder: Path) -> dict[str, list[int]]:
+    """Return size and time of the music that links lead to, which no plain walk finds."""
+    found = {str(path): path for path in walk(folder).found} if folder.is_dir() else {}
+    return {name: list(stamp(name)) for name, path in found.items() if path.exists()}
 
 
 def _path(space: Workspace, name: str) -> Path:

@@ -163,16 +163,37 @@ def render_pair(
         If there is no such factor.
     """
     change = pick(CHANGES, factor, "factor of a pair")
-    style = list(STYLES)[number % len(STYLES)]
-    clip = _freed(_draw(style, number // len(STYLES), seconds, seed, corpus="pairs"))
+    clip = draw_pair(number, seconds=seconds, seed=seed)
     a, b = (replace(clip, **values) for values in change(clip))
-    y_a, y_b = (_scaled(one, max(a.tempo, b.tempo)).synthesise()[0] for one in (a, b))
+    y_a, y_b = (lengthened(one, max(a.tempo, b.tempo)).synthesise()[0] for one in (a, b))
     n = round(seconds * SR)
     return y_a[:n], y_b[:n], (getattr(a, factor), getattr(b, factor))
 
 
-def _scaled(clip: Clip, tempo: float) -> Clip:
-    """Give a slower clip more seconds, so that it has the bars of one at `tempo`."""
+def draw_pair(number: int, *, seconds: float, seed: int = SEED) -> Clip:
+    """Draw the clip whose factors a pair changes; styles take turns, and no factor follows them.
+
+    Parameters
+    ----------
+    number
+        Which pair.
+    seconds, seed
+        As in `render_pair`.
+    """
+    style = list(STYLES)[number % len(STYLES)]
+    return _freed(_draw(style, number // len(STYLES), seconds, seed, corpus="pairs"))
+
+
+def lengthened(clip: Clip, tempo: float) -> Clip:
+    """Give a slower clip more seconds, so that it has the bars of one at `tempo`.
+
+    Parameters
+    ----------
+    clip
+        A clip of at most that tempo.
+    tempo
+        Beats per minute of the faster one.
+    """
     whole_s = (clip.seconds + MARGIN_S) * tempo / clip.tempo
     return replace(clip, seconds=whole_s - MARGIN_S)
 

@@ -93,6 +93,9 @@ const STYLE = `
   border-left: 1px solid var(--line); background: var(--card); }
 .ml-map.wide .player { bottom: auto; box-shadow: none; }
 
+.ml-pair { display: flex; flex-wrap: wrap; }
+.ml-pair > div { flex: 1 1 420px; min-width: 0; }
+
 .ml-rows { display: flex; flex-direction: column; max-height: var(--ml-height, 100dvh); }
 .ml-rows h1 { padding: 10px 14px 0; background: var(--card); }
 .ml-rows .sheet { overflow: auto; border-top: 1px solid var(--line); flex: 0 1 auto; }
@@ -1204,6 +1207,50 @@ export function mount(el, host) {
   return handle;
 }
 
+// Two maps
+
+/**
+ * Put two maps of the same rows side by side: what is selected or clicked in one shows in both.
+ *
+ * @param el     element to fill
+ * @param hosts  two hosts as for `mount`, with as many rows; `on` of the first hears of both
+ * @returns      maps, select(rows), choose(i, play), update(parts of each), trail(xy), say(text),
+ *               destroy()
+ */
+export function mountPair(el, hosts) {
+  const root = add(el, "div", "ml-pair");
+  const on = hosts[0].on ?? {};
+  const maps = hosts.map((host, side) => {
+    const other = () => maps[1 - side];
+    const linked = {
+      ...on,
+      chosen: (i) => {
+        other().choose(i);
+        on.chosen?.(i);
+      },
+      selected: (rows) => {
+        other().select(rows);
+        on.selected?.(rows);
+      },
+    };
+    return mount(add(root, "div"), { ...host, on: linked });
+  });
+  const handle = {
+    maps,
+    select: (rows) => maps.forEach((map) => map.select(rows)),
+    choose: (i, play) => maps.forEach((map, side) => map.choose(i, play && !side)),
+    update: (parts) => parts.forEach((part, side) => maps[side].update(part)),
+    trail: maps[0].trail,
+    say: (text) => maps.forEach((map) => map.say(text)),
+    destroy: () => {
+      for (const map of maps) map.destroy();
+      root.remove();
+    },
+  };
+  el.explorer = handle;
+  return handle;
+}
+
 // The table
 
 /** Fill the table: title, time and the columns of the host. */
@@ -1335,11 +1382,11 @@ function library(model) {
   return { sound, answer };
 }
 
-/** Gather the traits of a map. */
-function traits(model) {
-  const near = numbers(Int32Array, model.get("near"));
-  const points = numbers(Float32Array, model.get("points"));
-  return { points, near: near.length ? near : null, table: model.get("table") };
+/** Gather the traits of a map; those of the second of two end in `_beside`. */
+function traits(model, end = "") {
+  const near = numbers(Int32Array, model.get(`near${end}`));
+  const points = numbers(Float32Array, model.get(`points${end}`));
+  return { points, near: near.length ? near : null, table: model.get(`table${end}`) };
 }
 
 /** Send files that are dropped on an element to the kernel. */
@@ -1375,7 +1422,8 @@ function render({ model, el }) {
   window.addEventListener("keydown", quiet, { capture: true, signal: gone.signal });
   const keep = (event) => mine(event) && event.stopPropagation();
   el.addEventListener("keydown", keep, { signal: gone.signal });
-  const rows = model.get("kind") === "rows";
+  const kind = model.get("kind");
+  const rows = kind === "rows";
   const { sound, answer } = library(model);
   const write = (name, value) => {
     model.set(name, value);
@@ -1387,8 +1435,16 @@ function render({ model, el }) {
     named: (name, list) => model.send({ name, rows: list }),
     playlist: (list) => model.send({ playlist: list }),
   };
-  const parts = rows ? { table: model.get("table") } : traits(model);
-  const handle = (rows ? mountRows : mount)(el, { ...parts, sound, playlists: model.get("playlists"), on });
+  const shown = () => {
+    if (rows) return { table: model.get("table") };
+    return kind === "pair" ? [traits(model), traits(model, "_beside")] : traits(model);
+  };
+  const host = { sound, playlists: model.get("playlists"), on };
+  const handle = {
+    map: () => mount(el, { ...shown(), ...host }),
+    rows: () => mountRows(el, { ...shown(), ...host }),
+    pair: () => mountPair(el, shown().map((parts) => ({ ...parts, ...host }))),
+  }[kind]();
   if (!rows) takeDrops(el, model, handle.say, gone.signal);
   let due = false;
   const change = () => {
@@ -1396,7 +1452,7 @@ function render({ model, el }) {
     due = true;
     queueMicrotask(() => { // points and table change together
       due = false;
-      handle.update(rows ? { table: model.get("table") } : traits(model));
+      handle.update(shown());
     });
   };
   const custom = (message, buffers) => {

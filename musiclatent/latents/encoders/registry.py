@@ -8,6 +8,7 @@ from pathlib import Path
 
 from musiclatent.errors import CheckpointError, first_line, one_line
 from musiclatent.latents.encoders import statistics
+from musiclatent.latents.encoders.adapters import hub, own_packages
 from musiclatent.latents.encoders.contract import MEMBERS, FrameEncoder
 from musiclatent.latents.encoders.packages import musicnn, onnx, torch_files
 
@@ -17,7 +18,10 @@ FETCHED: dict[str, Callable[[], FrameEncoder]] = {  # name -> loader: weights of
     **onnx.LOADERS,
     **torch_files.LOADERS,
 }
-ADAPTERS: dict[str, Callable[[str], FrameEncoder]] = {}  # name -> loader of a folder or hub name
+ADAPTERS: dict[str, Callable[[str], FrameEncoder]] = {  # name -> loader of a folder or hub name
+    **hub.LOADERS,
+    **own_packages.LOADERS,
+}
 
 
 def find(spec: str, results: str | Path = "results") -> FrameEncoder:

@@ -72,16 +72,33 @@ class TrainedEncoder:
         batches = np.split(cut, range(encode.BATCH, len(cut), encode.BATCH))
         return np.concatenate([rows(batch) for batch in batches]).astype(np.float32)
 
+    @torch.no_grad()
+    def encode_spectrograms(self, x: np.ndarray) -> np.ndarray:
+        """Return rows (B, D) of what the transform makes of windows, such as log-mel (B, M, T)."""
+        x = self.transform.model_input(x)
+        if not hasattr(self.model, "encode"):
+            return self._features_of(x).astype(np.float32)
+        z = self.model.encode(torch.from_numpy(x)[:, None].to(self.model.device))
+        return self._channels(z.flatten(1).cpu().numpy()).astype(np.float32)
+
     def _pooled(self, cut: np.ndarray) -> np.ndarray:
         """Return pooled latents (T, D) of windows (T, N)."""
-        z = encode.encode_windows(self.model, self.transform, cut)
+        return self._channels(encode.encode_windows(self.model, self.transform, cut))
+
+    def _channels(self, z: np.ndarray) -> np.ndarray:
+        """Return latents (T, ...) pooled, each window by itself (T, D)."""
         channels = pooling.as_channels(z, self._spec)
         kind = self.transform.kind
         return np.stack([pooling.recording_vector([one], kind) for one in channels[:, None]])
 
     def _features(self, cut: np.ndarray) -> np.ndarray:
         """Return the features (T, D) of windows (T, N) that a network classifies by."""
-        x = self.transform.model_input(np.stack([self.transform(y) for y in cut]))  # T x M x T'
+        return self._features_of(
+            self.transform.model_input(np.stack(list(map(self.transform, cut))))
+        )
+
+    def _features_of(self, x: np.ndarray) -> np.ndarray:
+        """Return the features (T, D) of model inputs (T, M, T')."""
         inputs = [x[:, None]] + [mel_descriptors.extract(x)] * bool(self.model.hparams.attributes)
         features = self.model.embed(*(torch.from_numpy(a).to(self.model.device) for a in inputs))
         return torch.cat(features, dim=1).cpu().numpy()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from musiclatent import config
-from musiclatent.apps import report
+from musiclatent.apps.reporting import report
 from musiclatent.apps.running import notebooks
 from musiclatent.apps.running import notebooks as apps_notebooks
 from musiclatent.apps.running.notebooks import reproduce

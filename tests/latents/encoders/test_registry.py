@@ -1,12 +1,17 @@
 """Encoders by what a user writes."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.models import untrained
+from helpers.signals import rising_files
 
 from musiclatent.errors import CheckpointError
-from musiclatent.latents.encoders import registry
+from musiclatent.latents.encoders import checker, contract, registry
+
+CONTRIBUTING = Path(__file__).resolve().parents[3] / "CONTRIBUTING.md"
 
 MODULE = """
 import numpy as np
@@ -96,3 +101,15 @@ def test_a_model_of_ours_by_folder_and_by_name(tmp_path):
 def test_an_unknown_name_lists_what_there_is(tmp_path):
     with pytest.raises(CheckpointError, match="'wav2vec' is neither.*or choose one of: mfcc"):
         registry.find("wav2vec", tmp_path)
+
+
+def test_the_encoder_of_the_document_keeps_the_contract(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", CONTRIBUTING.read_text(), re.DOTALL)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 15
+    (tmp_path / "my_encoder.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    encoder = registry.find("my_encoder:Brightness")
+    lines = list(checker.check(encoder))
+    assert all(line.passed for line in lines), "\n".join(map(str, lines))
+    files = sorted(rising_files(tmp_path, 16_000).rglob("*.wav"))
+    assert {contract.file_vector(encoder, path).shape for path in files} == {(8,)}

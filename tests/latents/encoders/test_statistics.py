@@ -7,7 +7,7 @@ from helpers.signals import tone
 from musiclatent import audio
 from musiclatent.config import SR
 from musiclatent.latents import representations
-from musiclatent.latents.encoders import contract
+from musiclatent.latents.encoders import checker, contract
 from musiclatent.latents.encoders.statistics import NAMES, Statistics
 
 
@@ -37,3 +37,9 @@ def test_windows_can_be_shorter():
 def test_an_unknown_part_is_named():
     with pytest.raises(ValueError, match="no representation named 'loudness'"):
         Statistics("mfcc+loudness")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_keep_the_contract(name):
+    lines = list(checker.check(Statistics(name, 6.0)))
+    assert all(line.passed for line in lines), "\n".join(map(str, lines))

@@ -11,7 +11,7 @@ from musiclatent.audio.windows import Waveform
 from musiclatent.errors import CheckpointError
 from musiclatent.features.mel import LogMel
 from musiclatent.latents.encoder import load_encoder
-from musiclatent.latents.encoders import contract
+from musiclatent.latents.encoders import checker, contract
 from musiclatent.latents.encoders.trained import load_trained
 from musiclatent.training.run_folder import write_model
 
@@ -39,6 +39,13 @@ def test_a_row_is_the_pooled_vector_of_a_window(kind, tmp_path, rng):
     third = pooling.recording_vector([channels[3:4]], transform.kind)
     np.testing.assert_allclose(z[3], third, rtol=1e-4, atol=1e-4)
     assert encoder.revision == run.sha256[:16] and encoder.name == row.name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_they_keep_the_contract(kind, tmp_path):
+    row, transform = KINDS[kind]
+    lines = list(checker.check(load_trained(untrained(tmp_path, row, transform=transform).folder)))
+    assert all(line.passed for line in lines), "\n".join(map(str, lines))
 
 
 def test_a_network_that_classifies_gives_its_features(tmp_path, rng):

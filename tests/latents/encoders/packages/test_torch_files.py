@@ -22,8 +22,10 @@ def voice():
     return torch_files.load_voice()
 
 
-def test_voices_keep_the_contract(voice):
-    lines = list(checker.check(voice))
+@pytest.mark.real  # minutes of CPU for chords
+@pytest.mark.parametrize("kind", ["chords", "voice"])
+def test_they_keep_the_contract(kind, request):
+    lines = list(checker.check(request.getfixturevalue(kind)))
     assert all(line.passed for line in lines), "\n".join(map(str, lines))
 
 

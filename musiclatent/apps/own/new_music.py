@@ -21,7 +21,7 @@ from musiclatent.data import folders
 from musiclatent.display import map_html
 from musiclatent.errors import AudioError
 from musiclatent.features import fingerprint
-from musiclatent.files import progress, unique_names, write_file
+from musiclatent.files import hashes, progress, unique_names, write_file
 from musiclatent.latents import representations
 from musiclatent.latents.representations import Representation
 
@@ -35,6 +35,8 @@ ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
 PLAYERS, PLAYER_S = 12, 12.0  # a quarter of a second of work for each 20 s of mp3
 JOBS = 2  # files that are read at once
+MANY = 64  # files from which processes pay for loading torch each
+AWAY = 0.5  # of the way from what the tracks shall not be like
 CHECKED = 10  # nearest tracks that may be the same recording; a copy lies among them
 T = TypeVar("T")
 
@@ -46,6 +48,7 @@ def encode_own_files(
     files: Sequence[Path],
     folder: Path,
     training: "Latents | None" = None,
+    scheduler: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Encode files, rebuild them beside their originals, and report how near the model's music is.
 
@@ -63,6 +66,9 @@ def encode_own_files(
         both tables as ``files.csv`` and ``quarantine.csv``.
     training
         Latents of the corpus that the model was trained on; None leaves its columns out.
+    scheduler
+        Address of a Dask scheduler that takes the encoding; None for processes of this machine
+        where there are `MANY` files.
 
     Returns
     -------
@@ -81,7 +87,8 @@ def encode_own_files(
     from musiclatent.latents import encode
 
     files = list(dict.fromkeys(Path(file).absolute() for file in files))
-    encoded, reasons = encode.encode_files(run, study, files=files, folder=folder)
+    where = {"n_jobs": JOBS if len(files) >= MANY else 1, "scheduler": scheduler}
+    encoded, reasons = encode.encode_files(run, study, files=files, folder=folder, **where)
     model = run.load()
     usable = [file for file in files if str(file) not in reasons]
     names = unique_names(usable, folder, ENDINGS)
@@ -146,9 +153,16 @@ def _vectors(encoded: "Latents", names: pd.Series) -> pd.DataFrame:
 
 
 def similar(
-    representation: Representation, *, file: Path, music: Path, out: Path, same: bool = False
+    representation: Representation,
+    *,
+    file: Path,
+    music: Path,
+    out: Path,
+    same: bool = False,
+    more: Sequence[Path] = (),
+    unlike: Sequence[Path] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rank the tracks of a folder by how near they lie to a file.
+    """Rank the tracks of a folder by how near they lie to a file, or to the middle of some.
 
     Parameters
     ----------
@@ -164,6 +178,10 @@ def similar(
     same
         Whether the file itself and other cuts of its recording are ranked too; else the nearest
         `CHECKED` tracks are compared with it by their fingerprints.
+    more, unlike
+        Further examples, and what the tracks shall not be like: the middle of all examples is moved
+        away from the middle of those, by half of what lies between them (J. J. Rocchio, Relevance
+        feedback in information retrieval, 1971).
 
     Returns
     -------
@@ -180,24 +198,29 @@ def similar(
         If the folder is missing, or holds no audio that can be read and is another recording.
     """
     files, store = folders.index(Path(music)), out / "vectors"
-    query = representations.stored(representation, Path(file), store)
+    examples = [Path(path) for path in (file, *more, *unlike)]
+    queries = [representations.stored(representation, path, store) for path in examples]
     rows = files.index[files["reason"].eq("")]  # else the name itself is no text
-    measured = dict(zip(rows, _measured(representation, files["path"][rows], store), strict=True))
-    for row, reason in measured.items():
+    found = dict(zip(rows, measured(representation, files["path"][rows], store), strict=True))
+    for row, reason in found.items():
         files.loc[row, "reason"] = reason if isinstance(reason, str) else ""
     usable = files[files["reason"].eq("")]
     _need(usable, files, music)
-    vectors = np.stack([query, *(measured[row] for row in usable.index)])
-    tracks = _ranked(representation.compared(vectors), usable)
+    vectors = np.stack([*queries, *(found[row] for row in usable.index)])
+    vectors = representation.compared(vectors)
+    query = _between(vectors[: 1 + len(more)], vectors[1 + len(more) : len(examples)])
+    tracks = _ranked(np.vstack([query, vectors[len(examples) :]]), usable)
     if not same:
-        reason = f"it is the same recording as {Path(file).name}; --same ranks it too"
-        copies = tracks["path"].isin(_of_same_recording(file, tracks["path"][:CHECKED], out))
+        names = " or ".join(path.name for path in examples)
+        reason = f"it is the same recording as {names}; --same ranks it too"
+        near = tracks["path"][: CHECKED * len(examples)]
+        copies = tracks["path"].isin(same_recordings(examples, near, out))
         files.loc[files["path"].isin(tracks["path"][copies]), "reason"] = reason
         tracks = tracks[~copies].reset_index(drop=True)
         _need(tracks, files, music)
     tracks.insert(0, "rank", tracks.index + 1)
     write_file(out / "similar.csv", tracks.to_csv(index=False))
-    write_file(out / "similar.html", _page(representation.name, Path(file), Path(music), tracks))
+    write_file(out / "similar.html", page(representation.name, Path(file), Path(music), tracks))
     return tracks, files.loc[files["reason"].ne(""), ["path", "reason"]]
 
 
@@ -208,22 +231,60 @@ def _need(tracks: pd.DataFrame, files: pd.DataFrame, music: Path) -> None:
         raise ValueError(f"{music}: none of its {len(files)} files can be ranked; {reason}")
 
 
-def _of_same_recording(file: Path, paths: Sequence[str], out: Path) -> list[str]:
-    """Return those paths that hold the same recording as a file, whatever codec or cut."""
-    store = out / "fingerprints.parquet"
-    pairs = fingerprint.find_duplicates([file, *paths], store=store)
-    groups = fingerprint.connected_groups(1 + len(paths), pairs)
-    return [path for path, group in zip(paths, groups[1:], strict=True) if group == groups[0]]
+def _between(like: np.ndarray, unlike: np.ndarray) -> np.ndarray:
+    """Return the middle (D,) of examples, moved away from the middle of counterexamples."""
+    middle = like.mean(axis=0)
+    return middle + AWAY * (middle - unlike.mean(axis=0)) if len(unlike) else middle
 
 
-def _measured(
+def same_recordings(files: Sequence[Path], paths: Sequence[str], out: Path) -> list[str]:
+    """Return those paths that hold the same recording as one of the files, in any codec or cut.
+
+    Parameters
+    ----------
+    files, paths
+        Audio files.
+    out
+        Where fingerprints are kept.
+    """
+    groups = recordings([*files, *paths], out)
+    asked = set(groups[: len(files)])
+    return [path for path, g in zip(paths, groups[len(files) :], strict=True) if g in asked]
+
+
+def recordings(paths: Sequence[Path | str], out: Path) -> np.ndarray:
+    """Return a number (n,) for each file, equal for files of the same recording.
+
+    Parameters
+    ----------
+    paths
+        Audio files.
+    out
+        Where fingerprints are kept.
+    """
+    pairs = fingerprint.find_duplicates(paths, store=out / "fingerprints.parquet")
+    return fingerprint.connected_groups(len(paths), pairs)
+
+
+def measured(
     representation: Representation, paths: Sequence[str], store: Path
 ) -> list[np.ndarray | str]:
-    """Return the vector (D,) of each file, or why it has none."""
+    """Return the vector (D,) of each file, or why it has none.
+
+    Parameters
+    ----------
+    representation
+        What measures.
+    paths
+        Audio files.
+    store
+        Where vectors and hashes are kept.
+    """
+    known = dict(zip(paths, hashes(paths, store / "hashes.json"), strict=True))
 
     def tried(path: str) -> np.ndarray | str:
         try:
-            return representations.stored(representation, Path(path), store)
+            return representations.stored(representation, Path(path), store, sha256=known[path])
         except AudioError as error:
             return error.advice
 
@@ -244,8 +305,24 @@ def _ranked(vectors: np.ndarray, files: pd.DataFrame) -> pd.DataFrame:
     return tracks[["title", "distance", "path"]]
 
 
-def _page(compared_by: str, file: Path, music: Path, tracks: pd.DataFrame) -> str:
-    """Write the ranked list as html; the first tracks with their sound inside."""
+def page(
+    compared_by: str, file: Path, music: Path, tracks: pd.DataFrame, *, path: bool = False
+) -> str:
+    """Write a list of tracks as html; the first with their sound inside.
+
+    Parameters
+    ----------
+    compared_by
+        By what the tracks are compared.
+    file
+        What was asked for.
+    music
+        The folder.
+    tracks
+        title, path, distance.
+    path
+        Whether they lead from one track to another, in place of being ranked.
+    """
     sounds = list(_side_by_side(_middle, tracks["path"][:PLAYERS]))
     sounds += [""] * (len(tracks) - len(sounds))
     uris = [Path(path).as_uri() for path in tracks["path"]]
@@ -256,6 +333,7 @@ def _page(compared_by: str, file: Path, music: Path, tracks: pd.DataFrame) -> st
         folder=music.name,
         compared_by=compared_by,
         seconds=round(PLAYER_S),
+        path=path,
     )
 
 

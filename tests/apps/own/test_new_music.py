@@ -14,7 +14,7 @@ from helpers.signals import tone
 
 from musiclatent import audio
 from musiclatent.analysis import pooling
-from musiclatent.apps import new_music
+from musiclatent.apps.own import new_music
 from musiclatent.audio import decoders
 from musiclatent.config import Experiment, Study
 from musiclatent.errors import AudioError, CheckpointError

@@ -5,7 +5,7 @@ import pytest
 from helpers.signals import tone
 
 from musiclatent import audio
-from musiclatent.apps import own_map
+from musiclatent.apps.own import own_map
 from musiclatent.data import cache
 from musiclatent.errors import CorpusError
 

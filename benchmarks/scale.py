@@ -1,0 +1,133 @@
+"""How time and memory of the commands grow with the number of tracks, and what an index misses.
+
+Tracks of 3 s are made once. Each command runs in a process of its own on folders of both sizes;
+seconds per track and peak memory shall be the same. A folder that has not changed is then indexed
+again. The share of true neighbours that the index of `neighbours.nearest` finds is counted on
+random vectors.
+
+Run: python benchmarks/scale.py [--quick]  (2,000 and 8,000 tracks: hours; quick: 20 and 40)
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import common
+import numpy as np
+
+from musiclatent import audio, config
+from musiclatent.analysis import neighbours
+
+SR, SECONDS = 22_050, 3.0
+COMMANDS = ("similar", "playlist", "reproduce", "explore")
+QUICK = COMMANDS[:2]  # the others train and run notebooks
+FIGURES = ("s_track", "s_growth", "mb", "mb_growth")
+KEYS = (*(f"{name}_{what}" for name in COMMANDS for what in FIGURES), "rescan_s", "recall")
+QUICK_KEYS = (*(f"{name}_{what}" for name in QUICK for what in FIGURES), "rescan_s", "recall")
+
+
+def make(folder: Path, n: int) -> Path:
+    """Write n tracks: three notes and a beat of their own, so that no two are alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    t = np.arange(round(SECONDS * SR)) / SR
+    for i in range(n):
+        path = folder / f"{i // 100:03}" / f"{i:05}.wav"
+        if not path.exists():
+            rng = np.random.default_rng(i)
+            notes = np.repeat(rng.uniform(100, 2000, 12), len(t) // 12)
+            y = 0.3 * np.sin(2 * np.pi * np.cumsum(np.resize(notes, len(t))) / SR)
+            beat = np.exp(-20 * (t % rng.uniform(0.3, 0.6))) * rng.standard_normal(len(t))
+            path.parent.mkdir(exist_ok=True)
+            audio.write(path, 0.7 * y + 0.2 * np.clip(beat, -3, 3), SR)
+    return folder
+
+
+def arguments(name: str, folder: Path, work: Path) -> list[str]:
+    """Return the words of a command on a folder."""
+    study = ["--study", "waveform", "--experiment", "waveform-64", "--profile", "tiny"]
+    study += ["--corpus", str(folder)]
+    results = ["--results", str(work / "results")]
+    first = str(folder / "000" / "00000.wav")
+    anomalies = ["--of", "anomalies", "--numbers", "classical"]
+    return {
+        "similar": ["similar", first, "--in", str(folder), "--out", str(work / "similar")],
+        "playlist": ["playlist", str(folder), *anomalies, *results, "--out", str(work / "p.xspf")],
+        "reproduce": ["reproduce", *study, *results],
+        "explore": ["explore", *study, *results, "--html", str(work / "map.html")],
+    }[name]
+
+
+def spent(words: list[str]) -> tuple[float, float]:
+    """Run a command; return its seconds, and the peak in MB of it and of what it started."""
+    code = (
+        "import resource, subprocess, sys; rc = subprocess.run([sys.executable, '-m',"
+        " 'musiclatent', *sys.argv[1:]], stdout=sys.stderr).returncode;"
+        " print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(rc)"
+    )
+    start = time.perf_counter()
+    environment = os.environ | {"MUSICLATENT_HOME": str(config.home())}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, check=True, env=environment
+    )
+    return time.perf_counter() - start, int(done.stdout.split()[-1]) / 1024
+
+
+def rescan(folder: Path, work: Path) -> float:
+    """Return the seconds of indexing a folder again that has not changed, in a new process."""
+    code = (
+        "import sys, time; from pathlib import Path; from musiclatent.data import corpus\n"
+        "start = time.perf_counter()\n"
+        "corpus.load(sys.argv[1], root=Path('.'), work=Path(sys.argv[2]), n_jobs=2)\n"
+        "print(time.perf_counter() - start)"
+    )
+    words = [sys.executable, "-c", code, str(folder), str(work)]
+    runs = [subprocess.run(words, stdout=subprocess.PIPE, check=True) for _ in range(2)]
+    return float(runs[-1].stdout)
+
+
+def recall(n: int) -> float:
+    """Return the share of the ten nearest of random vectors in groups that an index finds."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(n // 20, 32)).repeat(20, axis=0) + 0.5 * rng.normal(size=(n, 32))
+    exact = neighbours.nearest(z[:500], z, 10)[1]
+    found = neighbours._from_index(z, z, 10)[:500]
+    return float(np.mean([len({*a} & {*b}) / 10 for a, b in zip(exact, found, strict=True)]))
+
+
+def measure(
+    commands: Sequence[str], sizes: tuple[int, int], *, again: int, vectors: int
+) -> common.Figures:
+    """Run commands on both sizes."""
+    root = config.home() / "results" / "benchmarks" / "scale"
+    figures = {}
+    folders = {n: make(root / f"tracks-{n}", n) for n in sizes}
+    for n in sizes:
+        shutil.rmtree(root / f"work-{n}", ignore_errors=True)
+    for name in commands:
+        both = []
+        for n, folder in folders.items():
+            seconds, mb = spent(arguments(name, folder, root / f"work-{n}"))
+            print(f"{name} {n}: {seconds:.1f} s, {mb:.0f} MB", file=sys.stderr)
+            both.append((seconds, mb))
+        (small_s, small_mb), (large_s, large_mb) = both
+        # Without what a command takes however few tracks there are.
+        per_track = (large_s - small_s) / (sizes[1] - sizes[0])
+        figures[f"{name}_s_track"] = per_track
+        figures[f"{name}_s_growth"] = large_s / sizes[1] / (small_s / sizes[0])
+        figures |= {f"{name}_mb": large_mb, f"{name}_mb_growth": large_mb / small_mb}
+    figures["rescan_s"] = rescan(make(root / f"tracks-{again}", again), root / "rescan")
+    figures["recall"] = recall(vectors)
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    common.run(
+        KEYS,
+        full=lambda: measure(COMMANDS, (2_000, 8_000), again=5_000, vectors=20_000),
+        quick=lambda: measure(QUICK, (20, 40), again=40, vectors=2_000),
+        quick_keys=QUICK_KEYS,
+    )

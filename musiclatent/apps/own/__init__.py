@@ -1,0 +1,1 @@
+"""Music of one's own: encode it, rank it, lead through it."""

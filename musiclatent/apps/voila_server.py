@@ -1,0 +1,42 @@
+"""Voila as `voila` starts it: addresses that its handlers trip over are answered with 404."""
+
+from urllib.parse import unquote
+
+from tornado.web import Application, ErrorHandler
+
+
+def is_odd(path: str) -> bool:
+    """Return whether the path of an address leads to nothing and makes a handler fail.
+
+    Parameters
+    ----------
+    path
+        As it was asked for, before any question mark.
+    """
+    try:
+        text = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return True
+    parts = text.split("/")
+    cut_short = parts[1:3] == ["voila", "templates"] and len(parts) < 6  # name, static, file
+    return not text.isprintable() or cut_short or ".." in parts
+
+
+def main() -> None:
+    """Run Voila with the arguments of the command line."""
+    from voila.app import Voila
+
+    find_handler = Application.find_handler
+
+    def find(application: Application, request, **options):
+        """Return what answers a request."""
+        if is_odd(request.path):
+            return application.get_handler_delegate(request, ErrorHandler, {"status_code": 404})
+        return find_handler(application, request, **options)
+
+    Application.find_handler = find
+    Voila.launch_instance()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Work over many files in processes of this machine, or on a Dask cluster."""

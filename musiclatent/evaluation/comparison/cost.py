@@ -1,0 +1,134 @@
+"""What an encoder costs: numbers per second, speed on one core, memory, megabytes of weights."""
+
+import gc
+import hashlib
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from joblib.externals.loky import ProcessPoolExecutor
+
+from musiclatent.evaluation.comparison.vectors import Find
+from musiclatent.files import write_json
+from musiclatent.latents.encoders import contract
+from musiclatent.latents.encoders.contract import FrameEncoder
+from musiclatent.latents.encoders.statistics import Statistics
+
+SECONDS = 20.0  # of noise that is encoded
+ROUNDS = 3  # the quickest counts
+CACHE_VERSION = 1  # raise by hand when what is measured changes
+FIGURES = ("numbers_per_s", "speed", "memory_mb", "weights_mb")
+
+
+def measure(find: Find, store: Path) -> dict[str, float]:
+    """Measure what an encoder costs on this machine, in a process of its own; or take what is kept.
+
+    Parameters
+    ----------
+    find
+        What finds the encoder.
+    store
+        Folder that keeps the figures by encoder, revision and machine.
+
+    Returns
+    -------
+    dict
+        ``numbers_per_s`` (rows a second times their width), ``speed`` (seconds of sound encoded
+        per second, one thread), ``memory_mb`` (the most that a process took that did only this),
+        ``weights_mb`` (of parameters; NaN where they cannot be counted).
+    """
+    encoder = find()
+    what = (encoder.name, encoder.revision, platform.node(), platform.processor(), CACHE_VERSION)
+    name = hashlib.sha256(repr(what).encode()).hexdigest()[:20]
+    path = store / "cost" / f"{name}.json"
+    if path.exists():
+        return {key: float("nan") if v is None else v for key, v in _read(path).items()}
+    figures = _in_new_process(find)
+    write_json(path, {key: None if np.isnan(v) else v for key, v in figures.items()})
+    return figures
+
+
+def _read(path: Path) -> dict[str, float | None]:
+    """Read figures that were kept."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def _in_new_process(find: Find) -> dict[str, float]:
+    """Measure in a process that did nothing else before, so that its memory is the encoder's."""
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(figures_of, find).result()
+
+
+def figures_of(find: Find) -> dict[str, float]:
+    """Measure an encoder in this process, on one thread.
+
+    Parameters
+    ----------
+    find
+        What finds the encoder.
+
+    Returns
+    -------
+    dict
+        As `measure`.
+    """
+    encoder = find()
+    _one_thread()
+    y = 0.1 * np.random.default_rng(0).standard_normal(round(SECONDS * encoder.sr))
+    y = y.astype(np.float32)
+    z = contract.encode_sound(encoder, y)  # warm
+    times = []
+    for _ in range(ROUNDS):
+        gc.collect()
+        start = time.perf_counter()
+        contract.encode_sound(encoder, y)
+        times.append(time.perf_counter() - start)
+    return {
+        "numbers_per_s": z.shape[1] / encoder.hop_s,
+        "speed": SECONDS / min(times),
+        "memory_mb": _most_mb(),
+        "weights_mb": weights_mb(encoder),
+    }
+
+
+def _one_thread() -> None:
+    """Take one thread, where torch is there already."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _most_mb() -> float:
+    """Return the most memory that this process has taken, in millions of bytes; NaN on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def weights_mb(encoder: FrameEncoder) -> float:
+    """Return the size of an encoder's parameters.
+
+    Parameters
+    ----------
+    encoder
+        Any encoder; it may say its `weights_mb`, have a torch module as `model`, or be one of our
+        statistics, which have none.
+
+    Returns
+    -------
+    float
+        Millions of bytes; 0 for statistics, NaN where nothing tells.
+    """
+    if hasattr(encoder, "weights_mb"):
+        return float(encoder.weights_mb)
+    if isinstance(encoder, Statistics):
+        return 0.0
+    model = getattr(encoder, "model", None)
+    if hasattr(model, "parameters"):
+        return sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
+    return float("nan")

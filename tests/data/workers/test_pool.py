@@ -1,0 +1,44 @@
+"""Tasks are spread over processes; a process that is killed costs its tasks only."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from musiclatent.data.workers import pool
+from musiclatent.errors import CacheError
+
+
+def square(i: int, folder: str) -> int:
+    """Square a number; the first to be asked for 3 is killed."""
+    first = Path(folder) / "killed"
+    if i == 3 and not first.exists():
+        first.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return i * i
+
+
+def killed(i: int) -> None:
+    """End the process whatever is asked."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_costs_its_tasks_only(tmp_path, caplog):
+    tasks = [(i, str(tmp_path)) for i in range(8)]
+    assert list(pool.each(square, tasks, n_jobs=2)) == [i * i for i in range(8)]
+    assert "is done again" in caplog.text
+
+
+def test_tasks_that_kill_every_process_end_the_run(monkeypatch):
+    monkeypatch.setattr(pool, "LOSSES", 1)
+    with pytest.raises(TerminatedWorkerError):
+        list(pool.each(killed, [(0,), (1,)], n_jobs=2))
+
+
+def test_no_tasks_need_no_workers_and_a_missing_scheduler_is_named(monkeypatch):
+    assert list(pool.each(square, [], n_jobs=2)) == []
+    monkeypatch.setattr(pool, "CONNECT_S", 1)
+    with pytest.raises(CacheError, match="no Dask scheduler with workers answers at 'tcp://127"):
+        list(pool.each(square, [(1, "")], n_jobs=1, scheduler="tcp://127.0.0.1:9"))

@@ -1,0 +1,36 @@
+"""What an encoder costs is counted, and kept by its revision."""
+
+import json
+
+import pytest
+from helpers.encoders import Level
+
+from musiclatent.evaluation.comparison import cost
+from musiclatent.latents.encoders.statistics import Statistics
+
+
+def test_numbers_and_weights_are_counted():
+    found = cost.figures_of(Level)
+    assert set(found) == set(cost.FIGURES)
+    assert found["numbers_per_s"] == 2 / 0.5 and found["speed"] > 1 and found["memory_mb"] > 10
+    assert found["weights_mb"] != found["weights_mb"]  # nothing tells
+    assert cost.weights_mb(Statistics("mfcc")) == 0
+
+    class Net(Level):
+        import torch
+
+        model = torch.nn.Linear(999, 1)
+
+    assert cost.weights_mb(Net()) == pytest.approx(1000 * 4 / 1e6)
+
+
+def test_figures_are_kept_by_name_and_revision(tmp_path, monkeypatch):
+    calls = []
+    figures = dict.fromkeys(cost.FIGURES, 1.0) | {"weights_mb": float("nan")}
+    monkeypatch.setattr(cost, "_in_new_process", lambda find: calls.append(find) or figures)
+    first = cost.measure(Level, tmp_path)
+    assert cost.measure(Level, tmp_path)["speed"] == first["speed"] and len(calls) == 1
+    cost.measure(lambda: Level(revision="2"), tmp_path)
+    assert len(calls) == 2
+    [kept, _] = (tmp_path / "cost").iterdir()
+    assert json.loads(kept.read_text())["weights_mb"] is None
