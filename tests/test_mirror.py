@@ -14,6 +14,7 @@ THROUGH = {
     "apps/commands/dance": "test_cli",
     "apps/commands/encoders": "test_cli",
     "apps/commands/messages": "test_cli",
+    "apps/commands/models": "test_cli",
     "apps/commands/own_music": "test_cli",
     "apps/commands/pages": "test_cli",
     "apps/dashboard_data": "apps/test_dashboard",

@@ -184,7 +184,7 @@ def _flat(z: np.ndarray) -> np.ndarray:
 
 
 # By the input of a model: only a mel model compares embeddings, as its triplet loss does.
-WINDOW_POOLING = {"waveform": _flat, "logmel": embedding, "logstft": _flat}
+WINDOW_POOLING = {"waveform": _flat, "logmel": embedding, "logstft": _flat, "rows": _flat}
 
 
 def recording_vector(batches: Iterable[np.ndarray], kind: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from musiclatent.studies import STUDIES
 _KEPT = """numpy torch pandas scipy ipywidgets ipykernel ipython jupyter_client notebook pyzmq
 tornado traitlets"""
 _DRIVE = Path("/content/drive")
+# What runs with nothing trained carries those weights that keep it small enough to upload.
+_STARTS_AT_ONCE = "00_quickstart"
+_SMALL = ("waveform-64", "mel-crnn-6", "genre-joint")
 
 
 def build(notebooks: Path, target: Path, project: Path) -> list[Path]:
@@ -55,17 +59,29 @@ def build(notebooks: Path, target: Path, project: Path) -> list[Path]:
         raise ValueError(f"{notebooks} has no notebooks: name the folder with the .ipynb files")
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        wheel = _wheel(project, Path(scratch))
-        return [_copy(path, wheel, target / path.name) for path in paths]
+        plain = _wheel(project, Path(scratch) / "plain")
+        whole = plain
+        if any(path.stem == _STARTS_AT_ONCE for path in paths):
+            whole = _wheel(project, Path(scratch) / "whole", weights=_SMALL)
+        return [
+            _copy(path, whole if path.stem == _STARTS_AT_ONCE else plain, target / path.name)
+            for path in paths
+        ]
 
 
-def _wheel(project: Path, scratch: Path) -> Path:
-    """Build the wheel from a copy of the sources, so that nothing is left in the checkout."""
+def _wheel(project: Path, scratch: Path, weights: Sequence[str] = ()) -> Path:
+    """Build the wheel from a copy of the sources, with some of the weights.
+
+    Nothing is left in the checkout.
+    """
     if not (project / "pyproject.toml").exists():
         raise ValueError(f"{project} has no pyproject.toml: run this in a checkout of musiclatent")
     source = scratch / "source"
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "weights")
     shutil.copytree(project / "musiclatent", source / "musiclatent", ignore=ignored)
+    for name in weights:
+        if (kept := project / "musiclatent" / "weights" / name).is_dir():
+            shutil.copytree(kept, source / "musiclatent" / "weights" / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(project / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(scratch)]

@@ -1,6 +1,6 @@
 """From a folder of latents to what a map shows: places, clusters, and what can colour points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -58,17 +58,44 @@ def lay_out(latents: Latents, kind: str = "pca") -> MapLayout:
     ValueError
         If there is no such kind, or there are too few windows for a map.
     """
-    project = pick(KINDS, kind, "kind of map")
     rows = np.flatnonzero(~np.asarray(latents.items.get("silent", np.zeros(len(latents.z))), bool))
     items = latents.items.iloc[rows].reset_index(drop=True)
-    vectors = pooling.map_vectors(latents.z, latents.provenance)[rows]
-    fitted = items["split"].eq("train").to_numpy()
+    return replace(
+        lay_out_vectors(pooling.map_vectors(latents.z, latents.provenance)[rows], items, kind),
+        rows=rows,
+    )
+
+
+def lay_out_vectors(vectors: np.ndarray, items: pd.DataFrame, kind: str = "pca") -> MapLayout:
+    """Lay out what vectors stand for on a plane.
+
+    Parameters
+    ----------
+    vectors
+        (B, D), by which segments are compared.
+    items
+        B rows: item_id, path, start_s, end_s and what can colour the points; with `split`, the
+        projection is fitted on the rows for training.
+    kind
+        As in `lay_out`.
+
+    Raises
+    ------
+    ValueError
+        As `lay_out`.
+    """
+    project = pick(KINDS, kind, "kind of map")
+    fitted = items.get("split", pd.Series("", items.index)).eq("train").to_numpy()
     # hardly any music for training: all of it makes the map
     plane = project(vectors, fit_on=fitted if fitted.sum() > 3 else None)
     k = max(1, min(CLUSTERS, len(items) // 2))
     items = items.assign(cluster=clustering.kmeans(vectors, k), membership=_membership(vectors, k))
     return MapLayout(
-        rows=rows, items=items, vectors=vectors, plane=plane, columns=colourable(items)
+        rows=np.arange(len(items)),
+        items=items,
+        vectors=vectors,
+        plane=plane,
+        columns=colourable(items),
     )
 
 

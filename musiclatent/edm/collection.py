@@ -26,7 +26,7 @@ from musiclatent.edm import (
 )
 from musiclatent.features import beat_grid, descriptors, fingerprint, rhythm, structure, tonal
 from musiclatent.files import pick
-from musiclatent.latents import representations
+from musiclatent.latents import comparison
 
 log = logging.getLogger("musiclatent")
 CLASSICAL = "classical"
@@ -108,14 +108,16 @@ class Collection:
         ----------
         name
             ``classical``, 17 descriptors standardised over the sections that are not quiet;
-            ``sound``, see `representations.DEFAULT`; or one of `second_embeddings.NAMES`.
+            ``sound``, see `representations.DEFAULT`; one of `second_embeddings.NAMES`; or whatever
+            `comparison.sections` takes.
         """
-        if name == SOUND:
-            take = representations.Sound(window_s=self.study.window_s)
-            x = _measure(take, self.items, self.sections, self.space)
-            return representations.measured(take.name).compared(x).astype(np.float32)
-        if name != CLASSICAL:
+        if name in second_embeddings.NAMES:
             return second_embeddings.section_embeddings(self.seconds(name), self.sections)
+        if name != CLASSICAL:
+            spec = "" if name == SOUND else name
+            take, compare = comparison.sections(spec, self.study.window_s, self.space.results)
+            x = _measure(take, self.items, self.sections, self.space)
+            return compare.compared(x).astype(np.float32)
         x = self.sections[list(section_views.SEVENTEEN)].to_numpy(np.float64)
         loud = x[self.not_quiet["row"]]
         return ((x - loud.mean(axis=0)) / np.maximum(loud.std(axis=0), 1e-9)).astype(np.float32)

@@ -11,18 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file, save_file
 from scipy import stats
 from scipy.spatial.distance import pdist
 
 from musiclatent.analysis import projection
 from musiclatent.config import SEED
 from musiclatent.data.datamodules import CorpusDataModule
+from musiclatent.errors import CheckpointError
 from musiclatent.features.stft import SpectrogramBatch
-from musiclatent.files import pick
+from musiclatent.files import pick, sha256_of, whole_file
 from musiclatent.latents import decode, encode, generation, store
 from musiclatent.latents.store import Latents
+from musiclatent.training import run_folder
 from musiclatent.training.run_folder import Run
 
+SAMPLER = "sampler.safetensors"  # beside a model that draws sounds of classes
 SPREAD = 0.8  # of samples where none is asked for: at 1 fewer of the digits are recognised
 
 
@@ -201,6 +205,70 @@ def class_sampler(run: Run, data: CorpusDataModule, folder: Path) -> ClassSample
     decoder = partial(decode.decode, run, latent_shape=latents.provenance["latent_shape"])
     train_latents = store.select(latents, train.to_numpy())
     return ClassSampler(train_latents, data.spectrograms("train"), decoder)
+
+
+def write_sampler(sampler: ClassSampler, folder: Path) -> Path:
+    """Write beside a model what its sampler needs, without any sound.
+
+    Parameters
+    ----------
+    sampler
+        Of a trained model.
+    folder
+        The model's: the file ``sampler.safetensors`` and the entry ``sampler`` of its config.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    tensors = {"z": sampler.train.z.astype(np.float16)}
+    tensors |= {"low": sampler.spectra.low, "high": sampler.spectra.high}
+    tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    names = {}
+    for column in ("label", "speaker"):
+        if column in sampler.train.items:
+            values = sampler.train.items[column].astype(str)
+            names[column], codes = np.unique(values, return_inverse=True)
+            tensors[column] = codes.astype(np.int32)
+    path = folder / SAMPLER
+    with whole_file(path) as part:
+        save_file(tensors, part)
+    about = {name: values.tolist() for name, values in names.items()}
+    run_folder.amend_config(folder, sampler=about | {"sha256": sha256_of(path)})
+    return path
+
+
+def read_sampler(run: Run) -> ClassSampler:
+    """Read the sampler that lies beside a model.
+
+    Parameters
+    ----------
+    run
+        The model.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or its file is not the one that the model's folder describes.
+    """
+    about, path = run_folder.read_config(run.folder), run.folder / SAMPLER
+    wanted = about.get("sampler", {}).get("sha256")
+    if not path.is_file() or sha256_of(path) != wanted:
+        state = "is not the file that config.json describes" if path.is_file() else "is missing"
+        raise CheckpointError(
+            f"{path} {state}; samples are drawn by a model with its sampler, such as digits-vae"
+        )
+    tensors, transform = load_file(path), run_folder.read_transform(run.folder)
+    columns = {name: np.array(names) for name, names in about["sampler"].items() if name in tensors}
+    items = pd.DataFrame({name: names[tensors[name]] for name, names in columns.items()})
+    spec = encode.latent_spec(run.load(), transform)
+    z = tensors["z"].astype(np.float32)
+    spectra = SpectrogramBatch(
+        np.empty((len(z), 0, 0), np.float32), tensors["low"], tensors["high"], items, transform
+    )
+    decoder = partial(decode.decode, run, latent_shape=spec["latent_shape"])
+    return ClassSampler(Latents(z, items, spec), spectra, decoder)
 
 
 def component_sampler(spectra: SpectrogramBatch, n: int) -> ClassSampler:

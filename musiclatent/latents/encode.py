@@ -63,8 +63,8 @@ def encode_corpus(run: Run, data: CorpusDataModule, folder: Path) -> Latents:
         model = load_model(run)
         provenance = _provenance(run, model, data.transform, data.data_hash())
         if _spread(data, len(items)):
-            return _write(folder, partial(_encode_on_workers, run, data), provenance)
-        return _write(folder, partial(_encode_cached, model, data), provenance)
+            return write_latents(folder, partial(_encode_on_workers, run, data), provenance)
+        return write_latents(folder, partial(_encode_cached, model, data), provenance)
     log.info("latents: %d windows of %s reused", len(latents.z), run.experiment.name)
     with whole_file(folder / "items.parquet") as part:  # files may have moved, or labels changed
         items.to_parquet(part, index=False)
@@ -177,22 +177,25 @@ def encode_files(
         raise ValueError("there is no file to encode; name at least one audio file")
     model, transform = load_model(run), datamodules.transform(study)
     quarantine: dict[str, str] = {}
-    encode_all = partial(_encode_all, model, transform, files, quarantine)
+    encode_all = partial(encode_each, partial(_encode_one, model, transform), files, quarantine)
     if scheduler or (n_jobs != 1 and device() == "cpu"):
         where = {"n_jobs": n_jobs, "scheduler": scheduler}
         encode_all = partial(_encode_all_on_workers, run, transform, files, quarantine, where)
-    return _write(folder, encode_all, _provenance(run, model, transform)), quarantine
+    return write_latents(folder, encode_all, _provenance(run, model, transform)), quarantine
 
 
-def _encode_all(
-    model: LitModule, transform: Transform, files: Sequence[Path], quarantine: dict, raw: BinaryIO
+def encode_each(
+    encode_one: Callable[[Path, BinaryIO], list[dict]],
+    files: Sequence[Path],
+    quarantine: dict,
+    raw: BinaryIO,
 ) -> pd.DataFrame:
     """Append the latents of every file to `raw`; return one row per window."""
     items = []
     for path in progress(files, "encode", "file"):
         start = raw.tell()
         try:
-            items += _encode_one(model, transform, Path(path), raw)
+            items += encode_one(Path(path), raw)
         except AudioError as error:
             quarantine[str(path)] = error.advice
             raw.seek(start)  # a file that breaks off leaves nothing
@@ -208,7 +211,7 @@ def _encode_all_on_workers(
     where: dict,
     raw: BinaryIO,
 ) -> pd.DataFrame:
-    """Append the latents of every file to `raw`, as `_encode_all` does."""
+    """Append the latents of every file to `raw`, as `encode_each` does."""
     folder = Path(raw.name).absolute().parent
     named = _named(run)
     tasks = [(named, transform, Path(path), folder / f"{i}.raw") for i, path in enumerate(files)]
@@ -248,16 +251,21 @@ def _table(items: list[dict], quarantine: dict[str, str]) -> pd.DataFrame:
 
 def _encode_one(model: LitModule, transform: Transform, path: Path, raw: BinaryIO) -> list[dict]:
     """Append the latents of one file; return one row per window."""
-    name = str(path.absolute())
-    if name != name.encode(errors="replace").decode():
-        raise AudioError(path, "its name is no valid UTF-8", "rename it")
+    common = item_of(path)
     starts = []
     for start_s, z in encode(model, path, transform):
         z.tofile(raw)
         starts += start_s
-    common = {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
     ends = Grid(transform.sr, transform.window_s).end_s(np.array(starts))
     return [common | {"start_s": s, "end_s": e} for s, e in zip(starts, ends, strict=True)]
+
+
+def item_of(path: Path) -> dict:
+    """Return what all windows of a file have in common."""
+    name = str(path.absolute())
+    if name != name.encode(errors="replace").decode():
+        raise AudioError(path, "its name is no valid UTF-8", "rename it")
+    return {"item_id": path.name, "path": name, "label": "", "group": name, "split": ""}
 
 
 @torch.no_grad()
@@ -353,7 +361,9 @@ def latent_spec(model: LitModule, transform: Transform) -> dict:
     }
 
 
-def _write(folder: Path, encode: Callable[[BinaryIO], pd.DataFrame], provenance: dict) -> Latents:
+def write_latents(
+    folder: Path, encode: Callable[[BinaryIO], pd.DataFrame], provenance: dict
+) -> Latents:
     """Fill a folder with the latents that `encode` appends to a file, and the items it returns."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".encoding-") as name:

@@ -14,15 +14,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from musiclatent import audio, config
+from musiclatent import audio, models
 from musiclatent.analysis import pooling
 from musiclatent.audio.windows import Grid, Transform
 from musiclatent.errors import CheckpointError, LatentsError
-from musiclatent.latents import decode, encode, generation
+from musiclatent.latents import decode, encode, generation, shipped
 from musiclatent.models.base import LitModule
 from musiclatent.training import run_folder
-
-_PROFILES = ("real", "paper", "demo", "tiny")  # where a name is looked up, the best trained first
 
 
 class WindowLatents(np.ndarray):
@@ -218,8 +216,9 @@ def load_encoder(where: str | Path, results: str | Path = "results") -> Encoder:
     Parameters
     ----------
     where
-        The folder of a trained model; or its name, such as ``waveform-64``, which is looked up
-        below `results`.
+        The folder of a trained model; its name, such as ``waveform-64``, which is looked up among
+        those trained here on real music, those that come with the package and those trained on
+        rendered music, in this order; or ``hub:OWNER/NAME``.
     results
         Folder above all results; one that is relative lies in the checkout.
 
@@ -240,7 +239,7 @@ def load_encoder(where: str | Path, results: str | Path = "results") -> Encoder:
     >>> encoder.sr, encoder.window_s
     (8000, 0.5)
     """
-    folder = model_folder(where, results)
+    folder = shipped.find(where, results)
     about, model = run_folder.read_config(folder), run_folder.load_model(folder)
     if not hasattr(model, "decode"):
         raise CheckpointError(f"{folder} holds {about['model']}, which encodes nothing")
@@ -260,57 +259,26 @@ def list_encoders(results: str | Path = "results") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per model: study, experiment, profile, folder, and its figures on test recordings,
-        such as test_mse; the best trained first.
+        One row per model: study, experiment, profile (``shipped`` and ``fetched`` for those that
+        came trained), folder, and its figures on test recordings, such as test_mse; in the order
+        in which a name is looked up.
 
     Examples
     --------
-    >>> list_encoders("no/such/folder").empty
+    >>> set(list_encoders("no/such/folder")["profile"]) <= {"shipped", "fetched"}
     True
     """
     columns = ["study", "experiment", "profile", "folder"]
     rows = []
-    for profile, folder in _trained(results):
-        about = run_folder.read_config(folder)
+    for place in shipped.places(results):
+        about = run_folder.read_config(place.folder)
+        if not hasattr(models.MODELS[about["model"]], "decode"):
+            continue
         row = {name: about.get(name, "") for name in columns[:2]}
-        row |= {"profile": profile, "folder": folder}
+        row |= {"profile": place.origin, "folder": place.folder}
         figures = about.get("figures", {})
         rows.append(row | {k: v for k, v in figures.items() if k.startswith("test_")})
     return pd.DataFrame(rows, columns=None if rows else columns)
-
-
-def _trained(results: str | Path) -> list[tuple[str, Path]]:
-    """Return profile and folder of every model that was trained, the best profile first."""
-    base = config.home() / results
-    return [
-        (profile, path.parent)
-        for profile in _PROFILES
-        for path in sorted(base.glob(f"{profile}/*/checkpoints/*/{run_folder.CONFIG}"))
-    ]
-
-
-def model_folder(where: str | Path, results: str | Path = "results") -> Path:
-    """Return the folder of a trained model: itself, or the one that a name is trained in.
-
-    Parameters
-    ----------
-    where, results
-        As in `load_encoder`.
-
-    Raises
-    ------
-    CheckpointError
-        If there is no such folder, and no model was trained under that name.
-    """
-    if Path(where).is_dir():
-        return Path(where)
-    for _, folder in _trained(results):
-        if folder.name == str(where):
-            return folder
-    raise CheckpointError(
-        f"{str(where)!r} is neither a folder nor a model trained below "
-        f"{config.home() / results}; train one with: {run_folder.command(str(where))}"
-    )
 
 
 def interpolate(encoder: Encoder, z_a: np.ndarray, z_b: np.ndarray, steps: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Represent recordings of any length by one vector each, by which they are compared.
 
-Without any training: numbers measured from windows of the sound, their mean over the recording.
+Without any training: numbers measured from windows of the sound, their mean over the recording; of
+a long one over a few that are spread over it, so that a folder is compared in seconds.
 The parts of a representation count the same: every number is standardised over the recordings that
 are compared, and every part divided by the root of its width. With training: latents of a model.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from musiclatent.analysis import neighbours, pooling
 from musiclatent.audio import windows
 from musiclatent.audio.windows import Measurement, Transform
 from musiclatent.config import SR, Study
+from musiclatent.errors import AudioError
 from musiclatent.features import descriptors, mel, mel_descriptors, stft
 from musiclatent.files import pick, sha256_of, whole_file
 
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from musiclatent.models.genre import GenreNetwork
     from musiclatent.training.run_folder import Run
 
-CACHE_VERSION = 1  # raise by hand when vectors change
+CACHE_VERSION = 2  # raise by hand when vectors change
 WINDOW_S = 30.0  # of which numbers are measured: as long as the clips of GTZAN and its table
+MOST = 4  # windows of a recording
 LEAST = 6 * SR  # samples: a shorter sound is repeated
 SILENT = 10 ** (-90 / 20)  # peak below which a window says nothing
 BANDS = 32  # groups of mel bands
@@ -172,7 +175,7 @@ def measured(name: str) -> Representation:
     return Representation(
         name=name,
         key=f"{name}-{CACHE_VERSION}",
-        vector=lambda path: _mean(parts, windows.windows(path, SR, WINDOW_S)),
+        vector=lambda path: _mean(parts, _windows(path)),
         standardised=True,
         widths=tuple(part.width for part in parts),
     )
@@ -181,6 +184,17 @@ def measured(name: str) -> Representation:
 def _parts(name: str) -> list[Part]:
     """Return the parts of a representation."""
     return [pick(PARTS, part, "representation") for part in name.split("+")]
+
+
+def _windows(path: Path) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield the windows of a file, of a long one `MOST` that are spread over it."""
+    grid, seconds = windows.Grid(SR, WINDOW_S), audio.info(path).seconds
+    if seconds > grid.span_s(MOST):
+        with suppress(AudioError):  # a header that promises too much is no guide
+            starts = np.linspace(0, seconds - WINDOW_S, MOST)
+            yield from [(start_s, grid.read(path, start_s)) for start_s in starts]
+            return
+    yield from windows.windows(path, SR, WINDOW_S)
 
 
 def _mean(parts: list[Part], cut: Iterable[tuple[float, np.ndarray]]) -> np.ndarray:

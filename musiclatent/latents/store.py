@@ -123,7 +123,7 @@ def _command(run: Run | None, data_hash: str) -> str:
         return "musiclatent encode FILES"
     study, name = run.experiment.study, run.experiment.name
     if not data_hash:
-        return f"musiclatent encode FILES --study {study} --experiment {name}"
+        return f"musiclatent encode FILES --model {name}"
     return f"make reproduce STUDY={study} EXPERIMENT={name}"
 
 

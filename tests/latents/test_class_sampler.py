@@ -14,9 +14,10 @@ from musiclatent.audio.windows import Waveform
 from musiclatent.config import Experiment, Training
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.display import player
+from musiclatent.errors import CheckpointError
 from musiclatent.evaluation import reconstruction
 from musiclatent.features.stft import LogSTFT
-from musiclatent.latents import class_sampler, generation
+from musiclatent.latents import class_sampler, generation, hub
 from musiclatent.latents.class_sampler import ClassSampler
 from musiclatent.latents.decode import decode
 from musiclatent.latents.store import select
@@ -94,6 +95,24 @@ def test_a_voice_knows_the_audible_training_recordings_and_no_others(voice, data
     assert voice.labels == ["7", "8", "9"] and voice.speakers == ["", "lucas", "theo"]
     x, _, _ = next(iter(data.loader("train", audible=True)))
     np.testing.assert_allclose(voice.spectra.x[:8], x[:, 0], atol=1e-6)
+
+
+def test_what_lies_beside_a_model_draws_the_same_without_any_recording(voice, run, tmp_path):
+    folder = hub.export(run.folder, tmp_path / "model")
+    with pytest.raises(CheckpointError, match="is missing; samples are drawn by a model with"):
+        class_sampler.read_sampler(replace(run, folder=folder))
+    path = class_sampler.write_sampler(voice, folder)
+    moved = hub.export(folder, tmp_path / "moved")  # it goes along
+    found = class_sampler.read_sampler(replace(run, folder=moved))
+    assert found.labels == voice.labels and found.speakers == voice.speakers
+    for asked in (("7", "theo"), ("8", "")):
+        (z, drawn), (z_before, before) = (one.sample(5, *asked) for one in (found, voice))
+        np.testing.assert_allclose(z, z_before, atol=0.02)  # kept in 16 bits
+        np.testing.assert_array_equal(drawn.low, before.low)
+        np.testing.assert_allclose(drawn.sounds(), before.sounds(), atol=0.05)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="is not the file that config.json describes"):
+        class_sampler.read_sampler(replace(run, folder=folder))
 
 
 def test_other_models_have_no_voice(run, data, tmp_path):

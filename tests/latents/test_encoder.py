@@ -15,6 +15,7 @@ from musiclatent.config import Study
 from musiclatent.errors import AudioError, CheckpointError, LatentsError
 from musiclatent.features.mel import LogMel
 from musiclatent.latents import encoder as encoders
+from musiclatent.latents import shipped
 from musiclatent.latents.encode import encode_files
 from musiclatent.latents.encoder import Encoder, interpolate, list_encoders, load_encoder
 
@@ -186,6 +187,8 @@ def test_an_interpolation_goes_from_a_to_b_on_the_path_of_the_model(encoder, rng
 def test_a_name_is_looked_up_below_the_results_the_best_profile_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MUSICLATENT_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights")
     for profile, seed in {"demo": 1, "real": 2}.items():
         place = tmp_path / "results" / profile / "waveform" / "checkpoints"
         run = untrained(place, seed=seed)
@@ -201,7 +204,7 @@ def test_a_name_is_looked_up_below_the_results_the_best_profile_first(tmp_path, 
     z = np.ones((1, 8, 125), np.float32)
     np.testing.assert_array_equal(found.decode(z), wanted.decode(z))
     assert load_encoder("results/demo/waveform/checkpoints/waveform-small").sr == SR
-    words = "'waveform-64' is neither a folder nor a model trained below .*results; train one with"
+    words = "'waveform-64' is neither a folder nor a model trained below .*; train one with"
     with pytest.raises(CheckpointError, match=f"{words}: make reproduce STUDY=waveform EXPERIMENT"):
         load_encoder("waveform-64")
     assert list_encoders("elsewhere").empty

@@ -40,7 +40,7 @@ def test_latents_of_loose_files_are_no_corpus(run, music, tmp_path):
     assert len(read_latents(tmp_path / "latents", run=run).z)
     with pytest.raises(LatentsError, match="latents of loose files, not of the data abc"):
         read_latents(tmp_path / "latents", run=run, data_hash="abc")
-    words = "not of .{12} of waveform-small; make them anew with: musiclatent encode FILES --study"
+    words = "not of .{12} of waveform-small; make them anew with: musiclatent encode FILES --model"
     with pytest.raises(LatentsError, match=words):
         read_latents(tmp_path / "latents", run=untrained(tmp_path, seed=1))
 

@@ -46,7 +46,7 @@ def _collection(arguments: argparse.Namespace, near: bool = False) -> "tuple[Col
     for copy, kept in tracks.duplicates.items():
         print(f"left out: {shown(copy)} is a copy of {shown(kept)}", file=sys.stderr)
     usual = collection.SOUND if near else collection.default_vectors(chosen)
-    name = arguments.numbers or usual
+    name = arguments.model or usual
     print(f"sections are compared by {name}", file=sys.stderr)
     return tracks, name
 

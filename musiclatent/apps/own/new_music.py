@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NEAREST = 3  # training recordings named for each file
 ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
-PLAYERS, PLAYER_S = 30, 20.0  # so that the page stays below six megabytes
+PLAYERS, PLAYER_S = 12, 12.0  # a quarter of a second of work for each 20 s of mp3
 JOBS = 2  # files that are read at once
 MANY = 64  # files from which processes pay for loading torch each
 AWAY = 0.5  # of the way from what the tracks shall not be like

@@ -10,8 +10,7 @@ import torch
 from musiclatent.analysis import pooling
 from musiclatent.audio.windows import Transform
 from musiclatent.features import mel_descriptors
-from musiclatent.latents import encode
-from musiclatent.latents.encoder import model_folder
+from musiclatent.latents import encode, shipped
 from musiclatent.latents.encoders import contract
 from musiclatent.models.base import LitModule
 from musiclatent.training import run_folder
@@ -118,7 +117,7 @@ def load_trained(where: str | Path, results: str | Path = "results") -> TrainedE
     CheckpointError
         If there is no such model, its folder cannot be used, or it represents nothing.
     """
-    folder = model_folder(where, results)
+    folder = shipped.find(where, results)
     about, model = run_folder.read_config(folder), run_folder.load_model(folder)
     return TrainedEncoder(
         model=model.to(encode.device()).eval(),

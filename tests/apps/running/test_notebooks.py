@@ -12,7 +12,7 @@ from musiclatent.apps.running import notebooks as apps_notebooks
 from musiclatent.apps.running.notebooks import reproduce
 from musiclatent.config import Workspace
 from musiclatent.errors import CorpusError, ReproduceError
-from musiclatent.studies import SHARED, STUDIES
+from musiclatent.studies import STUDIES
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_folder_without_labels_leaves_out_the_notebooks_that_need_them(ran, tm
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     reproduce("mel", profile="tiny", corpus=str(tmp_path / "songs"), results=str(tmp_path / "r"))
-    assert [name for name, _ in ran] == list(SHARED)
+    assert [name for name, _ in ran] == list(STUDIES["waveform"].shared)
 
 
 def test_a_second_run_reuses_and_says_so(ran, tmp_path, capsys):
@@ -130,7 +130,7 @@ def test_parameters_reach_the_notebooks_as_absolute_paths(ran, tmp_path, monkeyp
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "one.wav").touch()
     (tmp_path / "notebooks").mkdir()
-    for name in SHARED:
+    for name in STUDIES["waveform"].shared:
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text('{"cells": []}')
     reproduce("waveform", experiment="waveform-64", profile="tiny", corpus="songs")
     _, parameters = ran[-1]
