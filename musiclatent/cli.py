@@ -217,7 +217,8 @@ def _add_dance(subparsers) -> None:
         one.add_argument("folder", help="a folder of music")
         one.add_argument("--out", type=Path, default=Path(out), help=f"file (default: {out})")
         networks = "classical, sound, mel-crnn, mel-cae, vggish, or as elsewhere; else the best"
-        one.add_argument("--model", default="", help=networks)
+        # --numbers is its name in scripts of before
+        one.add_argument("--model", "--numbers", default="", help=networks)
         one.add_argument("--profile", default="", help="whose networks; else real, then demo")
         _add_options(one, "results")
     tag = _command(subparsers, dance.tag, "write tempo or key into the tags of files")
