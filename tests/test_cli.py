@@ -434,13 +434,12 @@ def test_places_are_seen_from_where_the_command_was_given(monkeypatch, tmp_path)
     monkeypatch.setattr(own_music, "encode", encode)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
-    cli.main(["encode", "a.wav", "~/b c.wav", "--corpus", "sets", "--results", "~/r", "--out", "o"])
+    cli.main(["encode", "a.wav", "~/b c.wav", "--results", "~/r", "--out", "o"])
     got = asked[0]
     assert got.files == [tmp_path / "a.wav", tmp_path / "me" / "b c.wav"]
-    assert (got.corpus, got.results) == (str(tmp_path / "sets"), str(tmp_path / "me" / "r"))
-    assert got.out == tmp_path / "o"
+    assert (got.out, got.results) == (tmp_path / "o", str(tmp_path / "me" / "r"))
     cli.main(["encode", "a.wav"])
-    assert (asked[1].corpus, asked[1].results) == ("", "results")  # of the checkout
+    assert asked[1].results == "results"  # of the checkout
 
 
 @pytest.mark.parametrize(
