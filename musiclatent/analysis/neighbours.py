@@ -17,7 +17,10 @@ OUTSIDE = 99.0  # percentile from which a vector is described as far outside the
 EDGE = 95.0  # percentile from which it is described as at its edge
 K = 10  # neighbours that vote, as in Kovar, CTU Prague
 EXACT = 5_000  # rows on both sides above which an index names the candidates
-MARGIN = 30  # neighbours of each row in an index, so that it finds its way
+# Of the ten nearest of 8,000 rows of noise in 64 dimensions this finds 0.98, for rows of the index
+# 0.995; with 30 and 0.1, as pynndescent has it, 0.71 and 0.956.
+MARGIN = 50  # neighbours of each row in an index, so that it finds its way
+DETOUR = 0.3  # how much farther than the nearest so far it looks
 FARTHEST = 200  # neighbours that an index is asked for; more are searched for one by one
 
 
@@ -74,7 +77,7 @@ def _from_index(query: np.ndarray, corpus: np.ndarray, k: int) -> np.ndarray:
     index = NNDescent(corpus, n_neighbors=max(k, MARGIN), random_state=SEED, n_jobs=1)
     if np.array_equal(query, corpus):
         return index.neighbor_graph[0][:, :k]
-    return index.query(query.astype(np.float32), k)[0]
+    return index.query(query.astype(np.float32), k, epsilon=DETOUR)[0]
 
 
 def distance_to_nearest(z: np.ndarray) -> np.ndarray:

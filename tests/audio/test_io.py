@@ -721,11 +721,12 @@ def test_a_wav_of_more_than_4_gib_is_refused(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
 
 
-def test_writing_into_a_missing_folder(tmp_path):
+def test_writing_makes_the_folder_and_refuses_a_file_in_its_place(tmp_path):
     (tmp_path / "file").touch()
-    for parent in ("missing", "file"):
-        with pytest.raises(OSError, match="could not write the audio file"):
-            audio.write(tmp_path / parent / "a.wav", sound()[:, 0], SR)
+    path = audio.write(tmp_path / "missing" / "a.wav", sound()[:, 0], SR)
+    assert path.parent.name == "missing" and audio.info(path).sr == SR
+    with pytest.raises(OSError, match="file"):
+        audio.write(tmp_path / "file" / "a.wav", sound()[:, 0], SR)
 
 
 @pytest.mark.parametrize("sr", [8000, 16_000, 22_050, 44_100, 96_000])
