@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from musiclatent import __version__, config
 from musiclatent.apps.commands import (
@@ -239,6 +240,8 @@ def _add_verbose(command: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; report what goes wrong in one sentence, with exit code 1."""
+    if argv is None and sys.getfilesystemencoding() != "utf-8":
+        _restart_in_utf8()
     arguments = _placed(parser().parse_args(argv))
     with messages.speaking():
         for name in ("distributed", "papermill", "pytorch_lightning", "fsspec"):
@@ -252,6 +255,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("musiclatent: stopped; the same command goes on from here", file=sys.stderr)
             return 130
     return 0
+
+
+def _restart_in_utf8() -> NoReturn:
+    """Start again where names of files would not be taken for UTF-8, as in the locale POSIX."""
+    command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, os.environ | {"PYTHONUTF8": "1"})  # for workers too
 
 
 def _placed(arguments: argparse.Namespace) -> argparse.Namespace:
