@@ -39,7 +39,12 @@ MOVED = {  # beginning of an address in these files -> where it leads in the sit
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
-ENCODER = ("A model", "Using a model", "An encoder")  # paragraphs of CONTRIBUTING.md
+ENCODER = (
+    "An encoder of your own",
+    "An encoder that others trained",
+    "A model",
+    "Using a model",
+)  # paragraphs of CONTRIBUTING.md
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -94,8 +99,8 @@ def _section(text: str, title: str) -> str:
 def _quickstart() -> str:
     """Return what to type first, and the commands."""
     text = _moved((CHECKOUT / "README.md").read_text())
-    _, _, commands = _section(text, "Questions and notebooks").partition("\nThe first")
-    more = "The questions that the notebooks answer: [gallery](gallery.md).\n\nThe first"
+    _, _, commands = _section(text, "Questions and notebooks").partition("\n00 to 07")
+    more = "The questions that the notebooks answer: [gallery](gallery.md).\n\n00 to 07"
     return f"# Quickstart\n{_section(text, 'Two commands')}\n{more}{commands}"
 
 

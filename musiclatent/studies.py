@@ -16,7 +16,6 @@ SHARED = (
     "04_encode_new_music",
     "05_interpolate_generate",
     "06_latent_map",
-    "07_compare_encoders",
 )
 # Sizes on the embedded corpora, by model, where the real ones would take minutes.
 EMBEDDED = {

@@ -52,7 +52,7 @@ def test_the_quickstart_says_what_to_type(pages):
 
 def test_how_to_add_an_encoder_comes_from_the_rules_for_contributors(pages):
     text = pages._encoder()
-    assert all(f"**{name}**" in text for name in ("A model", "An encoder"))
+    assert all(f"**{name}**" in text for name in ("A model", "An encoder of your own"))
     assert "contributing.md" in _links(text)
 
 

@@ -190,7 +190,7 @@ def mels(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> Figure:
         extent = (0, len(y) / sr, 0, len(x))
         look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": -50, "vmax": 40}
         shown = low.imshow(x, extent=extent, **look)
-        style.set_title(top, title, length=40, size="small")
+        top.set_title(style.wrapped(title, 24), fontsize="small", parse_math=False)
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("frequency (Hz)")
     _hertz(axes[1, 0], len(x), sr)
@@ -229,7 +229,7 @@ def saliency(
             axis.imshow(x, cmap=colors, vmin=darkest, vmax=brightest, **place)
             _hertz(axis, len(x), sr)
         over = low.imshow(cam, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * cam.clip(0, 1), **place)
-        style.set_title(top, title, length=40, size="small")
+        top.set_title(style.wrapped(title, 24), fontsize="small", parse_math=False)
     axes[0, 0].set_ylabel("frequency (Hz, mel)")
     axes[1, 0].set_ylabel("Grad-CAM")
     figure.colorbar(over, ax=axes, label="weight", shrink=0.45, anchor=(0, 0.08))

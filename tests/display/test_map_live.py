@@ -76,7 +76,7 @@ def test_the_map_shows_what_sounds(live, made):
     assert live.map.items["item_id"].tolist() == sounding["item_id"].tolist()
     assert "silence" not in " ".join(live.map.items["item_id"])
     names = [column["name"] for column in live.map.table["columns"]]
-    assert names == ["cluster", "membership", "split", "item_id"]
+    assert set(names) >= {"cluster", "membership", "split", "item_id"}
     np.testing.assert_allclose(live.map.place(), live.plane.points, atol=1e-5)
     assert isinstance(live._z.base, np.memmap) or isinstance(live._z, np.memmap)
     row = np.flatnonzero(~known.items["silent"])[4]

@@ -176,7 +176,11 @@ class Page:
         return int(self.ask("document.querySelector('audio').dataset.index ?? -1"))
 
     def complaints(self) -> list[dict]:
-        return [line for line in self.driver.get_log("browser") if line["level"] != "DEBUG"]
+        return [
+            line
+            for line in self.driver.get_log("browser")
+            if line["level"] not in ("DEBUG", "INFO")
+        ]
 
     def text(self, selector: str) -> str:
         return self.ask(f"document.querySelector('{selector}').textContent")

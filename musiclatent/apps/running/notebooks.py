@@ -3,7 +3,8 @@
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -78,14 +79,24 @@ def reproduce(
         plan.name: Workspace(profile=profile, study=plan.name, corpus=corpus, results=results)
         for plan in plans
     }
-    if scheduler:
-        os.environ[config.SCHEDULER] = scheduler  # notebooks that encode hand their work over too
     asked = {"experiment": experiment, "scheduler": scheduler}
     run = _Run(plans={plan.name: plan for plan in plans}, spaces=spaces, only=notebook, **asked)
-    run.work()
+    with _scheduler(scheduler):
+        run.work()
     page = _report(spaces[plans[0].name], run)
     _raise_for(run.problems, alone=len(plans) == 1)
     return page
+
+
+@contextmanager
+def _scheduler(address: str) -> Iterator[None]:
+    """Name the scheduler to notebooks, which hand their encoding over, as long as they run."""
+    before = os.environ.get(config.SCHEDULER, "")
+    os.environ[config.SCHEDULER] = address or before
+    try:
+        yield
+    finally:
+        os.environ[config.SCHEDULER] = before
 
 
 def _require(corpus: str) -> None:
