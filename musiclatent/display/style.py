@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterMathtext, NullFormatter, StrMethodFormatter
 from PIL import Image
 
 from musiclatent.files import whole_file
@@ -29,9 +30,21 @@ STRETCHED = 5.0  # widths of the bulk from which on an axis shows the bulk alone
 
 def save_figure(figure: Figure, path: Path) -> Figure:
     """Write a figure as png with its caption, whole or not at all, and give it back."""
+    _plain_logarithms(figure)
     with whole_file(path) as part:
         figure.savefig(part, format="png", metadata={CAPTION: figure.get_label()})
     return figure
+
+
+def _plain_logarithms(figure: Figure) -> None:
+    """Write the ticks of logarithmic axes as plain numbers: `use_style` reads no formulas."""
+    for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
+        plain = StrMethodFormatter("{x:g}")
+        if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+            axis.set_major_formatter(plain)
+        if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+            few = len(axis.get_majorticklocs()) < 4  # less than a decade: name those between too
+            axis.set_minor_formatter(plain if few else NullFormatter())
 
 
 def read_caption(path: Path) -> str:

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from musiclatent.display import results, sounds
+from musiclatent.display import results, sounds, style
 
 SR = 8000
 
@@ -51,3 +51,13 @@ def test_the_paper_table_has_a_panel_a_family_and_both_numbers():
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["0.300", "-", "ours", "0.485", "0.455", "paper"]
     assert [len(axis.get_yticks()) for axis in figure.axes] == [2, 1]
+
+
+def test_ticks_of_logarithms_are_plain_numbers(tmp_path):
+    rows = {"family": ["waveform"] * 3, "latent_numbers": [6_912, 13_824, 27_648]}
+    table = pd.DataFrame(rows | {"test_mse": [0.002, 0.001, 0.0006]})
+    figure = results.size_study(table, [(13_824, 0.0033)])
+    style.save_figure(figure, tmp_path / "size.png")
+    axis = figure.axes[0].yaxis
+    texts = [tick.get_text() for tick in (*axis.get_ticklabels(), *axis.get_minorticklabels())]
+    assert "0.001" in texts and not any("$" in text for text in texts)
