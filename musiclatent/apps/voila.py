@@ -144,8 +144,8 @@ def _settings(host: str, port: int, token: str) -> dict:
         "Voila": {"token": token, "ip": host, "port": port, "port_retries": 0, "log_level": 40},
         "VoilaConfiguration": {
             "file_allowlist": [],
-            # what else is installed for JupyterLab looks for a notebook that is not there
-            "extension_allowlist": ["@jupyter-widgets/jupyterlab-manager", "anywidget"],
+            # it comes with mkdocs-jupyter, and looks for a notebook that is not there
+            "extension_denylist": ["jupyterlab-jupytext"],
             "strip_sources": True,
             "show_tracebacks": False,
             "allow_template_override": "NO",
