@@ -294,6 +294,9 @@ class Study:
         The notebook that is served as a web page; empty where there is none.
     paper
         The paper's figures by metric, for a study without experiments.
+    guides
+        Notebooks that take a folder of one's own too, but are no step of a study: with one they are
+        opened by hand.
     study_notebooks
         Notebooks of its own; they need labels, so none of them runs on a folder of one's own music.
     width_divisor
@@ -322,12 +325,13 @@ class Study:
     has_encoder: bool = True
     dashboard: str = ""
     paper: dict[str, float] = field(default_factory=dict)
+    guides: tuple[str, ...] = ()
     study_notebooks: tuple[str, ...] = ()
     width_divisor: int = 1
 
     def notebooks(self, corpus: str = "") -> tuple[str, ...]:
         """Return its notebooks in order; on a `corpus` of one's own those that need no labels."""
-        return self.shared if corpus else (*self.shared, *self.study_notebooks)
+        return self.shared if corpus else (*self.shared, *self.guides, *self.study_notebooks)
 
     def experiment(self, name: str) -> Experiment:
         """Return one of the study's experiments by its name.

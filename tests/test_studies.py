@@ -41,7 +41,7 @@ def test_what_a_study_can_do_is_said_and_not_read_off_its_notebooks():
     }
     for study in STUDIES.values():
         assert study.has_encoder == (set(study.shared) >= set(studies.SHARED))
-        assert study.notebooks() == study.shared + study.study_notebooks
+        assert study.notebooks() == study.shared + study.guides + study.study_notebooks
         assert study.notebooks("a folder") == study.shared
         assert not study.dashboard or study.dashboard in study.notebooks()
 
