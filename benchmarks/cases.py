@@ -205,12 +205,13 @@ def tiny(place: Place) -> bool:
 
 def drums(place: Place) -> bool:
     """Give drums, noise and a siren no key."""
-    from musiclatent.features import rhythm
+    from musiclatent.features import rhythm, tonal
 
     paths = sorted(map(str, place.folder.glob("*.wav")))
     tracks, _ = rhythm.analyse_tracks(paths, place.work / "rhythm")
     keys = {Path(path).name: track.key() for path, track in tracks.items()}
-    return all((key is None) != name.startswith("tonal") for name, key in keys.items())
+    none = {name for name, key in keys.items() if key == tonal.NO_KEY}
+    return none == {name for name in keys if not name.startswith("tonal")}
 
 
 def tempi(place: Place) -> bool:
