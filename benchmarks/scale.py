@@ -48,16 +48,18 @@ def make(folder: Path, n: int) -> Path:
 
 def arguments(name: str, folder: Path, work: Path) -> list[str]:
     """Return the words of a command on a folder."""
-    study = ["--study", "waveform", "--experiment", "waveform-64", "--profile", "tiny"]
-    study += ["--corpus", str(folder)]
+    study = ["--study", "waveform", "--profile", "tiny", "--corpus", str(folder)]
+    row = "waveform-64"
     results = ["--results", str(work / "results")]
     first = str(folder / "000" / "00000.wav")
-    anomalies = ["--of", "anomalies", "--numbers", "classical"]
+    sections = ["--of", "cluster", "--model", "classical"]  # there may be no anomalies
     return {
         "similar": ["similar", first, "--in", str(folder), "--out", str(work / "similar")],
-        "playlist": ["playlist", str(folder), *anomalies, *results, "--out", str(work / "p.xspf")],
-        "reproduce": ["reproduce", *study, *results],
-        "explore": ["explore", *study, *results, "--html", str(work / "map.html")],
+        "playlist": ["playlist", str(folder), *sections, *results, "--out", str(work / "p.xspf")],
+        "reproduce": ["reproduce", *study, "--experiment", row, *results],
+        "explore": [
+            *("explore", *study, "--model", row, *results, "--html", str(work / "map.html"))
+        ],
     }[name]
 
 
