@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from musiclatent import numba_cache
-from musiclatent.apps.running import notebooks
+from musiclatent.apps.running import kernels, notebooks
 from musiclatent.data import cache
 from musiclatent.features import rhythm
 
@@ -63,6 +63,7 @@ def test_processes_start_after_compiling(module, tmp_path, monkeypatch):
         raise AskedError
 
     monkeypatch.setattr(numba_cache, "compile_librosa", asked)
+    monkeypatch.setattr(kernels, "CAN_FORK", False)  # a fork inherits what one process compiled
     with pytest.raises(AskedError):
         START[module](tmp_path)
 
