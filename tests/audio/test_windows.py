@@ -53,7 +53,7 @@ def test_the_last_window(tmp_path, seconds, count):
 def test_windows_do_not_depend_on_blocks(tmp_path, monkeypatch):
     path = audio.write(tmp_path / "a.wav", noise(100_000), 11_025)
     whole = list(windows(path, 8000, 0.7))
-    monkeypatch.setattr(audio.io, "_MAX_VALUES", 777)
+    monkeypatch.setattr(audio.io, "MAX_VALUES", 777)
     small = list(windows(path, 8000, 0.7))
     assert [start for start, _ in small] == [start for start, _ in whole]
     for (_, a), (_, b) in zip(small, whole, strict=True):
