@@ -103,7 +103,8 @@ def _become_kernel(
     os.setsid()
     # What its notebook shows is echoed here, by a decoder that talks to standard error.
     with Path(log).open("ab") as file:
-        os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent = os.getppid()
