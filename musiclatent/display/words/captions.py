@@ -99,10 +99,10 @@ def shape_study(table: pd.DataFrame) -> str:
     """Say which shape comes nearest, and where its frames can be heard to meet."""
     best, worst = table.loc[table["mse"].idxmin()], table.loc[table["frame_seams_db"].idxmax()]
     return (
-        f"{counted(len(table), 'shape')} of about {table['numbers'].max():,} latent dimensions: the "
-        f"least error ({short(best.mse)}) has a kernel of {best.kernel:,} every {best.stride:,} "
-        f"samples; frames meet most audibly ({worst.frame_seams_db:.1f} dB above elsewhere) with a "
-        f"kernel of {worst.kernel:,} every {worst.stride:,}."
+        f"{counted(len(table), 'shape')} of about {table['numbers'].max():,} latent dimensions: "
+        f"the least error ({short(best.mse)}) has a kernel of {best.kernel:,} every "
+        f"{best.stride:,} samples; frames meet most audibly ({worst.frame_seams_db:.1f} dB above elsewhere) with "
+        f"a kernel of {worst.kernel:,} every {worst.stride:,}."
     )
 
 

@@ -1,20 +1,46 @@
 """Ask an independent recogniser whether spoken digits are understood through waveform models."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from musiclatent import audio, files
+from musiclatent import audio, config, files, studies
 from musiclatent.analysis import statistics
 from musiclatent.audio.windows import Transform
+from musiclatent.config import Workspace
+from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.evaluation import recognisers
 from musiclatent.evaluation.recognisers import Recogniser
 from musiclatent.latents import decode
 from musiclatent.training.run_folder import Run
 
 ORIGINAL = "original"
+
+
+def digits(space: Workspace) -> tuple[Recogniser, pd.DataFrame]:
+    """Return the recogniser of the study ``digits``, trained where it is missing, and its test.
+
+    Parameters
+    ----------
+    space
+        Results of any study of the profile.
+
+    Returns
+    -------
+    recogniser
+        From audio, as notebook 31 trains it: of training recordings alone.
+    items
+        Held-out recordings, with their path and label.
+    """
+    plan, space = studies.study("digits", space.profile), replace(space, study="digits")
+    data = CorpusDataModule.of_study(plan, space)
+    epochs = config.profile(space.profile).epochs["judge"]
+    train = data.spectrograms("train")
+    recogniser = recognisers.from_audio(train, space.path("judges"), epochs=epochs)
+    return recogniser, data.spectrograms("test").items
 
 
 def recognise_rebuilt(
