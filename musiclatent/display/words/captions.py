@@ -101,8 +101,8 @@ def shape_study(table: pd.DataFrame) -> str:
     return (
         f"{counted(len(table), 'shape')} of about {table['numbers'].max():,} latent dimensions: "
         f"the least error ({short(best.mse)}) has a kernel of {best.kernel:,} every "
-        f"{best.stride:,} samples; frames meet most audibly ({worst.frame_seams_db:.1f} dB above elsewhere) with "
-        f"a kernel of {worst.kernel:,} every {worst.stride:,}."
+        f"{best.stride:,} samples; frames meet most audibly ({worst.frame_seams_db:.1f} dB above "
+        f"elsewhere) with a kernel of {worst.kernel:,} every {worst.stride:,}."
     )
 
 
