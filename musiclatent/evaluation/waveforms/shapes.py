@@ -55,13 +55,13 @@ def shape_table(
     return table
 
 
-def seams_db(error: np.ndarray, borders: np.ndarray) -> float:
-    """Compare how far an error jumps at given samples with how far it does elsewhere.
+def seams_db(y: np.ndarray, borders: np.ndarray) -> float:
+    """Compare how far rebuilt sound steps at given samples with how far it does elsewhere.
 
     Parameters
     ----------
-    error
-        Rebuilt less original sound (B, N).
+    y
+        Rebuilt sound (B, N): not its error, which steps everywhere by what the model leaves out.
     borders
         Which samples (N,), bool, are the first after a border.
 
@@ -79,7 +79,7 @@ def seams_db(error: np.ndarray, borders: np.ndarray) -> float:
     borders = np.asarray(borders, bool)[1:]
     if borders.all() or not borders.any():
         raise ValueError("the borders are all samples or none; give those where frames meet")
-    steps = np.square(np.diff(np.asarray(error, np.float64), axis=1))
+    steps = np.square(np.diff(np.asarray(y, np.float64), axis=1))
     at, elsewhere = steps[:, borders].mean(axis=1), steps[:, ~borders].mean(axis=1)
     return float((10 * np.log10((at + LEAST) / (elsewhere + LEAST))).mean())
 
@@ -122,7 +122,7 @@ def _measured(run: Run, x: np.ndarray, transform: Transform) -> tuple[dict, np.n
         "numbers": numbers,
         "mse": mse.mean(),
         "mrstft": base.mrstft(torch.from_numpy(x)[:, None], x_hat).mean().item(),
-        "frame_seams_db": seams_db(error, borders),
+        "frame_seams_db": seams_db(x_hat[:, 0].numpy(), borders),
         "ends_db": float((10 * np.log10((ends + LEAST) / (middle + LEAST))).mean()),
         "window_seams_db": reconstruction.seam_error_db(model, transform),
     }, mse

@@ -13,7 +13,7 @@ from musiclatent.evaluation.waveforms import shapes
 SR = 8000
 
 
-def test_an_error_that_jumps_at_borders_alone_is_found():
+def test_a_sound_that_jumps_at_borders_alone_is_found():
     borders = shapes.frame_borders(16, 4, 0)
     assert np.flatnonzero(borders).tolist() == [0, 4, 8, 12]
     assert np.flatnonzero(shapes.frame_borders(16, 8, 2)).tolist() == [2, 6, 10, 14]
