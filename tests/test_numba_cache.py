@@ -7,6 +7,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from musiclatent import numba_cache
@@ -79,13 +80,10 @@ def named(folder, name):
 
 joblib.Parallel(2)(numba_cache.delayed(named)(sys.argv[1], name) for name in "ab")
 """
-OPTIONS = {"capture_output": True, "text": True, "check": False}
 
 
-def _workers(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], **OPTIONS)
-    lines = [line for line in listed.stdout.splitlines() if "popen_loky" in line]
-    return [int(line.split()[0]) for line in lines]
+def _workers(pid: int) -> list[psutil.Process]:
+    return [c for c in psutil.Process(pid).children() if "popen_loky" in " ".join(c.cmdline())]
 
 
 def _until(answer, seconds: float) -> bool:
@@ -95,12 +93,14 @@ def _until(answer, seconds: float) -> bool:
     return bool(answer())
 
 
-def _lives(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], **OPTIONS).stdout.strip()
-    return bool(state) and not state.startswith("Z")
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
-@pytest.mark.skipif(os.name != "posix", reason="processes are listed by ps")
+@pytest.mark.skipif(os.name != "posix", reason="an orphan gets a new parent on POSIX only")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", LONG, str(tmp_path)])
     try:
