@@ -7,10 +7,12 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from musiclatent import numba_cache
+from musiclatent.analysis import projection
 from musiclatent.apps.running import kernels, notebooks
 from musiclatent.data import cache
 from musiclatent.features import rhythm
@@ -69,6 +71,7 @@ def test_processes_start_after_compiling(module, tmp_path, monkeypatch):
         START[module](tmp_path)
 
 
+OPTIONS = {"capture_output": True, "text": True, "check": False}
 LONG = """
 import sys, time, joblib
 from pathlib import Path
@@ -117,3 +120,35 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def test_in_the_same_process_a_task_is_a_plain_call():
     function, arguments, options = numba_cache.delayed(divmod)(7, 2)
     assert function(*arguments, **options) == (3, 1)
+
+
+USES = """
+import numpy as np
+from umap import layouts, umap_
+from musiclatent import numba_cache
+from musiclatent.analysis import projection
+
+z = np.random.default_rng(0).normal(size=(60, 5))
+points = projection.umap(z, fit_on=np.arange(60) < 50).points
+for module, names in numba_cache.UMAP.items():
+    for name in names:
+        stats = getattr({"layouts": layouts, "umap_": umap_}[module], name).stats
+        assert sum(stats.cache_hits.values()) and not stats.cache_misses, (name, stats)
+print(points.sum())
+"""
+
+
+def test_umap_is_compiled_once_for_all_processes():
+    numba_cache.read_umap()
+    runs = [subprocess.run([sys.executable, "-c", USES], **OPTIONS) for _ in range(2)]
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_umap_works_where_no_cache_can_be_written(rng, monkeypatch):
+    def refused(self):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr("numba.core.dispatcher.Dispatcher.enable_caching", refused)
+    numba_cache.read_umap.cache_clear()
+    assert np.isfinite(projection.umap(rng.normal(size=(30, 4))).points).all()
