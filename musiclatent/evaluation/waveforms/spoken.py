@@ -26,7 +26,7 @@ def digits(space: Workspace) -> tuple[Recogniser, pd.DataFrame]:
     Parameters
     ----------
     space
-        Results of any study of the profile.
+        Results of any study of the profile; the recogniser is kept there if ``digits`` never ran.
 
     Returns
     -------
@@ -35,7 +35,9 @@ def digits(space: Workspace) -> tuple[Recogniser, pd.DataFrame]:
     items
         Held-out recordings, with their path and label.
     """
-    plan, space = studies.study("digits", space.profile), replace(space, study="digits")
+    there = (space.base / "digits").is_dir()  # else the report would show a study that never ran
+    plan = studies.study("digits", space.profile)
+    space = replace(space, study="digits" if there else f"{space.study}/digits")
     data = CorpusDataModule.of_study(plan, space)
     epochs = config.profile(space.profile).epochs["judge"]
     train = data.spectrograms("train")

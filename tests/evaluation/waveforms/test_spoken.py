@@ -1,12 +1,15 @@
 """Digits through waveform models, and who still understands them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.models import untrained, waveform_experiment
 
-from musiclatent import audio
+from musiclatent import audio, config
 from musiclatent.audio.windows import Waveform
+from musiclatent.config import Workspace
 from musiclatent.errors import AudioError
 from musiclatent.evaluation.waveforms import spoken
 
@@ -70,6 +73,28 @@ def test_shares_have_wilsons_interval_and_stand_beside_the_originals():
     assert metrics["digits_understood_a1_64_less_original"] == pytest.approx(-1 / 3)
     assert metrics["digits_understood_a1_64_less_original_p"] == pytest.approx(0.25)
     assert "digits_understood_original_less_original" not in metrics
+
+
+def test_the_recogniser_is_that_of_the_digits_or_kept_apart(tmp_path, monkeypatch):
+    asked = {}
+
+    def of_study(plan, space):
+        batch = SimpleNamespace(items=pd.DataFrame({"path": ["a"], "label": ["1"]}))
+        return SimpleNamespace(spectrograms=lambda split: batch)
+
+    def from_audio(train, folder, *, epochs):
+        asked[len(asked)] = folder, epochs
+        return ByPitch()
+
+    monkeypatch.setattr(spoken.CorpusDataModule, "of_study", of_study)
+    monkeypatch.setattr(spoken.recognisers, "from_audio", from_audio)
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
+    spoken.digits(space)
+    (tmp_path / "tiny" / "digits").mkdir(parents=True)
+    assert spoken.digits(space)[1]["label"].tolist() == ["1"]
+    places = [folder.relative_to(tmp_path / "tiny").as_posix() for folder, _ in asked.values()]
+    assert places == ["waveform/digits/judges", "digits/judges"]
+    assert asked[0][1] == config.profile("tiny").epochs["judge"]
 
 
 def test_what_cannot_be_asked_is_refused(tmp_path, recordings):
