@@ -222,7 +222,8 @@ def _check(notebook: Path, host: str, port: int, token: str | None) -> None:
 def _path(prefix: str) -> str:
     """Return a prefix with a slash at both ends, or refuse it."""
     inner = prefix.strip("/")
-    if inner and not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", inner, re.ASCII) or ".." in inner:
+    plain = re.fullmatch(r"([\w.-]+(/[\w.-]+)*)?", inner, re.ASCII)
+    if not plain or ".." in inner:
         raise ValueError(f"{prefix!r} is no path of an address; give one such as /dance/")
     return f"/{inner}/" if inner else "/"
 

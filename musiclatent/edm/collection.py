@@ -91,6 +91,12 @@ class Collection:
         rows = rows.assign(row=np.arange(len(rows)))
         return rows[rows["role"] != "quiet"].reset_index(drop=True)
 
+    @property
+    def central(self) -> pd.DataFrame:
+        """The central ones of `not_quiet`; all of these where there are fewer than `FEWEST`."""
+        rows = self.not_quiet[self.not_quiet["chosen"]]
+        return rows if len(rows) >= FEWEST else self.not_quiet
+
     def harmony(self) -> np.ndarray:
         """Return pitch classes over time (B, 12, T) of `sections`, from the cache."""
         transform = tonal.Harmony(window_s=self.study.window_s)
