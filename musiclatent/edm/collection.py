@@ -397,7 +397,7 @@ def mix(
     name
         Which vectors say how near sections are, see `Collection.vectors`.
     path
-        The mix, ``.flac`` or ``.wav``; its cue sheet goes beside it.
+        The mix, ``.flac`` or ``.wav``; beside it go its cue sheet and `cue_sheets.write_set`.
     beats
         Length of a crossfade.
 
@@ -422,6 +422,7 @@ def mix(
     route = sequencing.order_tracks(table, costs)
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
     cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
+    cue_sheets.write_set(rendered, tracks.items, tracks.analysed())
     return route, rendered
 
 
