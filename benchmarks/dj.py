@@ -1,4 +1,4 @@
-"""How an automatic set would sound to a DJ, on real folders: beats, keys and loudness where it mixes.
+"""Measure an automatic set as a DJ would hear it, on real folders: beats, keys and loudness.
 
 Of the folder edm and of twenty tracks of game_music, evenly chosen, a set is ordered, mixed and
 exported. The beats of librosa's tracker, told our tempo, judge ours: they are no truth, but they
