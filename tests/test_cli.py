@@ -322,6 +322,7 @@ def test_mix_plays_every_track_and_names_what_it_leaves_out(dancing, capsys, tmp
     sheet = out.with_suffix(".cue").read_text(encoding="utf-8")
     assert sorted(re.findall(r'TITLE "(.*)"', sheet)) == ["a.flac", "b.flac", "c.flac"]
     assert 40 < audio.info(out).seconds < 3 * 23
+    assert out.with_suffix(".xml").exists() and out.with_suffix(".m3u8").exists()
 
 
 def test_a_copy_stands_for_the_track_that_is_kept(dancing, capsys, tmp_path):

@@ -12,7 +12,7 @@ def dashboard(arguments: argparse.Namespace) -> None:
     from musiclatent.apps import voila
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
-    place = (arguments.host, arguments.port)
+    place = (arguments.host, arguments.port, arguments.prefix)
     voila.dashboard(arguments.profile, arguments.results, arguments.corpus, *place)
 
 
