@@ -57,6 +57,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Notebooks": ["gallery.md", *notebooks]},
         {"Results": "results.md"},
         {"Add an encoder": "add_an_encoder.md"},
+        {"Behind a login": "deploy.md"},
         {"API": ["api/index.md", *rooms]},
         {"Data": "data.md"},
         {"Contributing": "contributing.md"},

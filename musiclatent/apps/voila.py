@@ -8,6 +8,7 @@ import importlib.util
 import ipaddress
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -41,6 +42,7 @@ def dashboard(
     corpus: str = "",
     host: str = "127.0.0.1",
     port: int = 8866,
+    prefix: str = "/",
 ) -> None:
     """Serve the dashboard of the study ``edm`` until it is stopped.
 
@@ -48,7 +50,7 @@ def dashboard(
     ----------
     profile, results, corpus
         Whose results; a folder of one's own music takes the place of the study's corpora.
-    host, port
+    host, port, prefix
         As in `serve`; the token is that of the environment variable ``MUSICLATENT_TOKEN`` if set.
 
     Raises
@@ -66,11 +68,17 @@ def dashboard(
     if not notebook.exists():
         options = f"PROFILE={profile}" + (f" CORPUS={corpus}" if corpus else "")
         raise ValueError(f"{notebook} is not there; `make reproduce STUDY=edm {options}` makes it")
-    serve(notebook, host=host, port=port, token=os.environ.get(TOKEN) or None)
+    token = os.environ.get(TOKEN) or None
+    serve(notebook, host=host, port=port, token=token, prefix=prefix)
 
 
 def serve(
-    notebook: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str | None = None
+    notebook: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8866,
+    token: str | None = None,
+    prefix: str = "/",
 ) -> None:
     """Serve a notebook as a page until Ctrl-C, or until the process is ended.
 
@@ -84,23 +92,32 @@ def serve(
         TCP port, 1 to 65535.
     token
         What opens the page; None takes a random one, which is printed with the address.
+    prefix
+        Path of the page and of all that it asks for, such as ``/dance/``, where a reverse proxy
+        serves other things beside it (docs/deploy.md).
 
     Raises
     ------
     ValueError
         If the notebook is missing, the token too short or not given where it must be, the address
-        cannot be bound, or Voila is not installed.
+        cannot be bound, the prefix is no path, or Voila is not installed.
     RuntimeError
         If the server does not start.
     """
-    with started(notebook, host=host, port=port, token=token) as (address, server):
+    place = {"host": host, "port": port, "token": token, "prefix": prefix}
+    with started(notebook, **place) as (address, server):
         print(f"the dashboard is at {address}\nCtrl-C ends it", flush=True)
         server.wait()
 
 
 @contextmanager
 def started(
-    notebook: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str | None = None
+    notebook: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8866,
+    token: str | None = None,
+    prefix: str = "/",
 ) -> Iterator[tuple[str, subprocess.Popen]]:
     """Start the server of `serve`, which lists what is raised; end it with its kernels on leaving.
 
@@ -113,12 +130,13 @@ def started(
     """
     notebook = Path(notebook)
     _check(notebook, host, port, token)
+    prefix = _path(prefix)
     token = token or secrets.token_urlsafe(32)
     short = "/tmp" if Path("/tmp").is_dir() else None  # a socket's path has 104 letters at most
     with tempfile.TemporaryDirectory(prefix="musiclatent-", dir=short) as folder:  # mode 0700
         page = _page(notebook, Path(folder) / "dashboard.ipynb")
         settings = _settings(host, port, token)
-        settings["Voila"]["connection_dir_root"] = folder
+        settings["Voila"] |= {"connection_dir_root": folder, "base_url": prefix}
         _private(Path(folder) / "voila.json", json.dumps(settings))
         _template(Path(folder) / "voila" / "templates" / TEMPLATE)
         command = [sys.executable, "-m", voila_server.__name__, page.name, "--no-browser"]
@@ -133,7 +151,7 @@ def started(
         try:
             _wait(server, host, port)
             shown = f"[{host}]" if ":" in host else host
-            yield f"http://{shown}:{port}/?token={token}", server
+            yield f"http://{shown}:{port}{prefix}?token={token}", server
         finally:
             _end(server)
 
@@ -199,6 +217,15 @@ def _check(notebook: Path, host: str, port: int, token: str | None) -> None:
     if token is not None and (len(token) < LEAST or not token.isascii() or not token.isprintable()):
         raise ValueError(f"the token is not {LEAST} plain characters or more; choose another")
     _check_port(host, port)
+
+
+def _path(prefix: str) -> str:
+    """Return a prefix with a slash at both ends, or refuse it."""
+    inner = prefix.strip("/")
+    plain = re.fullmatch(r"([\w.-]+(/[\w.-]+)*)?", inner, re.ASCII)
+    if not plain or ".." in inner:
+        raise ValueError(f"{prefix!r} is no path of an address; give one such as /dance/")
+    return f"/{inner}/" if inner else "/"
 
 
 def _local(host: str) -> bool:

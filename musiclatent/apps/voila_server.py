@@ -17,9 +17,9 @@ def is_odd(path: str) -> bool:
         text = unquote(path, errors="strict")
     except UnicodeDecodeError:
         return True
-    parts = text.split("/")
-    cut_short = parts[1:3] == ["voila", "templates"] and len(parts) < 6  # name, static, file
-    return not text.isprintable() or cut_short or ".." in parts
+    _, found, behind = text.partition("/voila/templates/")
+    cut_short = bool(found) and behind.count("/") < 2  # name, static, file
+    return not text.isprintable() or cut_short or ".." in text.split("/")
 
 
 def main() -> None:

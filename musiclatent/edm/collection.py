@@ -91,6 +91,12 @@ class Collection:
         rows = rows.assign(row=np.arange(len(rows)))
         return rows[rows["role"] != "quiet"].reset_index(drop=True)
 
+    @property
+    def central(self) -> pd.DataFrame:
+        """The central ones of `not_quiet`; all of these where there are fewer than `FEWEST`."""
+        rows = self.not_quiet[self.not_quiet["chosen"]]
+        return rows if len(rows) >= FEWEST else self.not_quiet
+
     def harmony(self) -> np.ndarray:
         """Return pitch classes over time (B, 12, T) of `sections`, from the cache."""
         transform = tonal.Harmony(window_s=self.study.window_s)
@@ -391,7 +397,7 @@ def mix(
     name
         Which vectors say how near sections are, see `Collection.vectors`.
     path
-        The mix, ``.flac`` or ``.wav``; its cue sheet goes beside it.
+        The mix, ``.flac`` or ``.wav``; beside it go its cue sheet and `cue_sheets.write_set`.
     beats
         Length of a crossfade.
 
@@ -416,6 +422,7 @@ def mix(
     route = sequencing.order_tracks(table, costs)
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
     cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
+    cue_sheets.write_set(rendered, tracks.items, tracks.analysed())
     return route, rendered
 
 

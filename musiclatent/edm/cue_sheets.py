@@ -1,14 +1,22 @@
-"""Cue sheets: where the tracks of a mix begin, for players that know the format.
+"""Cue sheets, where the tracks of a mix begin in it; and its set, for who mixes it by hand.
 
 Text is UTF-8 without a mark at its beginning, as foobar2000, VLC, mpv and Mixxx read it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
+from musiclatent.edm import playlist_files, rekordbox
+from musiclatent.edm.decks import deck
+from musiclatent.edm.decks.silence import Cuts
 from musiclatent.edm.mixdown import Mix
+from musiclatent.features.rhythm import Track
 from musiclatent.files import write_file
 
 TRACKS = 99  # that a sheet can hold
+CUES = ("in", "in full", "out", "gone")  # of a track of a set
 MINUTES = 99  # that most players read: MM has two digits
 
 
@@ -52,6 +60,64 @@ def write_cue_sheet(mix: Mix, path: str | Path) -> Path:
     if len(mix.tracks) > TRACKS:
         lines += [f"REM {len(mix.tracks) - TRACKS} more tracks: a cue sheet holds {TRACKS}"]
     return write_file(path, "\n".join(lines) + "\n")
+
+
+def transition_cues(mix: Mix) -> pd.DataFrame:
+    """Find where each track is mixed in and out, in its own time.
+
+    Parameters
+    ----------
+    mix
+        A rendered mix.
+
+    Returns
+    -------
+    DataFrame
+        One row per track, as played: path, and in seconds of its file ``in`` and ``in full``, where
+        the fade into it begins and ends, ``out`` and ``gone``, where that out of it does. The first
+        has no fade in, and the last none out: both times are then the same.
+    """
+    rows = mix.tracks.to_dict("records")
+    ends = [(row["start_s"], row["start_s"] + row["fade_s"]) for row in rows[1:]]
+    ends.append((rows[-1]["end_s"], rows[-1]["end_s"]))
+    cues = []
+    for row, (out_s, gone_s) in zip(rows, ends, strict=True):
+        full_s = row["start_s"] + row["fade_s"]
+        moments = dict(zip(CUES, (row["start_s"], full_s, out_s, gone_s), strict=True))
+        cuts = mix.cuts.get(row["path"], Cuts(1e9))
+        in_file = {name: cuts.source(deck.source(row, t)) for name, t in moments.items()}
+        cues.append({"path": row["path"]} | {k: max(0.0, float(t)) for k, t in in_file.items()})
+    return pd.DataFrame(cues)
+
+
+def write_set(mix: Mix, items: pd.DataFrame, tracks: Mapping[str, Track]) -> list[Path]:
+    """Write the set of a mix as a library of rekordbox and as a playlist, with its cues.
+
+    Parameters
+    ----------
+    mix
+        A rendered mix; the files go beside it, under its name.
+    items
+        One row per track: item_id, path, seconds.
+    tracks
+        What was measured of each, by its path.
+
+    Returns
+    -------
+    list
+        The library (``.xml``: tempo, grid and key of each track, and hot cues where it is mixed in
+        and out, in the order of the set) and the playlist (``.m3u8``, each track from its fade in
+        to the end of its fade out).
+    """
+    cues = transition_cues(mix)
+    rows = items.set_index("path").loc[cues["path"]].reset_index()
+    named = cues.set_index("path")[list(CUES)].to_dict("index")
+    library, playlist = (mix.path.with_suffix(suffix) for suffix in (".xml", ".m3u8"))
+    rekordbox.write_library(library, rows, tracks=tracks, cues=named)
+    notes = mix.tracks["note"].where(mix.tracks["note"] != "", "beat on beat").to_numpy()
+    times = {"start_s": cues["in"].to_numpy(), "end_s": cues["gone"].to_numpy()}
+    playlist_files.write_playlist(playlist, rows.assign(why=notes, **times), mix.path.stem)
+    return [library, playlist]
 
 
 def check_name(path: Path) -> None:

@@ -5,7 +5,7 @@ Format: rekordbox xml, format list of Pioneer DJ, version 1.0.0.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -29,7 +29,7 @@ def write_library(
     items: pd.DataFrame,
     *,
     tracks: Mapping[str, Track],
-    cues: Mapping[str, Sequence[float]],
+    cues: Mapping[str, Mapping[str, float]],
 ) -> Path:
     """Write a library, whole or not at all.
 
@@ -38,11 +38,12 @@ def write_library(
     path
         The file, ``.xml``; its folder is made.
     items
-        One row per track: item_id, path, seconds, and the columns of tags where there are any.
+        One row per track, in the order of the playlist: item_id, path, seconds, and the columns of
+        tags where there are any.
     tracks
         What was measured of each, by its path.
     cues
-        Seconds at which its sections begin, by its path; the first `HOT_CUES` become hot cues.
+        Seconds of its cues by their names, by its path; the first `HOT_CUES` become hot cues.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def write_library(
     ElementTree.SubElement(root, "PRODUCT", about)
     collection = ElementTree.SubElement(root, "COLLECTION", Entries=str(len(items)))
     for number, (_, row) in enumerate(items.iterrows(), 1):
-        _add_track(collection, number, row, tracks[row["path"]], cues.get(row["path"], ()))
+        _add_track(collection, number, row, tracks[row["path"]], cues.get(row["path"], {}))
     playlists = ElementTree.SubElement(root, "PLAYLISTS")
     top = ElementTree.SubElement(playlists, "NODE", Type="0", Name="ROOT", Count="1")
     names = {"Name": _text(path.stem), "Type": "1", "KeyType": "0", "Entries": str(len(items))}
@@ -85,7 +86,7 @@ def _add_track(
     number: int,
     row: pd.Series,
     track: Track,
-    cues: Sequence[float],
+    cues: Mapping[str, float],
 ) -> None:
     """Add one track with its grid and cues."""
     words = {name: _text(row.get(column, "")) for name, column in _TAGS.items()}
@@ -101,8 +102,8 @@ def _add_track(
     element = ElementTree.SubElement(collection, "TRACK", known)
     for grid in _grid(rhythm):
         ElementTree.SubElement(element, "TEMPO", grid)
-    for place, start_s in enumerate(cues[:HOT_CUES]):
-        mark = {"Name": f"section {place + 1}", "Type": "0", "Start": f"{start_s:.3f}"}
+    for place, (name, start_s) in enumerate(list(cues.items())[:HOT_CUES]):
+        mark = {"Name": _text(name), "Type": "0", "Start": f"{start_s:.3f}"}
         ElementTree.SubElement(element, "POSITION_MARK", mark | {"Num": str(place)})
 
 

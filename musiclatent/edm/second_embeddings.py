@@ -15,7 +15,7 @@ from musiclatent import audio, config, files, studies
 from musiclatent.audio.windows import Grid
 from musiclatent.config import Study, Workspace
 from musiclatent.data import cache, datamodules
-from musiclatent.edm import section_views
+from musiclatent.edm import playlist_files, section_views, selections
 from musiclatent.errors import AudioError
 from musiclatent.latents import encode, pretrained
 from musiclatent.latents.store import Latents
@@ -262,3 +262,41 @@ def section_embeddings(seconds: SecondEmbeddings, sections: pd.DataFrame) -> np.
         )
     means = pd.DataFrame(seconds.z, dtype=np.float64).groupby(owner).mean()
     return means.loc[range(len(sections))].to_numpy(np.float32)
+
+
+def list_plane(
+    points: np.ndarray, items: pd.DataFrame, *, labels: np.ndarray, folder: Path, n: int
+) -> pd.DataFrame:
+    """Write playlists of seconds by their place in a plane, see `selections.of_plane`.
+
+    Parameters
+    ----------
+    points
+        (B, 2), such as those of t-SNE.
+    items
+        B rows: item_id, path, start_s, end_s.
+    labels
+        Cluster of each second (B,), int.
+    folder
+        Where the playlists go: ``seconds_central``, ``_border`` and ``_lost``, as XSPF and m3u8.
+    n
+        How many seconds of each kind.
+
+    Returns
+    -------
+    DataFrame
+        The seconds that were listed, in the order of the lists: as `items`, with the list as
+        `label`, the reason as `why`, and their place in `items` as `row`.
+
+    Raises
+    ------
+    ValueError
+        As `selections.of_plane`.
+    """
+    items = items.reset_index(drop=True).assign(row=np.arange(len(items)))
+    lists = selections.of_plane(points, items, labels=labels, n=n)
+    for kind, rows in lists.items():
+        for suffix in (".xspf", ".m3u8"):
+            path = (folder / f"seconds_{kind}").with_suffix(suffix)
+            playlist_files.write_playlist(path, rows, f"{kind} seconds of the plane")
+    return pd.concat([rows.assign(label=kind) for kind, rows in lists.items()], ignore_index=True)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
+from sklearn import metrics
 
-from musiclatent.analysis import clustering
+from musiclatent.analysis import clustering, projection, statistics
+from musiclatent.analysis.projection import Projection
 from musiclatent.config import SEED
 from musiclatent.files import need_columns
 
@@ -19,6 +21,7 @@ SEVENTEEN = (
     *(f"mfcc{i}_mean" for i in range(1, 14)),
 )
 CORRELATION = 0.9  # from which two columns are named as nearly the same
+DRAWS = 20  # of sections at random, beside a choice of as many
 _EVEN = 1 / 256  # of a column's range: rows that differ by less in all columns are the same
 
 
@@ -86,6 +89,145 @@ def _correlated(x: pd.DataFrame) -> pd.DataFrame:
     strong = pairs[pairs.abs() >= CORRELATION].rename_axis(["first", "second"]).reset_index()
     order = strong["correlation"].abs().sort_values(ascending=False, kind="stable").index
     return strong.loc[order].reset_index(drop=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouped:
+    """Sections in clusters, and what tells how well these part.
+
+    Parameters
+    ----------
+    view
+        Their descriptors.
+    items
+        Which sections of the table the rows of the view are: their index, with their `item_id`.
+    labels
+        Cluster of each row of the view (B,), int.
+    centres
+        (K, D).
+    plane
+        Principal components of the rows.
+    curve
+        Inertia by number of clusters, see `clustering.elbow`.
+    """
+
+    view: View
+    items: pd.Series
+    labels: np.ndarray
+    centres: np.ndarray
+    plane: Projection
+    curve: pd.DataFrame
+
+    @property
+    def silhouettes(self) -> np.ndarray:
+        """Silhouette of each row (B,), in [-1, 1]."""
+        return metrics.silhouette_samples(self.view.z, self.labels)
+
+    def figures(self) -> dict[str, float]:
+        """Return how many, the elbow, the silhouette over tracks, and what two components explain.
+
+        Returns
+        -------
+        dict
+            ``clustered``, ``bend_classical``, ``silhouette_classical`` with ``_low`` and ``_high``,
+            ``pca_classical_1`` and 2 of the rows, ``pca_centres_1`` and 2 of the centres.
+        """
+        bend = clustering.elbow_point(self.curve)
+        found = {"clustered": len(self.items), "bend_classical": bend}
+        over_tracks = statistics.mean(self.silhouettes, self.items.to_numpy())
+        found |= over_tracks.named("silhouette_classical")
+        shares = {"classical": self.plane, "centres": projection.pca(self.centres)}
+        return found | {
+            f"pca_{name}_{i + 1}": float(share)
+            for name, plane in shares.items()
+            for i, share in enumerate(plane.explained)
+        }
+
+
+def group_sections(sections: pd.DataFrame, k: int) -> Grouped:
+    """Cluster sections by their descriptors, in as many clusters as half of them bear.
+
+    Parameters
+    ----------
+    sections
+        item_id and descriptors, one row per section.
+    k
+        Number of clusters.
+
+    Raises
+    ------
+    ValueError
+        As `classical_view` and `clustering.kmeans`.
+    """
+    view, labels = _labels(sections, k)
+    centres = pd.DataFrame(view.z).groupby(labels).mean().to_numpy()
+    return Grouped(
+        view=view,
+        items=sections["item_id"].iloc[view.rows],
+        labels=labels,
+        centres=centres,
+        plane=projection.pca(view.z),
+        curve=clustering.elbow(view.z),
+    )
+
+
+def compare_choice(
+    sections: pd.DataFrame, k: int, *, whole: Grouped, alone: Grouped, seed: int = SEED
+) -> dict[str, float]:
+    """Compare clusters of chosen sections alone with those of all, on the chosen ones.
+
+    Parameters
+    ----------
+    sections
+        All of them, as in `group_sections`, with an index of their own.
+    k
+        Number of clusters of both.
+    whole, alone
+        All sections, and the chosen ones, in clusters.
+    seed
+        Of sections at random.
+
+    Returns
+    -------
+    dict
+        ``adjusted_rand`` of both clusterings; ``adjusted_rand_random``, its mean over `DRAWS`
+        choices of as many sections at random, with the 2.5th and 97.5th percentile as ``_low``
+        and ``_high``; ``silhouette_gain``, by how much the same sections' silhouettes are larger
+        where they are clustered alone, with its interval over tracks.
+
+    Raises
+    ------
+    ValueError
+        As `group_sections`.
+    """
+    rng, draws = np.random.default_rng(seed), []
+    for _ in range(DRAWS):
+        some = sections.iloc[np.sort(rng.permutation(len(sections))[: len(alone.items)])]
+        view, labels = _labels(some, k)
+        draws.append(_rand(whole, some.index[view.rows], labels))
+    low, high = np.percentile(draws, (2.5, 97.5))
+    by_row = [pd.Series(part.silhouettes, part.items.index) for part in (alone, whole)]
+    both = pd.concat([*by_row, whole.items], axis=1, join="inner")
+    return {
+        "adjusted_rand": _rand(whole, alone.items.index, alone.labels),
+        "adjusted_rand_random": float(np.mean(draws)),
+        "adjusted_rand_random_low": float(low),
+        "adjusted_rand_random_high": float(high),
+        **statistics.paired(both[0], both[1], both["item_id"]).named("silhouette_gain"),
+    }
+
+
+def _labels(sections: pd.DataFrame, k: int) -> tuple[View, np.ndarray]:
+    """Return the view of sections, and their clusters."""
+    view = classical_view(sections)
+    return view, clustering.kmeans(view.z, max(2, min(k, len(view.z) // 2)))
+
+
+def _rand(whole: Grouped, sections: pd.Index, labels: np.ndarray) -> float:
+    """Return how clusters of some sections agree with those of all."""
+    both = [pd.Series(whole.labels, whole.items.index), pd.Series(labels, sections)]
+    shared = pd.concat(both, axis=1, join="inner").to_numpy()
+    return clustering.agreement(*shared.T)["adjusted_rand"]
 
 
 def mark_distinct(z: np.ndarray) -> np.ndarray:

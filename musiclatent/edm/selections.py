@@ -1,4 +1,4 @@
-"""Which sections to list: central, at a border, unlike all others, or near one.
+"""Which sections or seconds to list: central, at a border, unlike all others, or near one.
 
 `sections` are one row per section: item_id (the track), path, start_s and end_s in seconds.
 """
@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import KDTree
 
 from musiclatent.analysis import projection
 from musiclatent.analysis.neighbours import distance_to_nearest
@@ -17,6 +18,7 @@ from musiclatent.features import descriptors
 MEASURED = {*descriptors.COLUMNS, "tempo", "stability", "key_strength", "loudness_db"}
 FAINT_DB = 30.0  # below the median loudness: a pause, or the end of a fade
 EVEN = 0.01  # of the median distance: the least spread by which one is called far
+NEAREST = 10  # in a plane, of which are counted that are of other clusters
 CLIPPED = 0.01  # share of samples at full scale from which clipping is named
 
 
@@ -161,6 +163,77 @@ def anomalies(z: np.ndarray, sections: pd.DataFrame, n: int) -> pd.DataFrame:
     count = np.array([len(of_row) for of_row in reasons])
     order = np.lexsort([-distance, -count])[: min(n, np.count_nonzero(count))]
     return sections.iloc[order].assign(why=["; ".join(reasons[row]) for row in order])
+
+
+def of_plane(
+    points: np.ndarray, seconds: pd.DataFrame, *, labels: np.ndarray, n: int
+) -> dict[str, pd.DataFrame]:
+    """Choose seconds by their place in a plane such as that of t-SNE.
+
+    Parameters
+    ----------
+    points
+        (B, 2).
+    seconds, labels
+        As `sections` and `labels` in `cluster`.
+    n
+        How many of each; all where there are fewer.
+
+    Returns
+    -------
+    dict
+        Rows of `seconds` with a column `why`. ``central``: the second nearest to the median of the
+        plane, and those nearest to it. ``border``: the second farthest from that median that is
+        not lost, and those nearest to it. ``lost``: those farthest from the median of their own
+        cluster, by the median distance of its seconds, the farthest first.
+
+    Raises
+    ------
+    ValueError
+        As `central`.
+
+    Notes
+    -----
+    Murillo Martinez (2022), sections 4.4.4.1 to 4.4.4.3, chooses them by eye in the Projector.
+    """
+    z, labels = _checked(points, seconds), _clusters(labels, seconds)
+    away = np.linalg.norm(z - np.median(z, axis=0), axis=1)
+    ratio = _ratio_to_cluster(z, labels)
+    lost = np.argsort(-ratio, kind="stable")[:n]
+    kept = np.setdiff1d(np.arange(len(z)), lost) if len(z) > n else np.arange(len(z))
+    lists = {
+        "central": _around(z, seconds, int(away.argmin()), n, "of the middle of the plane"),
+        "border": _around(z, seconds, int(kept[away[kept].argmax()]), n, "of one at the rim"),
+    }
+    others = (labels[_nearest(z, NEAREST)] != labels[:, None]).sum(axis=1)
+    why = [
+        f"{ratio[i]:.1f} times as far from the middle of cluster {labels[i]} as half of it; "
+        f"{others[i]} of the nearest {NEAREST} are of other clusters"
+        for i in lost
+    ]
+    return lists | {"lost": seconds.iloc[lost].assign(why=why)}
+
+
+def _around(z: np.ndarray, seconds: pd.DataFrame, i: int, n: int, where: str) -> pd.DataFrame:
+    """Choose row i and the rows nearest to it."""
+    distance = np.linalg.norm(z - z[i], axis=1)
+    rows = np.argsort(distance, kind="stable")[:n]
+    return seconds.iloc[rows].assign(why=[f"within {distance[row]:.3g} {where}" for row in rows])
+
+
+def _ratio_to_cluster(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return distances (B,) to the median of the own cluster, by their median; 0 for none."""
+    ratio = np.zeros(len(z))
+    for k in np.unique(labels[labels >= 0]):
+        rows = labels == k
+        distance = np.linalg.norm(z[rows] - np.median(z[rows], axis=0), axis=1)
+        ratio[rows] = distance / max(np.median(distance), 1e-12)
+    return ratio
+
+
+def _nearest(z: np.ndarray, k: int) -> np.ndarray:
+    """Return the k nearest rows of each but itself (B, k); fewer where there are not as many."""
+    return KDTree(z).query(z, min(k + 1, len(z)))[1].reshape(len(z), -1)[:, 1:]
 
 
 def neighbours(z: np.ndarray, sections: pd.DataFrame, *, i: int, n: int) -> pd.DataFrame:

@@ -29,6 +29,7 @@ ABOVE_HZ = 12_800  # half of it is where the last band of the contrast begins
 BEATS_BPM = (30.0, 300.0)  # where a beat is looked for
 _KERNEL = 31  # of the median filters, as in librosa.effects.hpss
 _TUNED_HZ = 4000.0  # librosa looks for pitches below it
+GAP_DB, GAP_FLOOR, GAP_MS = 40.0, 2.5e-4, 5  # what is a silence inside a second; -72 dB
 FULL_SCALE = 0.999  # from which a sample counts as clipped
 _FRAMES = ["chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff"]
 _MFCC = [f"mfcc{i}" for i in range(1, N_MFCC + 1)]
@@ -330,6 +331,50 @@ class Clipping(Measurement):
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Return the share (1,) of samples (N,) at full scale."""
         return np.array([np.mean(np.abs(y) >= FULL_SCALE)], np.float32)
+
+
+@dataclass(frozen=True)
+class Gaps(Measurement):
+    """Measure the silences inside each second of a section, in steps of a millisecond.
+
+    A millisecond is silent where its RMS lies `GAP_DB` below that of the loudest one of the
+    section, or below `GAP_FLOOR`. A gap is `GAP_MS` or more of them in a row. Murillo Martinez
+    (2022), section 7, names such silences as what its seconds may hold unseen; the limits are ours.
+
+    Parameters
+    ----------
+    sr
+        Sampling rate in Hz; that of most tracks, for a slow one blurs short silences.
+    window_s
+        Length of a section in whole seconds.
+    """
+
+    kind: ClassVar[str] = "gaps"
+
+    sr: int = 44_100
+    window_s: float = 15.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one output: ``(2, seconds)``."""
+        return (2, max(1, int(self.window_s)))
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Return of each second of samples (N,): the number of gaps, and the silent share."""
+        seconds = self.shape[1]
+        edges = np.round(np.arange(1000 * seconds) * self.sr / 1000).astype(int)
+        y = np.pad(y, (0, max(0, round(seconds * self.sr) - len(y))))[: round(seconds * self.sr)]
+        power = np.add.reduceat(np.square(y, dtype=np.float64), edges)
+        level = np.sqrt(power / np.diff([*edges, len(y)]))
+        silent = level <= max(level.max() * 10 ** (-GAP_DB / 20), GAP_FLOOR)
+        by_second = silent.reshape(seconds, 1000)
+        return np.array([[_gaps(row) for row in by_second], by_second.mean(axis=1)], np.float32)
+
+
+def _gaps(silent: np.ndarray) -> int:
+    """Count runs of `GAP_MS` or more."""
+    edges = np.flatnonzero(np.diff(silent.astype(int), prepend=0, append=0)).reshape(-1, 2)
+    return int((edges[:, 1] - edges[:, 0] >= GAP_MS).sum())
 
 
 def window_statistics(windows: Iterable[np.ndarray], sr: int) -> pd.DataFrame:

@@ -1,7 +1,11 @@
 """The dashboard as a page: who may open it, what it gives away, and how it ends."""
 
+import base64
+import hashlib
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -13,6 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import requests
+import websocket
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from musiclatent.apps import voila
@@ -196,6 +201,8 @@ def test_what_cannot_be_served_is_one_sentence(tmp_path, monkeypatch):
             ({"host": "0.0.0.0"}, "0.0.0.0 lets other machines in; choose a token of 16"),
             ({"host": "::"}, ":: lets other machines in"),
             ({"host": ""}, "'' is no address"),
+            ({"prefix": "/a b/"}, "'/a b/' is no path of an address; give one such as /dance/"),
+            ({"prefix": "/../"}, "is no path of an address"),
             ({"token": "short"}, "the token is not 16 plain characters or more"),
             ({"token": "é" * 20}, "the token is not 16 plain characters or more"),
             ({"host": "no such host", "token": "x" * 16}, "no such host, port 8866: .*; choose"),
@@ -216,3 +223,90 @@ def test_the_dashboard_of_a_profile_that_has_not_run_names_the_command(tmp_path)
     with pytest.raises(ValueError, match="profile"):
         voila.dashboard("nonsense", results)
     assert not list(tmp_path.iterdir())
+
+
+# Behind a login, as docs/deploy.md says
+
+WHO, TOKEN = ("listener", "a good password"), "only-the-proxy-knows-this-token"
+NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+behind_a_login = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx")
+
+
+def _configured(folder: Path, ports: tuple[int, int]) -> Path:
+    """Write the documented settings with this machine's values in the place of the capitals."""
+    digest = base64.b64encode(hashlib.sha1(WHO[1].encode()).digest()).decode()
+    (folder / "passwords").write_text(f"{WHO[0]}:{{SHA}}{digest}\n")
+    text = Path(voila.__file__).parents[2].joinpath("docs", "nginx.conf").read_text()
+    values = {"LOGS": folder, "PASSWORDS": folder / "passwords", "TOKEN": TOKEN}
+    for name, value in (values | dict(zip(("LISTEN", "BEHIND"), ports, strict=True))).items():
+        text, count = re.subn(rf"\b{name}\b", str(value), text.replace("CAPITALS", ""))
+        assert count, f"docs/nginx.conf names no {name}"
+    path = folder / "nginx.conf"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory):
+    """Address of the page behind nginx, and the folder of the number of its kernel."""
+    folder = tmp_path_factory.mktemp("login")
+    outside, inside = _free_port(), _free_port()
+    book = _notebook(folder / "book.ipynb")
+    place = {"port": inside, "token": TOKEN, "prefix": "/dance"}
+    here = "daemon off;" + (" user root;" if os.getuid() == 0 else "")  # who may read the folder
+    command = [NGINX, "-c", _configured(folder, (outside, inside)), "-g", here]
+    command += ["-e", folder / "error.log"]
+    with voila.started(book, **place), subprocess.Popen(command) as nginx:
+        try:
+            until = time.monotonic() + 10
+            while not (folder / "nginx.pid").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{outside}/dance/", folder
+        finally:
+            nginx.terminate()
+
+
+@behind_a_login
+def test_without_the_password_nothing_is_told_and_no_kernel_starts(login):
+    address, folder = login
+    for who in (None, (WHO[0], "wrong"), ("nobody", WHO[1])):
+        for path in ("", "voila/static/voila.js", "api/kernels", f"?token={TOKEN}"):
+            answer = requests.get(address + path, auth=who, timeout=30)
+            assert answer.status_code == 401 and not _tells(answer), (who, path)
+    assert not (folder / "pid").exists()
+
+
+@behind_a_login
+def test_with_the_password_there_is_the_page_and_its_files_and_no_token(login):
+    address, _ = login
+    answer = requests.get(address, auth=WHO, timeout=120)
+    assert answer.status_code == 200 and "shown 42" in answer.text
+    assert TOKEN not in answer.text and answer.url == address
+    files = set(re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))', answer.text))
+    assert files and all(path.startswith("/dance/") for path in files)
+    for path in files:
+        full = address.removesuffix("/dance/") + path
+        assert requests.get(full, auth=WHO, timeout=30).status_code == 200, path
+        assert requests.get(full, timeout=30).status_code == 401, path
+    assert requests.get(address.replace("/dance/", "/"), auth=WHO, timeout=30).status_code == 404
+
+
+@behind_a_login
+def test_a_kernel_speaks_through_the_proxy_with_who_has_the_password_alone(login):
+    address, _ = login
+    page = requests.get(address, auth=WHO, timeout=120).text
+    kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', page)[1]
+    channels = f"{address.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
+    knows = "Authorization: Basic " + base64.b64encode(":".join(WHO).encode()).decode()
+    for header, origin, status in (([], None, 401), ([knows], "http://other.example", 403)):
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            websocket.create_connection(channels, header=header, origin=origin, timeout=30)
+        assert refused.value.status_code == status
+    speaking = websocket.create_connection(channels, header=[knows], timeout=30)
+    about = {"msg_id": "one", "msg_type": "kernel_info_request", "username": "", "session": "s"}
+    asked = {"header": about | {"version": "5.3"}, "parent_header": {}, "metadata": {}}
+    speaking.send(json.dumps(asked | {"content": {}, "channel": "shell"}))
+    answers = (json.loads(speaking.recv()) for _ in range(20))
+    said = next(one for one in answers if one["header"]["msg_type"] == "kernel_info_reply")
+    assert said["content"]["language_info"]["name"] == "python"
+    speaking.close()

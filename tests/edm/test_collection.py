@@ -203,6 +203,22 @@ def test_tempo_and_beats_are_those_that_were_composed(tracks):
         assert np.abs(inside[:, None] - times).min(axis=1).max() <= 0.025
 
 
+def test_the_set_lies_beside_the_mix_with_a_cue_on_a_beat_where_each_track_comes_in(mixed, tracks):
+    _, mix, path = mixed
+    beats = tracks.rhythms()
+    library = ElementTree.parse(path.with_suffix(".xml"))
+    played = library.findall("COLLECTION/TRACK")
+    assert [unquote(urlsplit(t.get("Location")).path) for t in played] == list(mix.tracks["path"])
+    for row, track in zip(mix.tracks.itertuples(), played, strict=True):
+        marks = {m.get("Name"): float(m.get("Start")) for m in track.findall("POSITION_MARK")}
+        assert list(marks) == ["in", "in full", "out", "gone"]
+        assert list(marks.values()) == sorted(marks.values())
+        if row.matched:
+            assert np.abs(beats[row.path].beats_s - marks["in"]).min() < 0.025
+    listed = _places(path.with_suffix(".m3u8"))
+    assert [name for name, _ in listed] == [Path(p).stem for p in mix.tracks["path"]]
+
+
 def test_tracks_are_cut_where_they_change(tracks):
     parts = tracks.structural_sections()
     assert list(parts["item_id"].unique()) == TRACKS

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from musiclatent.edm import cue_sheets, mixdown
+from musiclatent.edm.decks.silence import Cuts
 
 
 @pytest.fixture
@@ -59,3 +60,24 @@ def test_the_file_is_named_as_it_is(mix, tmp_path, name):
 def test_a_name_that_no_sheet_can_hold_is_refused(name):
     with pytest.raises(ValueError, match="choose another name for the mix"):
         cue_sheets.check_name(Path(name))
+
+
+# The set: where a DJ would mix each track in and out
+
+
+def test_cues_are_seconds_of_the_file_silence_and_speed_undone(tmp_path):
+    row = {"rate": 1.0, "glide_s": 0.0, "note": "", "beats": 16}
+    rows = [
+        row | {"path": "a", "start_s": 0.0, "from_s": 0.0, "fade_s": 0.0, "end_s": 68.0},
+        row | {"path": "b", "start_s": 60.0, "from_s": 5.0, "fade_s": 8.0, "end_s": 130.0},
+        row | {"path": "c", "start_s": 122.0, "from_s": -1e-9, "fade_s": 8.0, "end_s": 200.0},
+    ]
+    rows[1] |= {"rate": 1.05}
+    mix = mixdown.Mix(
+        path=tmp_path / "mix.flac", sr=8000, seconds=200.0, tracks=pd.DataFrame(rows),
+        quarantine=pd.DataFrame(), cuts={"a": Cuts(90.0, ((0.0, 3.0), (30.0, 31.0)))},
+    )  # fmt: skip
+    cues = cue_sheets.transition_cues(mix).set_index("path")
+    assert cues.loc["a"].tolist() == [3, 3, 64, 72]  # three seconds before the music, one inside
+    assert cues.loc["b"].tolist() == pytest.approx([5, 13.4, 67.4, 75.4])
+    assert cues.loc["c"].tolist() == pytest.approx([0, 8, 78, 78])

@@ -24,7 +24,7 @@ def _track(tempo=124.0, *, bar=4, steady=1.0, tones=0.2, mode="minor") -> Track:
     return Track(rhythm, chroma, np.ones(120), np.full(120, tones))
 
 
-def _write(folder: Path, tracks: list[Track], cues=(), **columns) -> ElementTree.Element:
+def _write(folder: Path, tracks: list[Track], cues=None, **columns) -> ElementTree.Element:
     paths = [str(folder / name) for name in (EVIL * 3)[: len(tracks)]]
     items = pd.DataFrame(
         {"item_id": [Path(p).name for p in paths], "path": paths, "seconds": 120.4}
@@ -33,7 +33,7 @@ def _write(folder: Path, tracks: list[Track], cues=(), **columns) -> ElementTree
         folder / "new" / "library.xml",
         items.assign(**columns),
         tracks=dict(zip(paths, tracks, strict=True)),
-        cues=dict.fromkeys(paths, cues),
+        cues=dict.fromkeys(paths, cues or {}),
     )
     xmlschema = pytest.importorskip("xmlschema", reason="needs pip install xmlschema")
     xmlschema.XMLSchema(Path(__file__).with_name("rekordbox.xsd")).validate(path)
@@ -41,15 +41,18 @@ def _write(folder: Path, tracks: list[Track], cues=(), **columns) -> ElementTree
 
 
 def test_tempo_grid_key_and_cues_are_read_back(tmp_path):
-    root = _write(tmp_path, [_track(), _track(100.0, bar=3, mode="major")], cues=[0.0, 16.5])
+    root = _write(
+        tmp_path, [_track(), _track(100.0, bar=3, mode="major")], cues={"in": 0.0, "a\x00b": 16.5}
+    )
     first, second = root.findall("COLLECTION/TRACK")
     assert (first.get("AverageBpm"), first.get("Tonality")) == ("124.00", "F#m")
     assert first.get("Comments") == "124.0 or 62.0 bpm" and first.get("TotalTime") == "120"
     grid = first.find("TEMPO").attrib
     assert grid == {"Inizio": "1.218", "Bpm": "124.00", "Metro": "4/4", "Battito": "1"}
     assert second.find("TEMPO").get("Metro") == "3/4" and second.get("Tonality") == "F#"
-    marks = [(mark.get("Num"), mark.get("Start")) for mark in first.findall("POSITION_MARK")]
-    assert marks == [("0", "0.000"), ("1", "16.500")]
+    marks = [mark.attrib for mark in first.findall("POSITION_MARK")]
+    read = [[mark[name] for name in ("Num", "Name", "Start")] for mark in marks]
+    assert read == [["0", "in", "0.000"], ["1", "a\ufffdb", "16.500"]]
     keys = [track.get("Key") for track in root.findall("PLAYLISTS/NODE/NODE/TRACK")]
     assert keys == ["1", "2"] and root.find("COLLECTION").get("Entries") == "2"
 
@@ -76,7 +79,7 @@ def test_tags_are_named_and_what_is_missing_is_left_out(tmp_path):
 
 def test_a_wandering_tempo_is_pinned_again_and_cues_end_at_eight(tmp_path):
     track = _track(steady=0.3)
-    root = _write(tmp_path, [track], cues=np.arange(20.0))
+    root = _write(tmp_path, [track], cues={str(i): float(i) for i in range(20)})
     grids = root.findall("COLLECTION/TRACK/TEMPO")
     assert [float(grid.get("Inizio")) for grid in grids] == pytest.approx(
         track.rhythm.beats_s[2::64][:4], abs=1e-3

@@ -1,6 +1,7 @@
 """Embeddings of every second: of the right sound, kept, averaged, and looked at again."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -263,3 +264,22 @@ def test_without_its_weights_vggish_says_the_command_and_ours_is_usual(tmp_path,
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"")
     assert second_embeddings.default_embedding() == "vggish"
+
+
+def test_seconds_of_a_plane_are_listed_and_written(tmp_path):
+    rng = np.random.default_rng(0)
+    names = ["item_id", "path"]
+    items = pd.DataFrame({name: [f"{i % 3}.wav" for i in range(30)] for name in names})
+    items = items.assign(label="dance", start_s=np.arange(30.0), end_s=np.arange(30.0) + 1)
+    points, labels = rng.normal(size=(30, 2)), np.arange(30) % 2
+    chosen = second_embeddings.list_plane(
+        points, items.set_index(np.arange(30) + 7), labels=labels, folder=tmp_path, n=4
+    )
+    assert chosen["label"].tolist() == ["central"] * 4 + ["border"] * 4 + ["lost"] * 4
+    assert (items["start_s"].loc[chosen["row"]].to_numpy() == chosen["start_s"]).all()
+    assert len(list(tmp_path.iterdir())) == 6
+    lost = chosen[chosen["label"] == "lost"]
+    lines = (tmp_path / "seconds_lost.m3u8").read_text().split("\n")
+    assert [line for line in lines if line.endswith(".wav")] == [
+        str(Path(path).absolute()) for path in lost["path"]
+    ]

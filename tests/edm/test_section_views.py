@@ -162,3 +162,56 @@ def test_the_numbers_that_differ_most_between_clusters_stand_first():
     assert table.index.tolist() == [0, 1] and table.index.name == "cluster"
     assert table.columns.tolist() == [1, 2, 0]
     assert table.to_numpy().tolist() == [[0, 5, 2], [8, 7, 2]]
+
+
+# Sections in clusters, of all and of a choice
+
+
+def clouds(rng, sizes, *, apart=40.0, track=5) -> pd.DataFrame:
+    """Sections in clusters that lie apart in one direction, tracks of a few sections."""
+    rows = [table(rng, n) for n in sizes]
+    for i, part in enumerate(rows):
+        part[list(section_views.SEVENTEEN)] += apart * i
+    sections = pd.concat(rows, ignore_index=True)
+    return sections.assign(item_id=[f"track {i // track}" for i in range(len(sections))])
+
+
+def test_clusters_that_lie_apart_are_found_with_their_figures(rng):
+    grouped = section_views.group_sections(clouds(rng, (20, 15, 10)), 3)
+    assert np.bincount(grouped.labels).tolist() == [20, 15, 10]
+    figures = grouped.figures()
+    assert figures["clustered"] == 45 and figures["bend_classical"] == 3
+    middle = figures["silhouette_classical"]
+    assert 0.5 < figures["silhouette_classical_low"] < middle < 1
+    assert middle < figures["silhouette_classical_high"] < 1
+    assert middle == pytest.approx(grouped.silhouettes.mean())
+    assert figures["pca_classical_1"] > 0.9 and figures["pca_centres_1"] > 0.99
+    assert figures["pca_classical_2"] < 0.1
+
+
+def test_few_sections_bear_few_clusters(rng):
+    assert section_views.group_sections(clouds(rng, (5,)), 8).labels.max() == 1
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr(section_views, "DRAWS", 3)
+
+
+def compared(sections, chosen):
+    whole, alone = (section_views.group_sections(rows, 3) for rows in (sections, sections[chosen]))
+    return section_views.compare_choice(sections, 3, whole=whole, alone=alone)
+
+
+def test_a_choice_that_changes_nothing_agrees_wholly(rng, few_draws):
+    sections = clouds(rng, (20, 16, 12))
+    found = compared(sections, np.arange(len(sections)) % 2 == 0)
+    assert found["adjusted_rand"] == found["adjusted_rand_random"] == 1
+    assert found["silhouette_gain_low"] <= found["silhouette_gain"] <= found["silhouette_gain_high"]
+    assert abs(found["silhouette_gain"]) < 0.05
+
+
+def test_a_choice_inside_one_cluster_is_cut_otherwise(rng, few_draws):
+    found = compared(clouds(rng, (40, 30, 20)), np.arange(90) < 40)
+    assert found["adjusted_rand"] == 0 and found["adjusted_rand_random"] == 1
+    assert found["silhouette_gain_high"] < 0  # what is one cloud is torn into three

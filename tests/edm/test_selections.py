@@ -164,3 +164,41 @@ def test_choices_are_rows_without_repetition_and_the_same_again(seed, n, k):
     away = np.linalg.norm(z - z[n - 1], axis=1)
     order = [away[i] for i in selections.neighbours(z, sections, i=n - 1, n=n).index]
     assert all(a <= b for a, b in pairwise(order))
+
+
+# Seconds in a plane
+
+
+def plane():
+    """Two clusters beside each other, a second of the first amid the other, and one far out."""
+    left = [(x, y) for x in (0.0, 1.0, 2.0) for y in (0.0, 1.0, 2.0)]
+    right = [(x + 5, y) for x, y in left]
+    points = np.array([*left, *right, (6.1, 1.1), (20.0, 1.0)])
+    labels = np.array([0] * 9 + [1] * 9 + [0, 1])
+    seconds = pd.DataFrame({"item_id": [f"t{i}" for i in range(20)], "path": "a.wav"})
+    return points, seconds.assign(start_s=np.arange(20.0), end_s=np.arange(20.0) + 1), labels
+
+
+def test_seconds_in_the_middle_at_the_rim_and_lost():
+    points, seconds, labels = plane()
+    lists = selections.of_plane(points, seconds, labels=labels, n=2)
+    assert lists["lost"].index.tolist() == [19, 18]
+    middle = np.median(points, axis=0)
+    nearest = np.linalg.norm(points - middle, axis=1).argmin()
+    assert lists["central"].index[0] == nearest
+    assert lists["border"].index[0] == 0  # a corner of the left cluster, not what is lost
+    why = lists["lost"]["why"]
+    assert why.iloc[1].endswith("9 of the nearest 10 are of other clusters")
+    assert "times as far from the middle of cluster 0 as half of it" in why.iloc[1]
+
+
+def test_a_small_plane_gives_what_there_is():
+    points, seconds, labels = plane()
+    lists = selections.of_plane(points[:3], seconds[:3], labels=labels[:3], n=12)
+    assert {kind: len(rows) for kind, rows in lists.items()} == {
+        "central": 3,
+        "border": 3,
+        "lost": 3,
+    }
+    with pytest.raises(ValueError, match="there are 3 sections but 2 labels"):
+        selections.of_plane(points[:3], seconds[:3], labels=labels[:2], n=1)

@@ -290,3 +290,33 @@ def test_statistics_of_spectrograms_are_shares_of_their_range():
     assert table["centroid"][1] == pytest.approx(55.5 / 63, abs=1e-3)
     assert (table["flux"] == 0).all() and table["level"][0] == pytest.approx(1 / 8)
     assert table["level"][2] == 0  # flat: silence
+
+
+# Silences inside a second
+
+
+def _beeps(sr: int) -> np.ndarray:
+    """Two seconds of a tone: in the first, two silences of 100 and 3 ms; the second fades 60 dB."""
+    y = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(2 * sr) / sr)
+    for start_s, ms in ((0.2, 100), (0.6, 3)):
+        y[round(start_s * sr) : round(start_s * sr) + round(ms * sr / 1000)] = 0
+    y[sr + sr // 2 :] *= 1e-3
+    return y.astype(np.float32)
+
+
+@pytest.mark.parametrize("sr", [44_100, 22_050])
+def test_gaps_are_counted_by_the_second_and_short_ones_only_in_the_share(sr):
+    take = descriptors.Gaps(sr=sr, window_s=2.0)
+    gaps, share = take(_beeps(sr))
+    assert take.shape == (2, 2) and gaps.tolist() == [1, 1]
+    np.testing.assert_allclose(share, [0.103, 0.5], atol=0.003)
+
+
+def test_gaps_of_silence_and_of_a_short_end():
+    take = descriptors.Gaps(sr=1000, window_s=2.0)
+    assert take(np.zeros(2000, np.float32)).tolist() == [[1, 1], [1, 1]]
+    assert take(np.ones(1500, np.float32)).tolist() == [
+        [0, 1],
+        [0, 0.5],
+    ]  # what is missing is silent
+    np.testing.assert_array_equal(take(0.01 * _beeps(1000)), take(_beeps(1000)))  # relative

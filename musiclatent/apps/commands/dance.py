@@ -73,7 +73,8 @@ def export(arguments: argparse.Namespace) -> None:
     tracks, _ = _collection(arguments)
     analysed, cuts = tracks.analysed(), tracks.structural_sections()
     items = tracks.items[tracks.items["path"].isin(analysed.keys())]
-    cues = cuts.groupby("path")["start_s"].apply(list)
+    starts = cuts.groupby("path")["start_s"]
+    cues = {path: {f"section {i}": s for i, s in enumerate(of, 1)} for path, of in starts}
     rekordbox.write_library(arguments.out, items, tracks=analysed, cues=cues)
     how = "import it in rekordbox, or in Mixxx by its folder"
     print(f"{len(items)} tracks in {shown(arguments.out)}; {how}")
@@ -143,7 +144,9 @@ def mix(arguments: argparse.Namespace) -> None:
     _, result = collection.mix(tracks, name, path=arguments.out, beats=arguments.beats)
     messages.set_aside(result.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "tempo", "bar", "cut_s", "note"]
-    files.mark_output(arguments.out.parent, arguments.out.name, arguments.out.stem + ".cue")
+    beside = [arguments.out.stem + suffix for suffix in (".cue", ".xml", ".m3u8")]
+    files.mark_output(arguments.out.parent, arguments.out.name, *beside)
     print(messages.table(result.tracks[columns].round(3)))
     minutes = result.seconds / 60
-    print(f"{minutes:.1f} minutes in {shown(result.path)}; its cue sheet lies beside it")
+    print(f"{minutes:.1f} minutes in {shown(result.path)}; beside it its cue sheet, and the")
+    print("set as a library of rekordbox and a playlist, with the cues of every transition")
