@@ -31,7 +31,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(FITS)' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test reproduce notebook record weights lab dashboard colab bench docs clean distclean
+.PHONY: help setup lint test reproduce notebook record weights lab dashboard listen colab bench docs clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -58,7 +58,7 @@ lint: $(READY)  ## check format, rules, stripped notebooks, layers and the noteb
 
 ROOMS := audio features analysis data models training latents evaluation edm display apps
 # Two files of tests at a time, each on one thread.
-TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(if $(ROOM),tests/$(ROOM))
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ROOM),tests/$(ROOM))
 
 test: $(READY)  ## run the tests, of one room with ROOM=audio; those on real data need MUSICLATENT_DATA
 	@if [ -n "$(ROOM)" ] && [ -z "$(filter $(ROOM),$(ROOMS))" ]; then \
@@ -89,6 +89,10 @@ lab: $(READY)  ## open JupyterLab on the notebooks
 
 dashboard: $(READY)  ## serve the dashboard of dance music as a web page with a token (PROFILE= CORPUS= HOST= PORT=)
 	@$(BIN)/musiclatent dashboard --profile "$(PROFILE)" --corpus "$(CORPUS)" --host "$(HOST)" --port "$(PORT)"
+
+listen: $(READY)  ## serve blind listening pages on this machine, made where they are missing; answers stay here (PROFILE= PORT=)
+	@test -f "results/$(PROFILE)/waveform/listening/listen.html" || $(BIN)/musiclatent notebook --profile "$(PROFILE)" --study waveform -- 13_waveform_listening
+	@$(BIN)/musiclatent listen --profile "$(PROFILE)" --port "$(PORT)"
 
 colab: $(READY)  ## write notebooks to results/colab that run in Colab after upload
 	@$(BIN)/musiclatent colab

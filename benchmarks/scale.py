@@ -24,6 +24,7 @@ from musiclatent.analysis import neighbours
 
 SR, SECONDS = 22_050, 3.0
 COMMANDS = ("similar", "playlist", "reproduce", "explore")
+LEAST_RECALL = 0.95
 QUICK = COMMANDS[:2]  # the others train and run notebooks
 FIGURES = ("s_track", "s_growth", "mb", "mb_growth")
 KEYS = (*(f"{name}_{what}" for name in COMMANDS for what in FIGURES), "rescan_s", "recall")
@@ -97,7 +98,10 @@ def recall(n: int) -> float:
     z = rng.normal(size=(n // 20, 32)).repeat(20, axis=0) + 0.5 * rng.normal(size=(n, 32))
     exact = neighbours.nearest(z[:500], z, 10)[1]
     found = neighbours._from_index(z, z, 10)[:500]
-    return float(np.mean([len({*a} & {*b}) / 10 for a, b in zip(exact, found, strict=True)]))
+    share = float(np.mean([len({*a} & {*b}) / 10 for a, b in zip(exact, found, strict=True)]))
+    if share < LEAST_RECALL:
+        sys.exit(f"the index finds {share:.3f} of the neighbours; it must find {LEAST_RECALL}")
+    return share
 
 
 def measure(

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     sub.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
     sub.add_argument("--prefix", default="/", help="path below a proxy (default: %(default)s)")
+    sub = _command(subparsers, pages.listen, "serve the blind listening pages on this machine")
+    _add_options(sub, "profile", "results")
+    sub.add_argument("--port", type=int, default=8866, help="TCP port (default: %(default)s)")
     sub = _command(subparsers, pages.colab, "write notebooks that run in Colab after upload")
     sub.add_argument("--out", default=None, help="folder (default: results/colab)")
     return top

@@ -280,6 +280,8 @@ class Study:
         Labels that it keeps of each corpus, by corpus name; all of them where not named.
     experiments
         Its experiments by name.
+    shapes
+        The chosen one in other shapes of the same size, by name: rows of one notebook alone.
     compared
         Names of those whose latents are analysed side by side.
     chosen
@@ -318,6 +320,7 @@ class Study:
     split: str = "group"
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
+    shapes: dict[str, Experiment] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     chosen: str = ""
     beside: tuple[str, ...] = ()

@@ -22,6 +22,17 @@ def _experiment(study: str, row: dict) -> Experiment:
 
 # Not `files.read_toml`: options stay lists, as checkpoints hold them.
 _TABLE = tomllib.loads(Path(__file__).with_name("experiments.toml").read_text("utf-8"))
-EXPERIMENTS = {  # study -> name -> experiment
-    study: {row["name"]: _experiment(study, row) for row in rows} for study, rows in _TABLE.items()
-}
+_SHAPES = _TABLE.pop("shapes")
+
+
+def _named(table: dict) -> dict[str, dict[str, Experiment]]:
+    """Return the experiments of a table: study -> name -> experiment."""
+    return {
+        study: {row["name"]: _experiment(study, row) for row in rows}
+        for study, rows in table.items()
+    }
+
+
+EXPERIMENTS = _named(_TABLE)
+# One model in other shapes of the same size: a notebook of the study trains them, none other.
+SHAPES = _named(_SHAPES)

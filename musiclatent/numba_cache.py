@@ -1,17 +1,24 @@
-"""What processes that compute need: librosa compiled once, and an end with who started them."""
+"""What processes that compute need: numba's code compiled once, an end with who started them."""
 
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
 
 import joblib
 
 LOOK_S = 1.0
 MODULES = ("util.utils", "core.audio", "core.pitch", "beat")
+UMAP = {  # what it compiles anew in every process: 12 s, of which 0.4 s are left
+    "layouts": ("_nb_optimize_layout_euclidean_single_epoch",),
+    "umap_": ("compute_membership_strengths", "fast_knn_indices", "smooth_knn_dist", "submatrix"),
+}
 
 
 def compile_librosa() -> None:
@@ -23,6 +30,49 @@ def compile_librosa() -> None:
     """
     for name in MODULES:
         import_module(f"librosa.{name}")
+
+
+@cache
+def read_umap() -> None:
+    """Let UMAP take its machine code from numba's cache, which one process fills.
+
+    The first one compiles for 17 s while others wait, as two writers would leave a cache that
+    crashes its readers (`compile_librosa`). Where no folder can be written, each compiles its own.
+    """
+    from numba.core.caching import FunctionCache
+
+    class ReadOnly(FunctionCache):
+        """What was compiled for another signature is not kept: others may write then too."""
+
+        def save_overload(self, *_: object) -> None:
+            """Keep nothing."""
+
+    functions = [getattr(import_module(f"umap.{m}"), name) for m in UMAP for name in UMAP[m]]
+    with suppress(RuntimeError, OSError):  # numba finds no folder, or it is full
+        for function in functions:
+            function.enable_caching()
+        try:
+            _fill(Path(functions[0].stats.cache_path))
+        finally:
+            for function in functions:
+                function._cache = ReadOnly(function.py_func)
+
+
+def _fill(folder: Path) -> None:
+    """Compile what UMAP needs to make a plane and to place rows on it, unless it is in a folder."""
+    import numpy as np
+    from filelock import FileLock
+    from llvmlite.binding import get_host_cpu_name
+    from umap import UMAP, layouts
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = int(Path(layouts.__file__).stat().st_mtime)
+    done = folder / f"musiclatent-{version('numba')}-{made}-{get_host_cpu_name()}.done"
+    with FileLock(folder / "musiclatent.lock"):
+        if not done.exists():
+            z = np.random.default_rng(0).normal(size=(40, 4))
+            UMAP(n_neighbors=5, random_state=0, n_jobs=1).fit(z).transform(z[:3])
+            done.touch()
 
 
 def delayed(function: Callable) -> Callable:
@@ -61,3 +111,4 @@ def _end_with(parent: int) -> None:
 
 if __name__ == "__main__":
     compile_librosa()
+    read_umap()

@@ -27,8 +27,9 @@ EMBEDDED = {
 
 def _study(name: str, row: dict) -> Study:
     """Return a study from its row in ``studies.toml``."""
-    rows = experiments.EXPERIMENTS.get(name, {})
-    return Study(**{"shared": SHARED} | row, name=name, experiments=rows)
+    rows = {"experiments": experiments.EXPERIMENTS, "shapes": experiments.SHAPES}
+    rows = {kind: table.get(name, {}) for kind, table in rows.items()}
+    return Study(**{"shared": SHARED} | row | rows, name=name)
 
 
 _TABLE = files.read_toml(Path(__file__).with_name("studies.toml"))

@@ -13,6 +13,14 @@ import torch
 CHECKOUT = Path(__file__).resolve().parents[1]
 DATA = os.environ.get("MUSICLATENT_DATA")  # running a notebook sets it for the kernel
 
+# Files that take longest begin first, so that no process is left alone with one of them.
+LONG = ("test_console", "test_kernels", "test_tasks", "test_map_in_hosts", "test_torch_files")
+LONG += ("test_notebooks", "test_encode", "test_cli", "test_cache", "test_shipping")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

@@ -139,6 +139,7 @@ def test_an_encoder_is_checked_line_by_line(tmp_path, monkeypatch, capsys):
         ["say", "seven"],
         ["classify", "a.wav"],
         ["dashboard"],
+        ["listen"],
         ["models", "export", "waveform-64", "out"],
     ],
     ids=lambda argv: argv[0],
@@ -397,6 +398,14 @@ def test_a_dashboard_that_was_not_made_names_the_command(tmp_path, capsys):
     assert cli.main(["dashboard", "--results", str(tmp_path)]) == 1
     assert "`make reproduce STUDY=edm PROFILE=demo` makes it" in capsys.readouterr().err
     assert cli.main(["dashboard", "--results", str(tmp_path), "--profile", "dmo"]) == 1
+    assert "there is no profile named 'dmo'" in capsys.readouterr().err
+
+
+def test_a_listening_page_that_was_not_made_names_the_command(tmp_path, capsys):
+    assert cli.main(["listen", "--results", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "holds no listening page; make one with: make reproduce PROFILE=demo STUDY=wave" in said
+    assert cli.main(["listen", "--results", str(tmp_path), "--profile", "dmo"]) == 1
     assert "there is no profile named 'dmo'" in capsys.readouterr().err
 
 

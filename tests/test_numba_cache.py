@@ -7,9 +7,12 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
 from musiclatent import numba_cache
+from musiclatent.analysis import projection
 from musiclatent.apps.running import kernels, notebooks
 from musiclatent.data import cache
 from musiclatent.features import rhythm
@@ -68,6 +71,7 @@ def test_processes_start_after_compiling(module, tmp_path, monkeypatch):
         START[module](tmp_path)
 
 
+OPTIONS = {"capture_output": True, "text": True, "check": False}
 LONG = """
 import sys, time, joblib
 from pathlib import Path
@@ -79,13 +83,10 @@ def named(folder, name):
 
 joblib.Parallel(2)(numba_cache.delayed(named)(sys.argv[1], name) for name in "ab")
 """
-OPTIONS = {"capture_output": True, "text": True, "check": False}
 
 
-def _workers(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], **OPTIONS)
-    lines = [line for line in listed.stdout.splitlines() if "popen_loky" in line]
-    return [int(line.split()[0]) for line in lines]
+def _workers(pid: int) -> list[psutil.Process]:
+    return [c for c in psutil.Process(pid).children() if "popen_loky" in " ".join(c.cmdline())]
 
 
 def _until(answer, seconds: float) -> bool:
@@ -95,12 +96,14 @@ def _until(answer, seconds: float) -> bool:
     return bool(answer())
 
 
-def _lives(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], **OPTIONS).stdout.strip()
-    return bool(state) and not state.startswith("Z")
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
-@pytest.mark.skipif(os.name != "posix", reason="processes are listed by ps")
+@pytest.mark.skipif(os.name != "posix", reason="an orphan gets a new parent on POSIX only")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", LONG, str(tmp_path)])
     try:
@@ -117,3 +120,35 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def test_in_the_same_process_a_task_is_a_plain_call():
     function, arguments, options = numba_cache.delayed(divmod)(7, 2)
     assert function(*arguments, **options) == (3, 1)
+
+
+USES = """
+import numpy as np
+from umap import layouts, umap_
+from musiclatent import numba_cache
+from musiclatent.analysis import projection
+
+z = np.random.default_rng(0).normal(size=(60, 5))
+points = projection.umap(z, fit_on=np.arange(60) < 50).points
+for module, names in numba_cache.UMAP.items():
+    for name in names:
+        stats = getattr({"layouts": layouts, "umap_": umap_}[module], name).stats
+        assert sum(stats.cache_hits.values()) and not stats.cache_misses, (name, stats)
+print(points.sum())
+"""
+
+
+def test_umap_is_compiled_once_for_all_processes():
+    numba_cache.read_umap()
+    runs = [subprocess.run([sys.executable, "-c", USES], **OPTIONS) for _ in range(2)]
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_umap_works_where_no_cache_can_be_written(rng, monkeypatch):
+    def refused(self):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr("numba.core.dispatcher.Dispatcher.enable_caching", refused)
+    numba_cache.read_umap.cache_clear()
+    assert np.isfinite(projection.umap(rng.normal(size=(30, 4))).points).all()

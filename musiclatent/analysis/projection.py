@@ -9,6 +9,7 @@ from scipy.spatial.distance import pdist
 from sklearn import manifold
 from sklearn.decomposition import PCA
 
+from musiclatent import numba_cache
 from musiclatent.analysis import validation
 from musiclatent.config import SEED
 
@@ -111,7 +112,9 @@ def umap(z: np.ndarray, seed: int = SEED, fit_on: np.ndarray | None = None) -> P
     -----
     McInnes, Healy and Melville (2018), UMAP: uniform manifold approximation and projection.
     """
-    from umap import UMAP  # seconds to import, and its first use compiles for twelve
+    from umap import UMAP  # seconds to import
+
+    numba_cache.read_umap()
 
     def fit(z: np.ndarray) -> tuple[np.ndarray, Callable]:
         model = UMAP(n_neighbors=min(15, len(z) - 1), random_state=seed, n_jobs=1)

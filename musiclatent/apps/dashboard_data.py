@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel
 from matplotlib.figure import Figure
 
 from musiclatent import config, files
@@ -22,6 +22,7 @@ from musiclatent.analysis import clustering, importance, projection, soft_cluste
 from musiclatent.config import SEED, Study, Workspace
 from musiclatent.display import map_page, style
 from musiclatent.edm import section_views
+from musiclatent.numba_cache import delayed
 
 CACHE_VERSION = 2  # raise by hand when what is kept changes
 TABLES = ("sections", "parts", "memberships", "comparison")  # of the notebooks that ran before

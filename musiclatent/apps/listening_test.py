@@ -1,4 +1,6 @@
-"""Blind listening tests of clusters and mixes: one html page of questions, and its answers.
+"""Blind listening tests: one html page of questions, and its answers.
+
+The questions here are about clusters and mixes; `listening.codings` asks about rebuilt sound.
 
 The page opens from disk, asks for nothing beside it and does not know what is right: that stands in
 the table of `questions`, which is the key. Keep it apart from the page.
@@ -6,12 +8,13 @@ the table of `questions`, which is the key. Keep it apart from the page.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import cohen_kappa_score
 
 from musiclatent.analysis import statistics
 from musiclatent.config import SEED
@@ -87,6 +90,19 @@ def questions(
     rows = [part[i] for part in (fits, mixes) for i in rng.permutation(len(part))]
     if not rows:
         raise ValueError("there is nothing to ask; give clusters or pairs, and numbers above 0")
+    return named(rows, sections)
+
+
+def named(rows: Sequence[tuple], sections: pd.DataFrame) -> pd.DataFrame:
+    """Return questions as a table with a name for each, which tells sets of questions apart.
+
+    Parameters
+    ----------
+    rows
+        kind, cluster, truth, first, second and candidate of each, in the order of asking.
+    sections
+        What is played, with item_id and start_s; other sound needs another item_id.
+    """
     table = pd.DataFrame(rows, columns=KEY[1:])
     name = _name(table, sections)
     return table.assign(question=[f"{name}-{i + 1:03d}" for i in range(len(table))])[KEY]
@@ -141,7 +157,9 @@ def page(
 
     script = map_html.static_text("listening_test.js")
     parts = map_html.joined(sound, len(rows), room=room, limit_mb=limit_mb)
-    return write_file(Path(path), map_html.html(script, table, parts=parts, mount=_MOUNT))
+    return write_file(
+        Path(path), map_html.html(script, table, parts=parts, mount=_MOUNT, sends=True)
+    )
 
 
 def read(
@@ -189,7 +207,7 @@ def read(
 
 
 def agreement(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """Report how often listeners hear what clusters and mixes claim, and how far they agree.
+    """Report how often listeners say yes, and how far they agree.
 
     Parameters
     ----------
@@ -201,13 +219,13 @@ def agreement(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per cluster, one (cluster -1) of all clusters together and one of the mixes: kind,
-        cluster, raters, n (answers); `members`, `yes_members`, `low_members` and `high_members`:
-        number of answers about sections of the cluster (or pairs as proposed), share of yes and
-        its 95 % interval; the same of `strangers` (sections of another cluster, random seconds);
+        One row per kind and cluster, and one (cluster -1) of each kind as a whole: kind, cluster,
+        raters, n (answers); `members`, `yes_members`, `low_members` and `high_members`: number of
+        answers where the truth is yes (sections of the cluster, pairs as proposed, recordings as
+        they are), share of yes and its 95 % interval; the same of `strangers`, the others;
         `shared`, number of questions that all raters of this row answered, their Fleiss' `kappa`
-        and, where it is NaN, `note` with the reason. The intervals take answers as independent:
-        several raters of one question make them too narrow.
+        and, where it is NaN, `note` with the reason; `cohens_kappa` where there are two raters. The
+        intervals take answers as independent: several raters of one question make them too narrow.
 
     Raises
     ------
@@ -221,8 +239,8 @@ def agreement(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
             "give answers, and the key of the page that they were given on"
         )
     groups = [(*of, part) for of, part in table.groupby(["kind", "cluster"])]
-    if (table["kind"] == "fits").any():
-        groups.append(("fits", ALL, table[table["kind"] == "fits"]))
+    parted = table.loc[table["cluster"] != ALL, "kind"].unique()
+    groups += [(kind, ALL, table[table["kind"] == kind]) for kind in parted]
     rows = [{"kind": kind, "cluster": k} | _agreed(part) for kind, k, part in groups]
     return pd.DataFrame(rows).sort_values(["kind", "cluster"], ignore_index=True)
 
@@ -303,9 +321,32 @@ def _name(table: pd.DataFrame, sections: pd.DataFrame) -> str:
 
 
 def _answers(path: Path, names: set[str]) -> tuple[datetime, str, dict[str, bool]]:
-    """Read one file: when it was saved, by whom, and the answers by question."""
+    """Read one file, see `check_answers`."""
+    return check_answers(path.read_bytes(), names)
+
+
+def check_answers(text: bytes, names: set[str]) -> tuple[datetime, str, dict[str, bool]]:
+    """Check what a page saved or sent.
+
+    Parameters
+    ----------
+    text
+        Its json.
+    names
+        Names of the questions that were asked.
+
+    Returns
+    -------
+    saved, rater, answers
+        When, by whom, and the answers by question.
+
+    Raises
+    ------
+    ValueError
+        If it is no such json, names nobody, or answers other questions or neither yes nor no.
+    """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(text)
         rater, answers = content["rater"].strip(), content["answers"]
         saved = datetime.fromisoformat(content["saved"]).astimezone(UTC)
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
@@ -323,7 +364,7 @@ def _answers(path: Path, names: set[str]) -> tuple[datetime, str, dict[str, bool
 def _agreed(part: pd.DataFrame) -> dict:
     """Return shares of yes and agreement of some questions."""
     n_raters = part["rater"].nunique()
-    row: dict = {"raters": n_raters, "n": len(part)}
+    row: dict = {"raters": n_raters, "n": len(part), "cohens_kappa": _cohens_kappa(part)}
     for name, truth in (("members", True), ("strangers", False)):
         yes = part.loc[part["truth"] == truth, "answer"]
         low, high = statistics.wilson(yes.mean(), len(yes)) if len(yes) else (np.nan, np.nan)
@@ -340,3 +381,11 @@ def _agreed(part: pd.DataFrame) -> dict:
         kappa = fleiss_kappa(counts.to_numpy())
         note = ONE_ANSWER if np.isnan(kappa) else ""
     return row | {"shared": len(counts), "kappa": kappa, "note": note}
+
+
+def _cohens_kappa(part: pd.DataFrame) -> float:
+    """Return the agreement of two raters beyond chance; NaN of any other number."""
+    both = part.pivot(index="question", columns="rater", values="answer").dropna().astype(bool)
+    if both.shape[1] != 2 or both.nunique().max() < 2:
+        return np.nan
+    return float(cohen_kappa_score(*both.to_numpy().T))

@@ -6,6 +6,7 @@ Files are opened by path, so that a decoder may go to any place in them.
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,6 +23,7 @@ FORMATS = (
 # Time stamps of one sample, so that one may begin anywhere; all others are decoded from the start.
 EXACT = ("mov", "ogg", "wav", "flac", "aiff", "caf", "w64", "ape", "wv", "tta", "tak", "dsf")
 VOUCHED = (*EXACT[:1], *EXACT[2:], "asf")  # the header says how long the sound is
+PLAIN = "fltp"  # floats, a channel after the other
 PREROLL_S = 1.0  # codecs need what came before to decode a frame right
 
 
@@ -126,7 +128,8 @@ class _Frames:
             with suppress(av.error.FFmpegError):
                 self.container.seek(stamp, stream=self.sound)
                 self.blocks = self._decoded()
-                at, block = next(self.blocks, (None, self.held))
+                known, block = next(self.blocks, (None, self.held))
+                at = self._place(known)
                 if at is not None and at <= start:
                     self.held = block
                     self._drop(start - at)
@@ -153,8 +156,8 @@ class _Frames:
         self.sent += min(n, len(y))
         return y[:n]
 
-    def _decoded(self) -> Iterator[tuple[int | None, np.ndarray]]:
-        """Yield the place of each decoded block, where it is known, and its samples (N, C)."""
+    def _decoded(self) -> Iterator[tuple[tuple[int, Fraction] | None, np.ndarray]]:
+        """Yield the time stamp of each decoded block, where it is known, and its samples (N, C)."""
         for packet in self._packets():
             try:
                 frames = packet.decode()
@@ -162,7 +165,9 @@ class _Frames:
                 self._count_bad()
                 continue
             for frame in frames:
-                yield self._place(frame), self._samples(frame)
+                known = frame.pts is not None and frame.time_base is not None
+                stamp = (frame.pts, frame.time_base) if known else None
+                yield stamp, self._samples(frame)
 
     def _packets(self) -> Iterator[av.Packet]:
         """Yield packets up to the end, or to where the file cannot be read on."""
@@ -182,16 +187,18 @@ class _Frames:
         self.bad += 1
         self.notes[:] = [f"decoding broke off at {self.bad} of its packets, which are left out"]
 
-    def _place(self, frame: av.AudioFrame) -> int | None:
-        """Return which frame of the file a block begins with."""
-        if frame.pts is None or frame.time_base is None:
+    def _place(self, stamp: tuple[int, Fraction] | None) -> int | None:
+        """Return which frame of the file a block with a time stamp begins with."""
+        if stamp is None:
             return None
         began = (self.sound.start_time or 0) * self.sound.time_base
-        return round(float(frame.pts * frame.time_base - began) * self.sr)
+        return round(float(stamp[0] * stamp[1] - began) * self.sr)
 
     def _samples(self, frame: av.AudioFrame) -> np.ndarray:
         """Return the samples (N, C) of a block as floats at the rate of the file."""
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind == (PLAIN, self.layout, self.sr) and not self.resampler:
+            return frame.to_ndarray().T  # most codecs: half of the time of the way below
         rest = []
         if kind != self.kind:
             rest = self.resampler.resample(None) if self.resampler else []

@@ -35,7 +35,9 @@ def static_text(name: str) -> str:
     return (STATIC / name).read_text("utf-8")
 
 
-def html(script: str, table: dict, *, parts: dict[str, str], mount: str) -> str:
+def html(
+    script: str, table: dict, *, parts: dict[str, str], mount: str, sends: bool = False
+) -> str:
     """Put a page together, as ASCII.
 
     Parameters
@@ -49,9 +51,12 @@ def html(script: str, table: dict, *, parts: dict[str, str], mount: str) -> str:
         Base64 by name; ``offsets`` and ``sound`` always, as of `joined`, or empty.
     mount
         The last lines of the module, which see `table`, `sound`, `picture`, `bytes` and `text`.
+    sends
+        Whether it may send something to the server that it came from.
     """
     return render(
         "page.html.j2",
+        sends=sends,
         beside="folder" in table,
         table=inline_json(table),
         parts=parts,

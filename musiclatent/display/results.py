@@ -146,6 +146,40 @@ def size_study(table: pd.DataFrame, paper: list[tuple[int, float]]) -> Figure:
     return style.finish(figure, "right")
 
 
+SHAPE_COLUMNS = {
+    "mse": "MSE",
+    "mrstft": "STFT distance",
+    "frame_seams_db": "seams of frames (dB)",
+    "ends_db": "ends of windows (dB)",
+}
+
+
+@captioned(captions.shape_study)
+def shape_study(table: pd.DataFrame) -> Figure:
+    """Draw error, STFT distance and seams against the kernel, one panel for each.
+
+    Parameters
+    ----------
+    table
+        As `shapes.shape_table` returns it: one line per stride, other paddings as marks.
+    """
+    figure, axes = style.subplots(1, len(SHAPE_COLUMNS), figsize=(14, 3.6))
+    for axis, (name, label) in zip(axes, SHAPE_COLUMNS.items(), strict=True):
+        for i, (stride, part) in enumerate(table.groupby("stride")):
+            rows = part[part["padding"] == "zeros"].sort_values("kernel")
+            look = {"color": style.PALETTE[i], "label": f"a frame every {stride:,}"}
+            axis.plot(rows["kernel"], rows[name], "o-", **look)
+        for mark, padding in zip("x+", ("reflect", "none"), strict=True):
+            rows = table[table["padding"] == padding]
+            axis.plot(rows["kernel"], rows[name], f"k{mark}", label=f"padding {padding}")
+        axis.set_xscale("log", base=2)
+        kernels = sorted(table["kernel"].unique())
+        axis.set_xticks(kernels, [f"{k:,}" for k in kernels], fontsize="small", rotation=30)
+        axis.set(xlabel="kernel (samples)", ylabel=label)
+        axis.minorticks_off()
+    return style.finish(figure, "right", marks=axes[0].get_legend_handles_labels()[0])
+
+
 @captioned(captions.leakage)
 def leakage(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw the accuracy of each split protocol, with its interval.

@@ -3,10 +3,12 @@
 import base64
 import html
 from collections.abc import Sequence
+from pathlib import Path
 
 import librosa
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from musiclatent import audio
@@ -38,6 +40,36 @@ def players(sounds: Sequence[tuple[str, np.ndarray]], sr: int) -> str:
     """Return the html of several players side by side; `sounds` holds (title, y (N,)) pairs."""
     inner = "".join(player(y, sr, title) for title, y in sounds)
     return f'<div style="display:flex;flex-wrap:wrap;gap:.5em">{inner}</div>'
+
+
+def segment_players(segments: pd.DataFrame, sr: int, most_s: float = 10.0) -> str:
+    """Return the html of players of segments of files, as `players`.
+
+    Parameters
+    ----------
+    segments
+        item_id (the title), path, start_s and end_s; without a file there is no player, only a
+        title that says so.
+    sr
+        Rate in Hz to read at.
+    most_s
+        Only so many seconds of each.
+
+    Raises
+    ------
+    AudioError
+        If a file that is there cannot be read.
+    """
+    parts = []
+    for row in segments.itertuples():
+        title = f"{row.item_id}, from {row.start_s:g} s"
+        if Path(row.path).is_file():
+            seconds = min(row.end_s - row.start_s, most_s)
+            y, _ = audio.read(row.path, sr, start_s=row.start_s, duration_s=seconds)
+            parts.append(player(y, sr, title))
+        else:
+            parts.append(f"<p>{html.escape(title)}: no sound here</p>")
+    return f'<div style="display:flex;flex-wrap:wrap;gap:.5em">{"".join(parts)}</div>'
 
 
 def _spectrogram(axis: plt.Axes, y: np.ndarray, sr: int) -> None:

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +22,7 @@ from musiclatent.data import cache, corpus, gtzan_tables, splits
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.evaluation import classifiers
 from musiclatent.features import descriptors
+from musiclatent.numba_cache import delayed
 
 SEEDS = 5
 REDRAWS = 20  # of a split at random: each test row is in six of them

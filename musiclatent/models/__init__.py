@@ -6,6 +6,7 @@ MODELS = {
     model.__name__: model
     for model in (
         waveform.WaveformAutoencoder,
+        waveform.PaddedAutoencoder,
         waveform.PoolingAutoencoder,
         waveform.LinearBlocks,
         sparse.SparseAutoencoder,

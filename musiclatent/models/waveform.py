@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from musiclatent.models import base, mdct
 
 EXTRAS = ("none", "conv", "dense")
+PADDINGS = ("reflect", "none")
 
 
 class ShiftedReLU(nn.Module):
@@ -68,9 +69,9 @@ class WaveformAutoencoder(base.Autoencoder):
             )
         self.save_hyperparameters()
         self.stride = stride
-        edge = (kernel_size - stride) // 2
-        self.analysis = nn.Conv1d(1, maps, kernel_size, stride, edge)
-        self.synthesis = nn.ConvTranspose1d(maps, 1, kernel_size, stride, edge)
+        self.outside = (kernel_size - stride) // 2  # samples that the first frame sees before 0
+        self.analysis = nn.Conv1d(1, maps, kernel_size, stride, self.outside)
+        self.synthesis = nn.ConvTranspose1d(maps, 1, kernel_size, stride, self.outside)
         self.after_analysis = _extra_layers(extra, maps)
         self.before_synthesis = _extra_layers(extra, maps)
 
@@ -81,6 +82,53 @@ class WaveformAutoencoder(base.Autoencoder):
     def decode(self, z: Tensor) -> Tensor:
         """Return waveforms (B, 1, T * stride) of latents `z` (B, K, T)."""
         return torch.tanh(self.synthesis(self.before_synthesis(z)))
+
+
+class PaddedAutoencoder(WaveformAutoencoder):
+    """A1 whose first and last frames see no zeros beyond the window.
+
+    Parameters
+    ----------
+    padding
+        ``reflect``: they see the window mirrored; ``none``: they begin and end with the window,
+        which gives less frames.
+    maps, kernel_size, stride, extra, learning_rate, total_steps
+        As in `WaveformAutoencoder`.
+
+    Raises
+    ------
+    ValueError
+        If `padding` has no meaning or `kernel_size` does not fit.
+    """
+
+    def __init__(
+        self,
+        padding: str = "reflect",
+        maps: int = 64,
+        kernel_size: int = 1024,
+        stride: int = 512,
+        extra: str = "none",
+        learning_rate: float = 4e-3,
+        total_steps: int = 1,
+    ) -> None:
+        super().__init__(maps, kernel_size, stride, extra, learning_rate, total_steps)
+        if padding not in PADDINGS:
+            raise ValueError(f"padding is {padding!r}; choose one of: {', '.join(PADDINGS)}")
+        if padding == "reflect" and kernel_size >= 3 * stride:
+            raise ValueError(
+                f"kernel_size {kernel_size} would mirror more than a frame; with padding "
+                f"'reflect' give less than three times the stride, {3 * stride}"
+            )
+        self.save_hyperparameters()
+        self.mirrored, self.analysis.padding = padding == "reflect", (0,)  # `pad` does it
+        if not self.mirrored:
+            self.outside, self.synthesis.padding = 0, (0,)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Pad waveforms (B, 1, N) with zeros to whole latent frames, then mirror their ends."""
+        n, least = x.shape[-1], self.stride if self.mirrored else self.hparams.kernel_size
+        x = nn.functional.pad(x, (0, max(least - n, (least - n) % self.stride)))
+        return nn.functional.pad(x, [self.outside] * 2, "reflect") if self.mirrored else x
 
 
 def _extra_layers(extra: str, maps: int) -> nn.Module:

@@ -155,13 +155,12 @@ def test_average_precision_is_that_of_sklearn(rng):
     assert figures["mean_average_precision"] == pytest.approx(np.mean(expected))
 
 
-def test_an_index_finds_nearly_all_that_an_exact_search_finds(rng, monkeypatch):
-    z, query = rng.normal(size=(900, 8)), rng.normal(size=(800, 8))
-    exact = [neighbours.nearest(z, z, 5), neighbours.nearest(query, z, 5)]
-    monkeypatch.setattr(neighbours, "EXACT", 700)
-    for asked, (distances, rows) in zip((z, query), exact, strict=True):
-        found = neighbours.nearest(asked, z, 5)
-        recall = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(found[1], rows, strict=True)])
-        assert recall > 0.95
-        np.testing.assert_allclose(found[0][:, 0], distances[:, 0], atol=0.5)
-    np.testing.assert_array_equal(neighbours.nearest(z, z, 5)[1], neighbours.nearest(z, z, 5)[1])
+@pytest.mark.parametrize("asked", [30, 9])
+def test_candidates_of_an_index_are_measured_and_ordered(rng, monkeypatch, asked):
+    z, query = rng.normal(size=(40, 3)), rng.normal(size=(asked, 3))
+    distances, rows = neighbours.nearest(query, z, 5)
+    monkeypatch.setattr(neighbours, "EXACT", 10)
+    monkeypatch.setattr(neighbours, "_from_index", lambda *_: rows[:, ::-1])
+    found = neighbours.nearest(query, z, 5)  # what it finds is counted by benchmarks/scale.py
+    np.testing.assert_array_equal(found[1], rows)
+    np.testing.assert_allclose(found[0], distances)

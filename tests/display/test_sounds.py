@@ -2,9 +2,12 @@ import base64
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from musiclatent import audio
 from musiclatent.display import sounds, style
+from musiclatent.errors import AudioError
 
 SR = 8000
 
@@ -18,6 +21,23 @@ def test_a_player_holds_its_sound_and_escapes_its_title():
     assert "<script>" not in text and "&lt;script&gt;" in text
     sound = base64.b64decode(re.search(r"base64,([^\"]+)\"", text)[1])
     assert len(sound) > 1000 and (sound[:1] == b"\xff" or sound[:3] == b"ID3")
+
+
+def test_segments_play_from_where_they_begin_and_a_missing_file_is_said(tmp_path):
+    y = np.concatenate([_tone(300.0), _tone(900.0)])
+    path = str(audio.write(tmp_path / "a.wav", y, SR))
+    rows = pd.DataFrame({"item_id": ["<b>", "gone"], "path": [path, str(tmp_path / "gone.wav")]})
+    text = sounds.segment_players(rows.assign(start_s=1.0, end_s=2.0), SR, most_s=0.5)
+    assert "<b>" not in text and "&lt;b&gt;, from 1 s" in text
+    assert "<p>gone, from 1 s: no sound here</p>" in text
+    (sound,) = re.findall(r"base64,([^\"]+)\"", text)
+    (tmp_path / "heard.mp3").write_bytes(base64.b64decode(sound))
+    heard, sr = audio.read(tmp_path / "heard.mp3")
+    assert len(heard) / sr == pytest.approx(0.5, abs=0.1)
+    assert np.abs(np.fft.rfft(heard, sr)).argmax() == pytest.approx(900, abs=10)
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match="a.wav"):
+        sounds.segment_players(rows[:1].assign(start_s=0.0, end_s=1.0), SR)
 
 
 @pytest.mark.parametrize("count", [1, 5, 7])

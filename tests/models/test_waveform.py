@@ -4,7 +4,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musiclatent.models.waveform import LinearBlocks, PoolingAutoencoder, WaveformAutoencoder
+from musiclatent.models.waveform import (
+    LinearBlocks,
+    PaddedAutoencoder,
+    PoolingAutoencoder,
+    WaveformAutoencoder,
+)
 
 WINDOW = 110_250  # five seconds
 
@@ -55,8 +60,48 @@ def test_options_that_do_not_fit_are_refused():
         _small(kernel_size=33)
 
 
+def _padded(padding: str, **options) -> PaddedAutoencoder:
+    """A1 without zeros at its ends, with the weights of `_small`."""
+    sizes = {"maps": 4, "kernel_size": 64, "stride": 32} | options
+    model = PaddedAutoencoder(padding, **sizes)
+    model.load_state_dict(_small(**options).state_dict())
+    return model
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 700), padding=st.sampled_from(["reflect", "none"]))
+def test_other_ends_bring_any_length_back(n, padding):
+    out = _padded(padding)(torch.ones(1, 1, n))
+    frames = -(-n // 32) if padding == "reflect" else 1 + max(0, -(-(n - 64) // 32))
+    assert out.z.shape == (1, 4, frames) and out.x_hat.shape == (1, 1, n)
+
+
+def test_other_ends_differ_at_the_ends_alone():
+    x = torch.randn(1, 1, 320, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    zeros = _small()
+    reflect, none = _padded("reflect"), _padded("none")
+    for model in (reflect, none):
+        model.load_state_dict(zeros.state_dict())
+    z, z_mirrored = zeros.encode(x), reflect.encode(x)
+    assert torch.allclose(z[..., 1:-1], z_mirrored[..., 1:-1], atol=1e-6)
+    mirrored = torch.cat([x[..., 1:17].flip(-1), x[..., :48]], dim=-1)
+    first = torch.nn.functional.conv1d(mirrored, *reflect.analysis.parameters())
+    assert torch.allclose(z_mirrored[..., :1], first, atol=1e-6)
+    frames = torch.nn.functional.conv1d(x, *none.analysis.parameters(), stride=32)
+    assert torch.allclose(none.encode(x), frames, atol=1e-6)  # frames begin with the window
+
+
+def test_other_ends_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="padding is 'wrap'; choose one of: reflect, none"):
+        PaddedAutoencoder("wrap")
+    words = "kernel_size 1536 would mirror more than a frame; .* three times the stride, 1536"
+    with pytest.raises(ValueError, match=words):
+        PaddedAutoencoder("reflect", kernel_size=1536)
+
+
 def test_hyper_parameters_are_plain():
-    for model in (_small(), PoolingAutoencoder(), LinearBlocks()):
+    for model in (_small(), PoolingAutoencoder(), LinearBlocks(), PaddedAutoencoder()):
         for value in model.hparams.values():
             assert isinstance(value, str | int | float | bool | list)
 

@@ -1,4 +1,4 @@
-"""Serve the dashboard, and write the notebooks that run in Colab."""
+"""Serve the dashboard and listening pages, and write the notebooks that run in Colab."""
 
 import argparse
 import signal
@@ -14,6 +14,16 @@ def dashboard(arguments: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Voila and its kernels live on
     place = (arguments.host, arguments.port, arguments.prefix)
     voila.dashboard(arguments.profile, arguments.results, arguments.corpus, *place)
+
+
+def listen(arguments: argparse.Namespace) -> None:
+    """Serve the listening pages, then write what listeners answered into the report."""
+    from musiclatent.apps.listening import server
+    from musiclatent.apps.reporting import report
+
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    base = server.listen(arguments.profile, arguments.results, arguments.port)
+    print(f"report: {report.write(base, arguments.profile)}")
 
 
 def colab(arguments: argparse.Namespace) -> None:

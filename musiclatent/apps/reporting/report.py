@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from musiclatent import __version__
+from musiclatent.apps.listening import answers
 from musiclatent.apps.reporting import claims, media
 from musiclatent.apps.reporting.claims import CLAIMS, Claim
 from musiclatent.config import PROFILES, Experiment, Profile, Study, home
@@ -24,7 +25,7 @@ from musiclatent.studies import STUDIES
 
 SOUNDS = 8  # players of each notebook, so that a page stays below a few megabytes
 FAILED = "failed.json"
-SHOWN = ("figures", "audio", "metrics")  # folders of a study that pages show
+SHOWN = ("figures", "audio", "metrics", "listening")  # folders of a study that pages show
 HEAD = 2000  # characters of a page in which stands what it was made from
 CODE = ("musiclatent", "notebooks", "constraints.txt")  # what figures depend on
 DIGITS = 6  # of a recorded figure: the same on one processor, and short to compare
@@ -123,6 +124,7 @@ def _study(study: Study, folder: Path) -> dict:
         "map": f"../{folder.name}/map.html" if page.exists() else "",
         "figures": FIGURES,
         "skipped": _skipped(folder),
+        "listeners": answers.sentence(folder),
     }
 
 

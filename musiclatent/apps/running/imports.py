@@ -7,6 +7,7 @@ module names, such as a template.
 import ast
 import hashlib
 import json
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ PACKAGE = Path(__file__).parents[2]
 RESOURCES = (".toml", ".mk", ".js", ".j2")  # of the package's files that are no modules
 # Each notebook takes from these what its parameters name, and that is in its identity.
 TABLES = ("profiles.toml", "experiments.toml", "studies.toml")
+# Python 3.11 counts the depth of all threads as one: https://github.com/python/cpython/issues/106905
+PARSING = threading.Lock()
 
 
 def code_of(notebook: Path) -> str:
@@ -83,7 +86,9 @@ def _of_module(path: Path) -> tuple[frozenset[str], frozenset[str]]:
 def _words(code: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the full names of what some code imports, and the files that its strings may name."""
     imported, strings = set(), set()
-    for node in ast.walk(ast.parse(code)):
+    with PARSING:
+        tree = ast.parse(code)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

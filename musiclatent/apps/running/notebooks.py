@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -127,6 +128,7 @@ class _Run:
     scheduler: str
     problems: dict[str, str] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
+    starting: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False
 
     @property
@@ -217,7 +219,9 @@ class _Run:
             console.ended(name, "reused, nothing changed since it ran")
             return
         began = time.time()
-        problem = execute(source, space, parameters, self.kernels)
+        with self.starting:  # one process for all, whichever notebook asks first
+            kernels = self.kernels
+        problem = execute(source, space, parameters, kernels)
         if self.stopped:
             return
         if problem:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from musiclatent import audio
 from musiclatent.config import DemoSize
 from musiclatent.data.synthetic import dance, digits, music
 from musiclatent.files import pick, progress, write_file, write_json
+from musiclatent.numba_cache import delayed
 
 PLANS = {
     "music": music.plan,

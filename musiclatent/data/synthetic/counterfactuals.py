@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from musiclatent import audio
 from musiclatent.config import SEED, SR
@@ -22,6 +22,7 @@ from musiclatent.data.synthetic import music, score
 from musiclatent.data.synthetic.music import FASTER, FREE_TEMPO, TRANSPOSED, Clip
 from musiclatent.data.synthetic.styles import STYLES
 from musiclatent.files import progress, write_json
+from musiclatent.numba_cache import delayed
 
 COUNT = 300  # scores, and so pairs of each factor
 CLIP_S = 6.0

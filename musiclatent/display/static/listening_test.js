@@ -49,14 +49,29 @@ const KINDS = {
     ask: "Does the second mix well after the first?",
     names: ["First", "Second"],
   },
+  whole: {
+    ask: "Would you listen to a whole piece that sounds like this?",
+    names: ["Listen"],
+  },
+  same: {
+    ask: "Do both sound the same?",
+    names: ["First", "Second"],
+  },
+  words: {
+    ask: "Do you understand every word?",
+    names: ["Listen"],
+  },
 };
-const INTRO = [
-  "A program put short sections of music into clusters, groups of sections that it holds to be "
-    + "alike. You hear two sections of one cluster, then a third: say whether it fits. In other "
-    + "questions you hear two sections, one after the other: say whether they mix well.",
-  "There is no need to hurry; answer as you hear it. Your answers stay in this browser until you "
-    + "save them, so that you can close the page and go on later.",
-];
+const SECTIONS = "A program put short sections of music into clusters, groups of sections that it "
+  + "holds to be alike. You hear two sections of one cluster, then a third: say whether it fits. "
+  + "In other questions you hear two sections, one after the other: say whether they mix well.";
+const CODINGS = "Programs wrote music and speech down in few numbers and made sound of them again. "
+  + "You hear what came out, and some recordings as they were, in no order: say whether you would "
+  + "listen to it, whether two sound the same, and whether you understand what is said.";
+const ABOUT = { fits: SECTIONS, mixes: SECTIONS, whole: CODINGS, same: CODINGS, words: CODINGS };
+const HURRY = "There is no need to hurry; answer as you hear it. Your answers stay in this browser "
+  + "until you save them, so that you can close the page and go on later.";
+const SERVED = location.protocol.startsWith("http");
 
 /** Add an element with a class and plain text. */
 function add(parent, tag, name = "", text = "") {
@@ -146,6 +161,20 @@ export function mount(el, { table, sound }) {
     ui.said.textContent = `Saved as ${link.download}: send it to whoever asked you.`;
   };
 
+  /** Send the answers to the server that the page came from; save them where it takes none. */
+  const send = async () => {
+    const sent = { method: "POST", headers: { "Content-Type": "application/json" } };
+    try {
+      const reply = await fetch("answers", { ...sent, body: JSON.stringify(content()) });
+      ui.said.textContent = await reply.text();
+      if (!reply.ok) throw new Error(ui.said.textContent);
+    } catch (error) {
+      download();
+      ui.said.textContent = `The server did not take them (${error.message}). ${ui.said.textContent}`;
+    }
+  };
+  const keep = SERVED ? send : download;
+
   const stop = () => {
     ui.audio.pause();
     ui.audio.removeAttribute("src");
@@ -194,7 +223,8 @@ export function mount(el, { table, sound }) {
 
   const welcome = () => {
     add(ui.card, "h2", "", "Judging by ear");
-    for (const text of INTRO) add(ui.card, "p", "", text);
+    const about = new Set(table.questions.map(({ kind }) => ABOUT[kind]));
+    for (const text of [...about, HURRY]) add(ui.card, "p", "", text);
     const form = add(ui.card, "form");
     const label = add(form, "label", "", "Your name");
     const input = add(form, "input");
@@ -235,9 +265,10 @@ export function mount(el, { table, sound }) {
   const thank = () => {
     const heading = add(ui.card, "h2", "", "All questions are answered. Thank you.");
     heading.tabIndex = -1;
-    add(ui.card, "p", "", "Save your answers and send the file to whoever asked you.");
+    const then = SERVED ? "Send your answers." : "Save your answers and send the file to whoever asked you.";
+    add(ui.card, "p", "", then);
     const row = add(ui.card, "div", "row");
-    button(row, "Save answers", "", download).className = "main";
+    button(row, SERVED ? "Send answers" : "Save answers", "", keep).className = "main";
     button(row, "Back", "\u2190", () => show(at - 1));
     heading.focus();
   };
@@ -259,7 +290,7 @@ export function mount(el, { table, sound }) {
     ui.footer.hidden = at < 0;
   };
 
-  const early = button(ui.footer, "Save what is answered so far", "", download);
+  const early = button(ui.footer, `${SERVED ? "Send" : "Save"} what is answered so far`, "", keep);
   button(ui.footer, "Another rater", "", () => {
     state.rater = "";
     save();

@@ -95,6 +95,17 @@ def size_study(table: pd.DataFrame, paper: Sequence[tuple[int, float]]) -> str:
     )
 
 
+def shape_study(table: pd.DataFrame) -> str:
+    """Say which shape comes nearest, and where its frames can be heard to meet."""
+    best, worst = table.loc[table["mse"].idxmin()], table.loc[table["frame_seams_db"].idxmax()]
+    return (
+        f"{counted(len(table), 'shape')} of about {table['numbers'].max():,} latent dimensions: "
+        f"the least error ({short(best.mse)}) has a kernel of {best.kernel:,} every "
+        f"{best.stride:,} samples; frames meet most audibly ({worst.frame_seams_db:.1f} dB above "
+        f"elsewhere) with a kernel of {worst.kernel:,} every {worst.stride:,}."
+    )
+
+
 def leakage(table: pd.DataFrame, title: str = "") -> str:
     """Say which way to divide gives the highest accuracy, and which the lowest."""
     rows = table.set_index("protocol")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import soundfile as sf
 from filelock import FileLock
-from joblib import Parallel, delayed
+from joblib import Parallel
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from musiclatent import audio, numba_cache
@@ -22,6 +22,7 @@ from musiclatent.evaluation.comparison import retrieval
 from musiclatent.evaluation.comparison.judged import Judged, gather
 from musiclatent.evaluation.comparison.vectors import Vectors, middle, shared_rows
 from musiclatent.files import progress, sha256_of
+from musiclatent.numba_cache import delayed
 
 SR = 32_000  # of all excerpts: what mp3 has, and more than most encoders take
 EXCERPT_S = 8.0  # from the middle of a track

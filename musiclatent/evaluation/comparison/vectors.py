@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from musiclatent import audio, numba_cache
 from musiclatent.analysis import neighbours, validation
@@ -115,7 +115,9 @@ def measure(
     done: dict[str, Vectors] = {}
     if many:
         numba_cache.compile_librosa()  # encoders may use it
-        tasks = (delayed(_measured)(find, paths, digests, store, how) for find in many.values())
+        measure = numba_cache.delayed(_measured)
+        # The bar of all encoders is enough: those of workers would write over each other.
+        tasks = (measure(find, paths, digests, store, how, quiet=True) for find in many.values())
         found = Parallel(n_jobs=min(n_jobs, len(many)), return_as="generator")(tasks)
         bar = progress(found, "encoders", "encoder", total=len(many), delay=2)
         done = dict(zip(many, bar, strict=True))
@@ -139,7 +141,13 @@ def _digest(path: str | Path) -> str:
 
 
 def _measured(
-    find: Find, paths: Sequence[str | Path], digests: Sequence[str], store: Path, how: str
+    find: Find,
+    paths: Sequence[str | Path],
+    digests: Sequence[str],
+    store: Path,
+    how: str,
+    *,
+    quiet: bool = False,
 ) -> Vectors:
     """Measure the vectors of one encoder."""
     encoder = find()
@@ -147,7 +155,9 @@ def _measured(
     reasons: dict[int, str] = {}
     with closing(open_table(encoder, store, how)) as table:
         kept |= read_kept(table, digests)
-        for row, (path, digest) in enumerate(_watched(encoder.name, paths, digests, kept)):
+        rows = zip(paths, digests, strict=True)
+        bar = rows if quiet else _watched(encoder.name, rows, digests, kept)
+        for row, (path, digest) in enumerate(bar):
             if digest in kept:
                 continue
             try:
@@ -163,12 +173,11 @@ def _measured(
 
 
 def _watched(
-    name: str, paths: Sequence, digests: Sequence[str], kept: Mapping
+    name: str, rows: Iterable, digests: Sequence[str], kept: Mapping
 ) -> Iterable[tuple[str | Path, str]]:
     """Return the files under a bar that is drawn where some take time."""
     missing = sum(digest not in kept for digest in digests)
-    rows = zip(paths, digests, strict=True)
-    return progress(rows, name, "file", total=len(paths), disable=not missing, delay=5)
+    return progress(rows, name, "file", total=len(digests), disable=not missing, delay=5)
 
 
 def widths_of(encoder: FrameEncoder, how: str = HOW) -> tuple[int, ...]:

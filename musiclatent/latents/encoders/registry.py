@@ -91,9 +91,11 @@ def _find(name: str, results: str | Path) -> FrameEncoder:
 
 def _trained_names(results: str | Path) -> list[str]:
     """Return the names of models that were trained here."""
-    from musiclatent.latents import encoder
+    from musiclatent.latents import shipped  # torch takes seconds
+    from musiclatent.training.run_folder import read_config
 
-    return list(dict.fromkeys(encoder.list_encoders(results)["experiment"]))
+    found = shipped.places(results)
+    return list(dict.fromkeys(read_config(p.folder).get("experiment", p.name) for p in found))
 
 
 def _entry_points() -> dict[str, EntryPoint]:

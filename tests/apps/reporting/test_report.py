@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from musiclatent import audio
+from musiclatent.apps.listening import answers
 from musiclatent.apps.reporting import report
 from musiclatent.display import style
 from musiclatent.files import write_json
@@ -140,6 +141,22 @@ def test_a_page_is_made_again_only_where_something_changed(base, monkeypatch):
     report.write(base, "demo")
     assert first.stat().st_mtime > 0
     assert "new_figure" in (base / "report" / "waveform.html").read_text()
+
+
+def test_a_page_says_what_listeners_answered(base):
+    for name in (answers.PAGE, answers.KEY):
+        path = base / "waveform" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("question,kind,cluster,truth\nq-001,whole,0,True\n")
+    report.write(base, "demo")
+    page = base / "report" / "waveform.html"
+    assert f"Judged by ear: {answers.NOBODY}" in page.read_text()
+    content = {"rater": "Ann", "saved": "2026-01-01T00:00:00Z", "answers": {"q-001": True}}
+    answers.store(base / "waveform", json.dumps(content).encode())
+    report.write(base, "demo")
+    assert "Judged by ear: 1 listener, 1 answer. Of what one would listen to: one rater" in (
+        page.read_text()
+    )
 
 
 def test_a_skipped_study_has_its_line(base):

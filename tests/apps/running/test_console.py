@@ -63,19 +63,18 @@ def test_the_shipped_times_are_of_notebooks_that_there_are():
 
 
 def test_every_line_of_a_run_is_ours(tmp_path):
-    books = STUDIES["waveform"].notebooks()
+    books = STUDIES["genre"].notebooks()  # decoders, torch, catboost, shap and captum
     command = [sys.executable, "-m", "musiclatent", "reproduce", "--profile", "tiny"]
-    command += ["--study", "waveform", "--results", str(tmp_path)]
+    command += ["--study", "genre", "--results", str(tmp_path)]
     environment = {k: v for k, v in os.environ.items() if k != "MUSICLATENT_DATA"}
     run = subprocess.run(
         command, cwd=CHECKOUT, capture_output=True, text=True, check=False, env=environment
     )
     assert run.returncode == 0 and run.stderr == ""
-    *lines, report, page, folder = run.stdout.splitlines()
+    *lines, report, folder = run.stdout.splitlines()
     assert len(lines) == len(books)
     for i, (line, book) in enumerate(zip(lines, books, strict=True), 1):
-        assert re.fullmatch(rf"\[{i}/{len(books)}\] waveform: {book} \d+ s", line)
+        assert re.fullmatch(rf"\[{i}/{len(books)}\] genre: {book} \d+ s", line)
     base = tmp_path / "tiny"
     assert report == f"report: {(base / 'index.html').as_uri()}"
-    assert page == f"map: {(base / 'waveform' / 'map.html').as_uri()}"
-    assert folder == f"notebooks: {(base / 'waveform' / 'notebooks').as_uri()}"
+    assert folder == f"notebooks: {(base / 'genre' / 'notebooks').as_uri()}"

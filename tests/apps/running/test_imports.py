@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,3 +58,10 @@ def test_the_code_of_a_notebook_is_its_cells_without_magic(tmp_path):
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps({"cells": cells}))
     assert imports.code_of(path) == "import json\nx = 1"
+
+
+def test_threads_may_read_code_at_the_same_time():
+    deep = "x = " + "(" * 60 + "1" + ")" * 60 + "\nimport json\n" + "y = 1 + 2\n" * 2000
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(imports._words, [deep] * 16))
+    assert found == [(frozenset({"json"}), frozenset())] * 16

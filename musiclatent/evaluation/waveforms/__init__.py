@@ -1,0 +1,1 @@
+"""What of sound survives a waveform model: by its shape, and by who understands it."""
