@@ -56,6 +56,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Quickstart": "quickstart.md"},
         {"Notebooks": ["gallery.md", *notebooks]},
         {"Results": "results.md"},
+        {"Coverage": "coverage.md"},
         {"Add an encoder": "add_an_encoder.md"},
         {"Behind a login": "deploy.md"},
         {"API": ["api/index.md", *rooms]},

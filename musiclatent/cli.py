@@ -111,6 +111,8 @@ def _add_encoders(subparsers) -> None:
     """Add ``encode``, ``similar``, ``path`` and ``explore``."""
     sub = _command(subparsers, own_music.encode, "encode audio files, rebuild them, place them")
     _add_options(sub, "model", "results")
+    sub.add_argument("--profile", default="", help="take the model that this profile trained")
+    sub.add_argument("--corpus", default="", help="take the model trained on this folder of music")
     sub.add_argument("files", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, default=Path("encoded"), help="folder to write")
     sub.add_argument("--scheduler", default="", help="tcp://... of a Dask cluster")

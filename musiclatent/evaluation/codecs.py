@@ -2,7 +2,8 @@
 
 A codec is a frozen dataclass of plain values with `form`, `encode` from waveforms (B, N) to a code,
 and `decode` back to (B, N). Its form is ``dense``, values (B, K, T) of K components; ``sparse``,
-values and positions (B, 2, k), the positions rising; or ``bytes``, a list of packets.
+values and positions (B, 2, k), the positions rising; or ``bytes``, a list of packets, of which
+`bits` counts what is sent.
 
 The values of a component, or all values of a sparse code, are rounded to equal steps (256, or
 another power of two) from the least to the largest on the training windows; what lies outside is
@@ -250,6 +251,11 @@ class Opus:
         sounds = (np.frombuffer(_ffmpeg(command, file), "<f4") for file in z)
         sounds = (_resample(y, OPUS_SR, self.sr) for y in sounds)
         return np.stack([librosa.util.fix_length(y, size=self.samples) for y in sounds])
+
+    @staticmethod
+    def bits(code: bytes) -> int:
+        """Count the bits of an excerpt, see `opus_bits`."""
+        return opus_bits(code)
 
 
 def require_opus() -> None:

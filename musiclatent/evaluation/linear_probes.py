@@ -355,23 +355,23 @@ class Reading:
         return step > 0 if self.made is None else abs(step / self.made - 1) < 0.05
 
 
-def _track(y: np.ndarray) -> rhythm.Track:
-    """Measure samples (N,) as a file of them."""
+def track(y: np.ndarray) -> rhythm.Track:
+    """Analyse samples (N,) at `config.SR` as a file of them: tempo, pitch classes, power."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "sound.wav"
         audio.write(path, np.asarray(y, np.float32), SR, subtype="FLOAT")
         return rhythm.analyse_track(path)
 
 
-def _brightness(y: np.ndarray) -> float:
-    """Return the mean centroid of the spectrum in octaves."""
+def brightness(y: np.ndarray) -> float:
+    """Return the mean centroid of the spectrum of samples (N,) at `config.SR`, in octaves."""
     return np.log2(librosa.feature.spectral_centroid(y=np.asarray(y, float), sr=SR).mean())
 
 
 READINGS = {
-    "tempo": Reading(lambda y: np.log2(_track(y).rhythm.tempo), 1, np.log2(music.FASTER)),
-    "key": Reading(lambda y: tonal.estimate_key(_track(y).chroma).tonic, 12, music.TRANSPOSED),
-    "brightness": Reading(_brightness),
+    "tempo": Reading(lambda y: np.log2(track(y).rhythm.tempo), 1, np.log2(music.FASTER)),
+    "key": Reading(lambda y: tonal.estimate_key(track(y).chroma).tonic, 12, music.TRANSPOSED),
+    "brightness": Reading(brightness),
 }
 
 

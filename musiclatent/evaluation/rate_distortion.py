@@ -258,7 +258,7 @@ def measure_codec(coder: Coder, original: Analysis, *, training: np.ndarray, sr:
     x_hat, dimensions = np.stack(x_hat), np.nan
     if coder.form == "bytes":  # it has rounded and counted by itself
         x_hat = codecs.align(x, x_hat, sr)
-        bits = np.mean([codecs.opus_bits(file) for file in z])
+        bits = np.mean([coder.bits(file) for file in z])
         rates = [{"bits": np.nan, "bits_s": bits / seconds, "mse": np.square(x_hat - x).mean()}]
     else:
         z, dimensions = np.stack(z), z[0].size

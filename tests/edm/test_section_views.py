@@ -187,6 +187,9 @@ def test_clusters_that_lie_apart_are_found_with_their_figures(rng):
     assert middle == pytest.approx(grouped.silhouettes.mean())
     assert figures["pca_classical_1"] > 0.9 and figures["pca_centres_1"] > 0.99
     assert figures["pca_classical_2"] < 0.1
+    own = [grouped.view.z[grouped.labels == k] for k in range(3)]
+    within = sum(np.square(z - z.mean(axis=0)).sum() for z in own)
+    assert figures["rmse_classical"] == pytest.approx(np.sqrt(within / 45), rel=1e-5)
 
 
 def test_few_sections_bear_few_clusters(rng):

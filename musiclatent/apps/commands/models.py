@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musiclatent import config
+from musiclatent import config, files
+from musiclatent.studies import STUDIES
 
 if TYPE_CHECKING:
     from musiclatent.config import Study
@@ -20,6 +21,33 @@ def open_model(spec: str, results: str) -> "tuple[Study, Run]":
     from musiclatent.latents import shipped  # torch takes seconds
 
     return shipped.open_run(shipped.find(spec, results))
+
+
+def trained(spec: str, *, profile: str, corpus: str, results: str) -> str:
+    """Return where `reproduce` left a model, of a profile or of a folder of one's own music.
+
+    Parameters
+    ----------
+    spec
+        Its name; empty for that of study waveform.
+    profile, corpus
+        As they were given to `reproduce`; where both are empty, the model is returned as named.
+    results
+        Folder of all results.
+
+    Raises
+    ------
+    ValueError
+        If no study trains a model of this name, or there is no such profile.
+    """
+    if not profile and not corpus:
+        return spec
+    plans = {name: plan for plan in STUDIES.values() for name in plan.experiments}
+    name = spec or STUDIES["waveform"].chosen
+    plan = files.pick(plans, name, "model of ours")
+    profile = config.profile(profile or "demo").name
+    space = config.Workspace(profile=profile, study=plan.name, corpus=corpus, results=results)
+    return str(space.path("checkpoints", name))
 
 
 def list(arguments: argparse.Namespace) -> None:

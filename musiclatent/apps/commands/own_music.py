@@ -21,7 +21,9 @@ def encode(arguments: argparse.Namespace) -> None:
     if models.names_a_plugin(arguments.model):
         _encode_frames(arguments)
         return
-    plan, run = models.open_model(arguments.model or models.ENCODES, arguments.results)
+    where = {"profile": arguments.profile, "corpus": arguments.corpus, "results": arguments.results}
+    model = models.trained(arguments.model, **where) or models.ENCODES
+    plan, run = models.open_model(model, arguments.results)
     from musiclatent.apps.own import new_music
 
     with files.output_folder(arguments.out):

@@ -77,14 +77,37 @@ class NoteEncoder:
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return rows (T, D) of samples (N,), see `contract.FrameEncoder`."""
-        cut = contract.cut(self, y)
+        return self._frames(y, self.layer, len(contract.cut(self, y))).mean(axis=1)
+
+    def frames(self, y: np.ndarray, layer: str) -> np.ndarray:
+        """Return how likely each note sounds, every 11.6 ms.
+
+        Parameters
+        ----------
+        y
+            Samples (N,) at `sr`.
+        layer
+            One of `layers`.
+
+        Returns
+        -------
+        ndarray
+            (T, D), T = ceil(N / `PITCH_HOP`).
+        """
+        at = np.arange(-(-len(y) // PITCH_HOP)) * PITCH_HOP  # samples
+        window, within = np.divmod(at, round(self.hop_s * self.sr))  # no whole number of frames
+        answers = self._frames(y, layer, window[-1] + 1)
+        return answers[window, np.rint(within / PITCH_HOP).astype(int)]
+
+    def _frames(self, y: np.ndarray, layer: str, count: int) -> np.ndarray:
+        """Return a layer's answers (count, `PITCH_FRAMES`, D) to windows that follow each other."""
         hop, edge = round(self.hop_s * self.sr), PITCH_EDGE * PITCH_HOP
-        padded = np.zeros((len(cut) - 1) * hop + PITCH_N, np.float32)
+        padded = np.zeros((count - 1) * hop + PITCH_N, np.float32)
         part = y[: len(padded) - edge]
         padded[edge : edge + len(part)] = part
         parts = np.lib.stride_tricks.sliding_window_view(padded, PITCH_N)[::hop]
-        answers = _run(self.session, parts[..., None], NOTES[self.layer][0])
-        return answers[:, PITCH_EDGE : PITCH_EDGE + PITCH_FRAMES].mean(axis=1)
+        answers = _run(self.session, parts[..., None], NOTES[layer][0])
+        return answers[:, PITCH_EDGE : PITCH_EDGE + PITCH_FRAMES]
 
 
 @dataclass(frozen=True, kw_only=True)

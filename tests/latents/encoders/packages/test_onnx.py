@@ -66,3 +66,12 @@ def test_without_onnxruntime_it_names_the_extra(tmp_path, monkeypatch):
         CheckpointError, match=r"needs onnxruntime; run: pip install 'musiclatent\["
     ):
         onnx.load_notes()
+
+
+def test_frames_are_where_a_note_sounds(notes):
+    t = np.arange(5 * onnx.PITCH_SR) / onnx.PITCH_SR
+    y = np.where((t > 2) & (t < 4), 0.3 * np.sin(2 * np.pi * 440 * t), 0).astype(np.float32)
+    likely = notes.frames(y, "notes")
+    assert likely.shape == (-(-len(y) // onnx.PITCH_HOP), 88)
+    heard = np.flatnonzero(likely[:, 48] > 0.5) * onnx.PITCH_HOP / onnx.PITCH_SR
+    assert heard[[0, -1]] == pytest.approx([2, 4], abs=0.1)

@@ -1,0 +1,1 @@
+"""Music drawn from controls, judged by analysers that know nothing of its sampler."""

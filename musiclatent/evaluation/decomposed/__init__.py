@@ -1,0 +1,1 @@
+"""Sound taken apart before it is encoded."""

@@ -1,0 +1,1 @@
+"""Latents as indices into codebooks: bits that can be sent."""

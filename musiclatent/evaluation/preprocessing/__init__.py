@@ -1,0 +1,1 @@
+"""What is lost before any network: by frames, hop and duration."""

@@ -1,0 +1,1 @@
+"""Music that is drawn from controls: tempo, key, brightness, level and style."""

@@ -1,0 +1,1 @@
+"""Music as note events: a compact code that a person can read."""
