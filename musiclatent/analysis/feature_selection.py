@@ -3,7 +3,7 @@
 All is computed on the training rows that are given; other rows then keep the same columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from musiclatent.analysis import validation
 
 CHANCE = 0.99  # share of random relabellings that a column must separate better than
 WHISKER = 1.5  # interquartile ranges that a box plot's whiskers reach
+STEADY = 0.5  # intraclass correlation below which a column tells more of a slice than of its song
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def select_features(
     *,
     correlation: float = 0.9,
     separation: float | None = None,
+    steady: Mapping[str, float] | None = None,
 ) -> FeatureSelection:
     """Drop columns that hardly separate the labels or repeat one that separates better.
 
@@ -57,6 +59,9 @@ def select_features(
     separation
         Least eta squared of a column that stays; where left out, what 99 of 100 random
         relabellings of so many rows stay below.
+    steady
+        Intraclass correlation of columns, as `song_shares` gives it: what is below `STEADY` goes.
+        None leaves that out.
 
     Returns
     -------
@@ -87,9 +92,59 @@ def select_features(
     report["twin"] = related.idxmax().where(related.max() > 0, "")
     report["correlation"] = related.max()
     report["reason"] = _reasons(report, related, table.nunique() == 1, correlation, least)
+    if steady is not None:
+        share = pd.Series(dict(steady), dtype=float).reindex(report.index)
+        moving = share.lt(STEADY) & report["reason"].eq("")
+        report["reason"] = report["reason"].mask(moving, "changes within a song")
     report.insert(4, "kept", report["reason"] == "")
     kept = tuple(report.index[report["kept"]])
     return FeatureSelection(kept, report.rename_axis("column").reset_index())
+
+
+def song_shares(table: pd.DataFrame, songs: Iterable[str]) -> pd.DataFrame:
+    """Measure what each column tells of a song: how it stays in it, and differs between songs.
+
+    Parameters
+    ----------
+    table
+        Descriptors (B, D) of slices of songs, in any units.
+    songs
+        The song of each slice (B,).
+
+    Returns
+    -------
+    DataFrame
+        By column, the highest first: `share`, the intraclass correlation: the part of the variance
+        of slices that lies between songs, 1 where a song is the same throughout and 0, or a little
+        below, where its slices are as unlike as those of two songs; `within` and `between`, the
+        standard deviation of slices of a song and of songs, in the column's unit. A column that
+        never changes has the share 0.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, numbers are missing, or there are not two songs, one of them of two
+        slices.
+
+    Notes
+    -----
+    Shrout and Fleiss (1979), Intraclass correlations: uses in assessing rater reliability, case 1.
+    """
+    names = validation.labelled_table(table, songs)
+    sizes = pd.Series(names).value_counts()
+    if len(sizes) < 2 or sizes.max() < 2:
+        raise ValueError(
+            f"{len(names)} slices of {len(sizes)} songs do not show what stays within a song; "
+            "give two songs or more, cut into slices"
+        )
+    means = table.groupby(names).transform("mean")
+    inner = (table - means).pow(2).sum() / (len(names) - len(sizes))
+    outer = (means - table.mean()).pow(2).sum() / (len(sizes) - 1)
+    each = (len(names) - sizes.pow(2).sum() / len(names)) / (len(sizes) - 1)  # slices of a song
+    between = ((outer - inner) / each).clip(lower=0)
+    share = ((outer - inner) / (outer + (each - 1) * inner)).fillna(0.0)
+    found = pd.DataFrame({"share": share, "within": inner**0.5, "between": between**0.5})
+    return found.sort_values("share", ascending=False, kind="stable").rename_axis("column")
 
 
 def _by_chance(labels: np.ndarray) -> float:

@@ -70,6 +70,11 @@ class Excerpts:
         """Return the recordings of the rows (B,) bool, which are independent of each other."""
         return self.items.loc[rows, "group"].to_numpy()
 
+    def select(self, rows: np.ndarray) -> "Excerpts":
+        """Return the rows (B,) bool alone."""
+        parts = {name: getattr(self, name)[rows] for name in ("x", "descriptors", "bands", "items")}
+        return replace(self, **parts)
+
     def inputs(self, rows: np.ndarray, with_descriptors: bool) -> list[np.ndarray]:
         """Return what a network takes of the rows (B,) bool."""
         return [self.x[rows], self.descriptors[rows]] if with_descriptors else [self.x[rows]]

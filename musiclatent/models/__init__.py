@@ -1,6 +1,7 @@
 """Models: tensors in, tensors out; they never see a path."""
 
 from musiclatent.models import adaptive, genre, mel, recogniser, sparse, vae, waveform
+from musiclatent.models.spectrograms import transformer
 
 MODELS = {
     model.__name__: model
@@ -13,6 +14,7 @@ MODELS = {
         adaptive.DeepAutoencoder,
         mel.MelAutoencoder,
         mel.CRNNAutoencoder,
+        transformer.SpectrogramTransformer,
         vae.VAE,
         vae.RecurrentVAE,
         recogniser.Judge,

@@ -157,3 +157,56 @@ def test_three_columns_of_gtzan_go(data_root):
     }
     assert report.loc["chroma_stft_mean", "separation"] == pytest.approx(0.592, abs=1e-3)
     assert report.loc["harmony_mean", "outliers"] == 48
+
+
+@pytest.fixture
+def slices(rng) -> tuple[pd.DataFrame, np.ndarray]:
+    """Slices of 40 songs: columns of the song, of the slice, half of both, and a constant."""
+    songs = np.repeat([f"song{i}" for i in range(40)], 10)
+    of_song = np.repeat(rng.standard_normal(40), 10)
+    columns = {
+        "slice": rng.standard_normal(400),
+        "both": of_song + rng.standard_normal(400),
+        "song": of_song,
+        "still": np.full(400, 3.0),
+    }
+    return pd.DataFrame(columns), songs
+
+
+def test_what_stays_within_a_song_tells_most_of_it(slices):
+    found = feature_selection.song_shares(*slices)
+    assert found.index[:2].tolist() == ["song", "both"]
+    assert found.loc["song", "share"] == pytest.approx(1) and found.loc["song", "within"] == 0
+    assert found.loc["both", "share"] == pytest.approx(0.5, abs=0.15)
+    assert abs(found.loc["slice", "share"]) < 0.1 and found.loc["still", "share"] == 0
+    assert found.loc["both", ["within", "between"]].tolist() == pytest.approx([1, 1], abs=0.3)
+
+
+def test_the_share_of_a_song_by_hand():
+    """Two songs of two slices: mean squares 4 between and 1 within, so (4 - 1) / (4 + 1)."""
+    table = pd.DataFrame({"x": [1 - 0.5**0.5, 1 + 0.5**0.5, 3 - 0.5**0.5, 3 + 0.5**0.5]})
+    found = feature_selection.song_shares(table, ["a", "a", "b", "b"]).loc["x"]
+    assert found["within"] == pytest.approx(1) and found["share"] == pytest.approx((4 - 1) / 5)
+    assert found["between"] == pytest.approx(((4 - 1) / 2) ** 0.5)
+
+
+def test_a_gain_and_an_offset_leave_the_share_as_it_is(slices):
+    table, songs = slices
+    first = feature_selection.song_shares(table, songs)["share"]
+    moved = feature_selection.song_shares(1000 * table - 7, songs)["share"]
+    pd.testing.assert_series_equal(first, moved)
+
+
+@pytest.mark.parametrize("songs", [["a"] * 4, list("abcd")])
+def test_songs_that_show_nothing_are_refused(songs):
+    with pytest.raises(ValueError, match="4 slices of . songs do not show what stays"):
+        feature_selection.song_shares(pd.DataFrame({"x": range(4)}), songs)
+
+
+def test_columns_that_change_within_a_song_go_where_it_is_known(labelled):
+    steady = {"clear": 0.4, "noise": 0.9}
+    cleaned = feature_selection.select_features(*labelled, steady=steady)
+    reasons = cleaned.report.set_index("column")["reason"]
+    assert reasons["clear"] == "changes within a song" and cleaned.kept == ()
+    steady["clear"] = 0.6
+    assert feature_selection.select_features(*labelled, steady=steady).kept == ("clear",)

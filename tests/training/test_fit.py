@@ -508,6 +508,7 @@ def test_fewer_labels_are_another_run_whose_hidden_labels_do_not_matter(
 
 def test_what_was_trained_by_older_code_is_still_the_same_run():
     """The digest is of 2026-11-30: change it only where rows are meant to train anew."""
+    later = {"mel-transformer"}  # rows that came after it
     data = SimpleNamespace(
         transform=None, seed=0, data_hash=lambda: "d", targets=lambda: np.arange(3)
     )
@@ -516,6 +517,8 @@ def test_what_was_trained_by_older_code_is_still_the_same_run():
         for plan in (studies.study(name, profile) for name in studies.STUDIES):
             data.transform = SimpleNamespace(kind=plan.input)
             for row in plan.experiments.values():
+                if row.name in later:
+                    continue
                 name = f"{profile}/{row.name}"
                 hashes[name] = fitting._identity(row, data, 3, 0)["hash"]
                 arrays = [np.zeros((2, 3))], np.arange(2)

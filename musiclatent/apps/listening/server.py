@@ -4,6 +4,7 @@ Only the pages and an index of them are read, and nothing but answers is written
 no file.
 """
 
+import sys
 import threading
 from contextlib import suppress
 from http import HTTPStatus
@@ -53,6 +54,11 @@ class Server(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             reason = one_line(getattr(error, "strerror", None) or error)
             raise ValueError(f"port {port} cannot be taken ({reason}); choose another") from None
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of listeners who went away before they were answered."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

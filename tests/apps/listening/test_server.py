@@ -109,6 +109,15 @@ def test_a_full_disk_is_said(served, base, monkeypatch):
     assert (status, why) == (507, "No space left on device")
 
 
+def test_a_listener_who_goes_away_is_no_error_and_a_fault_is(served, capsys):
+    for error, said in ((BrokenPipeError(), False), (KeyError("a fault"), True)):
+        try:
+            raise error
+        except (OSError, KeyError):
+            served.handle_error(None, (server.HOST, 1))
+        assert ("a fault" in capsys.readouterr().err) == said
+
+
 def test_without_pages_or_with_a_port_in_use_it_says_what_to_do(served, base, tmp_path):
     with pytest.raises(ValueError, match="holds no listening page; .* PROFILE=tiny STUDY=waveform"):
         server.Server(tmp_path / "tiny", 0)

@@ -1,0 +1,1 @@
+"""Genre beyond one network: types of genres."""
