@@ -147,7 +147,7 @@ class ResidualCodec:
         z, given = self.coder.encode(x), self.coder.given
         first = self.outline.indices(_rows(z[:, :given]))
         if given:
-            z = self.coder.encode(x, _latents(self.outline.frames(first), len(x)))
+            z = self.coder.encode(x, self._outline(first, len(x)))
         rest = self.rest.indices(_rows(_scaled(self.coder, z)))
         indices = np.concatenate([first, rest], axis=1).reshape(len(x), -1)
         return [_packed(row, self.rest.bits) for row in indices]
@@ -158,12 +158,16 @@ class ResidualCodec:
         whole = (count + len(self.rest.vectors)) * self.frames
         indices = np.stack([_unpacked(one, self.rest.bits, whole) for one in z])
         indices = indices.reshape(len(z) * self.frames, -1)
-        parts = np.split(indices, [count], axis=1)
-        books = zip((self.outline, self.rest), parts, strict=True)
-        latents = np.concatenate([_latents(b.frames(i), len(z)) for b, i in books], axis=1)
+        first, rest = np.split(indices, [count], axis=1)
+        parts = [self._outline(first, len(z)), _latents(self.rest.frames(rest), len(z))]
+        latents = np.concatenate(parts, axis=1)
         if given:
             latents *= self.coder.scale(latents)  # it follows from the first rows, and is 1 there
         return self.coder.decode(latents)
+
+    def _outline(self, indices: np.ndarray, count: int) -> np.ndarray:
+        """Return the given rows of so many windows: amplitudes, of which none is below 0."""
+        return np.maximum(_latents(self.outline.frames(indices), count), 0)
 
     @staticmethod
     def bits(code: bytes) -> int:
