@@ -30,10 +30,8 @@ def measure(tracks: Collection) -> pd.DataFrame:
     n = take.shape[1]
     row, second = np.repeat(np.arange(len(sections)), n), np.tile(np.arange(n), len(sections))
     table = sections[["item_id", "path", "group", "start_s", "end_s"]].iloc[row]
-    start_s, inside = (
-        table["start_s"] + second,
-        table["start_s"] + second + 1 <= table["end_s"] + 1e-6,
-    )
+    start_s = table["start_s"] + second
+    inside = start_s + 1 <= table["end_s"] + 1e-6
     columns = {"section": row, "gaps": x[:, 0].ravel().astype(int), "silent_share": x[:, 1].ravel()}
     table = table.assign(start_s=start_s, end_s=start_s + 1, **columns)
     return table[inside].reset_index(drop=True)

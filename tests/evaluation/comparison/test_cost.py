@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 from helpers.encoders import Level
+from joblib.externals.loky import ProcessPoolExecutor
 
 from musiclatent.evaluation.comparison import cost
 from musiclatent.latents.encoders.statistics import Statistics
@@ -34,3 +36,9 @@ def test_figures_are_kept_by_name_and_revision(tmp_path, monkeypatch):
     assert len(calls) == 2
     [kept, _] = (tmp_path / "cost").iterdir()
     assert json.loads(kept.read_text())["weights_mb"] is None
+
+
+def test_memory_is_that_of_the_process_and_not_of_who_started_it():
+    held = np.ones(60_000_000)  # 480 MB
+    with ProcessPoolExecutor(1) as pool:
+        assert pool.submit(cost._most_mb).result() < held.nbytes / 1e6 < cost._most_mb()
