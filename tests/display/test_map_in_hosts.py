@@ -57,6 +57,7 @@ def voila(driver, folder, tmp_path_factory):
         page = browser.Hosted(driver)
         page.open(address)
         yield page, address
+        driver.get("about:blank")  # while there is a server for its goodbye
 
 
 def _plays(page, i: int, sounds: list[bytes]) -> None:

@@ -113,7 +113,8 @@ class Page:
 
     def __init__(self, driver):
         self.driver = driver
-        driver.get_log("browser")  # what the page before complained of is not this page's
+        driver.get("about:blank")  # so that the page before says all that it has to say
+        driver.get_log("browser")  # what it complained of is not this page's
 
     def open(self, path):
         self.driver.get(path.as_uri())
