@@ -22,8 +22,9 @@ import pandas as pd
 from musiclatent import audio, config, studies
 from musiclatent.analysis import statistics
 from musiclatent.config import Workspace
-from musiclatent.edm import collection, cue_sheets, mixdown, rekordbox, sequencing
+from musiclatent.edm import collection, cue_sheets, mixdown, sequencing
 from musiclatent.edm.collection import Collection
+from musiclatent.edm.programs import rekordbox
 from musiclatent.features.rhythm import STABLE, Track
 from musiclatent.features.tonal import key_distance
 

@@ -24,6 +24,7 @@ from musiclatent.edm import (
     track_names,
     versions,
 )
+from musiclatent.edm.programs import library
 from musiclatent.features import beat_grid, descriptors, fingerprint, rhythm, structure, tonal
 from musiclatent.files import pick
 from musiclatent.latents import comparison
@@ -232,7 +233,7 @@ def collect(
         tempi=tempi,
     )
     if not tracks.usable.any():
-        raise ValueError(_unusable(tracks))
+        raise ValueError(track_names.none_usable(tracks.all_sections, LEAST_S))
     return tracks
 
 
@@ -246,18 +247,6 @@ def _copies(items: pd.DataFrame, space: Workspace) -> dict[str, str]:
     rows = rows.sort_values(["copies", "seconds"], ascending=[True, False], kind="stable")
     first = rows.groupby("copies")["item_id"].transform("first")
     return {a: b for a, b in zip(rows["item_id"], first, strict=True) if a != b}
-
-
-def _unusable(tracks: Collection) -> str:
-    """Report why no section can be used."""
-    rows = tracks.all_sections
-    if rows["silent"].all():
-        return "all tracks are silent; name a folder with sound in it"
-    longest = (rows["end_s"] - rows["start_s"])[~rows["silent"]].max()
-    return (
-        f"the longest of {rows['item_id'].nunique()} tracks lasts {longest:.2f} s; give one of "
-        f"{LEAST_S:g} s or more"
-    )
 
 
 def _measure(
@@ -331,7 +320,7 @@ def playlist(
     name
         Which vectors count, see `Collection.vectors`.
     path
-        ``.xspf`` or ``.m3u8``.
+        ``.xspf`` or ``.m3u8``; or a library of `library.WRITERS`, with a cue at each section.
     kind
         ``central`` or ``cluster`` sections of a cluster, those at the ``border`` of two,
         ``anomalies``, or the ``neighbours`` of a section.
@@ -368,7 +357,12 @@ def playlist(
         rows = selections.central(z, sections, labels=tracks.labels(name, k), k=cluster, n=n)
     if rows.empty:
         raise ValueError(f"no section is one of {kind}; choose another kind of playlist")
-    playlist_files.write_playlist(path, rows, f"{kind} sections")
+    if path.suffix.lower() in library.WRITERS:
+        listed = tracks.all_sections["path"].isin(rows["path"])
+        analysed = replace(tracks, all_sections=tracks.all_sections[listed]).analysed()
+        library.write_sections(path, rows, tracks.items, analysed)
+    else:
+        playlist_files.write_playlist(path, rows, f"{kind} sections")
     return rows
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from musiclatent.edm import playlist_files, rekordbox
+from musiclatent.edm import playlist_files
 from musiclatent.edm.decks import deck
 from musiclatent.edm.decks.silence import Cuts
 from musiclatent.edm.mixdown import Mix
+from musiclatent.edm.programs import library
 from musiclatent.features.rhythm import Track
 from musiclatent.files import write_file
 
@@ -91,7 +92,7 @@ def transition_cues(mix: Mix) -> pd.DataFrame:
 
 
 def write_set(mix: Mix, items: pd.DataFrame, tracks: Mapping[str, Track]) -> list[Path]:
-    """Write the set of a mix as a library of rekordbox and as a playlist, with its cues.
+    """Write the set of a mix as libraries of DJ programs and as a playlist, with its cues.
 
     Parameters
     ----------
@@ -105,19 +106,21 @@ def write_set(mix: Mix, items: pd.DataFrame, tracks: Mapping[str, Track]) -> lis
     Returns
     -------
     list
-        The library (``.xml``: tempo, grid and key of each track, and hot cues where it is mixed in
-        and out, in the order of the set) and the playlist (``.m3u8``, each track from its fade in
-        to the end of its fade out).
+        The libraries of rekordbox (``.xml``) and Traktor (``.nml``): tempo, grid and key of each
+        track, and hot cues where it is mixed in and out, in the order of the set; and the playlist
+        (``.m3u8``, each track from its fade in to the end of its fade out).
     """
     cues = transition_cues(mix)
     rows = items.set_index("path").loc[cues["path"]].reset_index()
     named = cues.set_index("path")[list(CUES)].to_dict("index")
-    library, playlist = (mix.path.with_suffix(suffix) for suffix in (".xml", ".m3u8"))
-    rekordbox.write_library(library, rows, tracks=tracks, cues=named)
+    libraries = [mix.path.with_suffix(suffix) for suffix in library.WRITERS]
+    for path in libraries:
+        library.write(path, rows, tracks=tracks, cues=named)
+    playlist = mix.path.with_suffix(".m3u8")
     notes = mix.tracks["note"].where(mix.tracks["note"] != "", "beat on beat").to_numpy()
     times = {"start_s": cues["in"].to_numpy(), "end_s": cues["gone"].to_numpy()}
     playlist_files.write_playlist(playlist, rows.assign(why=notes, **times), mix.path.stem)
-    return [library, playlist]
+    return [*libraries, playlist]
 
 
 def check_name(path: Path) -> None:

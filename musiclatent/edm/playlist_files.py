@@ -7,6 +7,7 @@ take it for a part of the file's name, so that it would cost the sound where it 
 """
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
@@ -58,16 +59,25 @@ def write_playlist(path: str | Path, sections: pd.DataFrame, title: str) -> Path
     return write_file(path, make(path, sections, title))
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: Path, also: Sequence[str] = ()) -> None:
     """Refuse a file name that no playlist has.
+
+    Parameters
+    ----------
+    path
+        The file.
+    also
+        Suffixes that are taken beside ``.xspf`` and ``.m3u8``.
 
     Raises
     ------
     ValueError
-        If its suffix is another than ``.xspf`` and ``.m3u8``.
+        If its suffix is another.
     """
-    if path.suffix.lower() not in (".xspf", ".m3u8"):
-        raise ValueError(f"{path.name!r} is no playlist; let its name end in .xspf or .m3u8")
+    suffixes = (*also, ".xspf", ".m3u8")
+    if path.suffix.lower() not in suffixes:
+        ends = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise ValueError(f"{path.name!r} is no playlist; let its name end in {ends}")
 
 
 def _validate(sections: pd.DataFrame) -> None:

@@ -82,3 +82,22 @@ def left_out(rows: pd.DataFrame, kept: set[str], least_s: float) -> pd.DataFrame
         for name, part in lost
     ]
     return pd.DataFrame(reasons, columns=["item_id", "reason"])
+
+
+def none_usable(rows: pd.DataFrame, least_s: float) -> str:
+    """Say why no section can be used.
+
+    Parameters
+    ----------
+    rows
+        item_id, start_s, end_s and silent of all sections.
+    least_s
+        Seconds that a section has at least.
+    """
+    if rows["silent"].all():
+        return "all tracks are silent; name a folder with sound in it"
+    longest = (rows["end_s"] - rows["start_s"])[~rows["silent"]].max()
+    return (
+        f"the longest of {rows['item_id'].nunique()} tracks lasts {longest:.2f} s; give one of "
+        f"{least_s:g} s or more"
+    )

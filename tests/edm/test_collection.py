@@ -16,7 +16,13 @@ from musiclatent import audio, studies
 from musiclatent.analysis import clustering
 from musiclatent.config import Workspace
 from musiclatent.data import cache
-from musiclatent.edm import collection, mixdown, second_embeddings, section_views, versions
+from musiclatent.edm import (
+    collection,
+    mixdown,
+    second_embeddings,
+    section_views,
+    versions,
+)
 from musiclatent.errors import CheckpointError
 from musiclatent.features import rhythm
 from musiclatent.features.descriptors import Clipping, Descriptors
@@ -217,6 +223,29 @@ def test_the_set_lies_beside_the_mix_with_a_cue_on_a_beat_where_each_track_comes
             assert np.abs(beats[row.path].beats_s - marks["in"]).min() < 0.025
     listed = _places(path.with_suffix(".m3u8"))
     assert [name for name, _ in listed] == [Path(p).stem for p in mix.tracks["path"]]
+
+
+def test_the_set_for_traktor_holds_the_cues_of_that_for_rekordbox(mixed):
+    _, mix, path = mixed
+    entries = ElementTree.parse(path.with_suffix(".nml")).findall("COLLECTION/ENTRY")
+    assert [e.find("LOCATION").get("FILE") for e in entries] == [
+        Path(track).name for track in mix.tracks["path"]
+    ]
+    marks = ElementTree.parse(path.with_suffix(".xml")).findall("COLLECTION/TRACK/POSITION_MARK")
+    cues = [cue for e in entries for cue in e.findall("CUE_V2") if cue.get("TYPE") != "4"]
+    written = [float(cue.get("START")) / 1000 for cue in cues]
+    assert written == pytest.approx([float(mark.get("Start")) for mark in marks], abs=1e-3)
+
+
+def test_a_playlist_for_traktor_has_a_cue_at_each_section(tracks, tmp_path):
+    rows = collection.playlist(tracks, "classical", path=tmp_path / "a.nml", kind="central", k=2)
+    root = ElementTree.parse(tmp_path / "a.nml").getroot()
+    listed = [key.get("KEY").split("/:")[-1] for key in root.iter("PRIMARYKEY")]
+    assert listed == [Path(path).name for path in rows["path"]]
+    cues = [cue for cue in root.iter("CUE_V2") if cue.get("TYPE") == "0"]
+    starts = sorted(float(cue.get("START")) / 1000 for cue in cues)
+    assert starts == pytest.approx(sorted(rows["start_s"]))
+    assert len(root.findall("COLLECTION/ENTRY")) == rows["path"].nunique()
 
 
 def test_tracks_are_cut_where_they_change(tracks):

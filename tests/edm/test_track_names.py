@@ -53,3 +53,11 @@ def test_tracks_without_a_section_are_named():
     lost = track_names.left_out(SECTIONS, {NAMES[0]}, 1.5)
     reasons = dict(lost.to_numpy().tolist())
     assert reasons == {"b.wav": "it is silent", "sub/b.wav": "it lasts less than 1.5 s"}
+
+
+def test_why_no_section_can_be_used_is_said():
+    brief = SECTIONS.assign(end_s=SECTIONS["start_s"] + 1.25)
+    assert "longest of 3 tracks lasts 1.25 s; give one of 1.5 s" in track_names.none_usable(
+        brief, 1.5
+    )
+    assert "all tracks are silent" in track_names.none_usable(brief.assign(silent=True), 1.5)

@@ -66,17 +66,18 @@ def tempo_range(text: str) -> tuple[float, float]:
 
 def export(arguments: argparse.Namespace) -> None:
     """Write a folder as a library for DJ programs."""
-    from musiclatent.edm import rekordbox
+    from musiclatent.edm.programs import library
 
-    rekordbox.check_suffix(arguments.out)
+    library.check_suffix(arguments.out)
     tempo_range(arguments.tempi)
     tracks, _ = _collection(arguments)
     analysed, cuts = tracks.analysed(), tracks.structural_sections()
     items = tracks.items[tracks.items["path"].isin(analysed.keys())]
     starts = cuts.groupby("path")["start_s"]
     cues = {path: {f"section {i}": s for i, s in enumerate(of, 1)} for path, of in starts}
-    rekordbox.write_library(arguments.out, items, tracks=analysed, cues=cues)
-    how = "import it in rekordbox, or in Mixxx by its folder"
+    library.write(arguments.out, items, tracks=analysed, cues=cues)
+    programs = {".xml": "rekordbox, or in Mixxx by its folder", ".nml": "Traktor"}
+    how = f"import it in {programs[arguments.out.suffix.lower()]}"
     print(f"{len(items)} tracks in {shown(arguments.out)}; {how}")
 
 
@@ -85,7 +86,7 @@ def tag(arguments: argparse.Namespace) -> None:
     if not (arguments.bpm or arguments.key):
         raise ValueError("say what to write into the tags: --bpm, --key or both")
     from musiclatent.data.own import tags
-    from musiclatent.edm import rekordbox
+    from musiclatent.edm.programs import facts
     from musiclatent.features import rhythm
 
     paths = [str(path.expanduser().absolute()) for path in arguments.files]
@@ -95,7 +96,7 @@ def tag(arguments: argparse.Namespace) -> None:
     messages.set_aside(quarantine)
     for path, track in tracks.items():
         tempo = track.rhythm.tempo if arguments.bpm and track.rhythm.tempo > 0 else None
-        key = rekordbox.short_name(track.key()) if arguments.key else ""
+        key = facts.short_name(track.key()) if arguments.key else ""
         if tempo or key:
             tags.write_tags(path, bpm=tempo, key=key)
         told = [f"{track.rhythm.said} bpm" if tempo else "", key]
@@ -114,8 +115,9 @@ def _validate_out(out: Path, folder: Path) -> None:
 def playlist(arguments: argparse.Namespace) -> None:
     """Write a playlist of sections of a folder."""
     from musiclatent.edm import collection, playlist_files
+    from musiclatent.edm.programs import library
 
-    playlist_files.check_suffix(arguments.out)
+    playlist_files.check_suffix(arguments.out, tuple(library.WRITERS))
     files.pick(dict.fromkeys(collection.KINDS), arguments.of, "kind of playlist")
     tracks, name = _collection(arguments, near=arguments.of == "neighbours")
     rows = collection.playlist(
@@ -144,9 +146,9 @@ def mix(arguments: argparse.Namespace) -> None:
     _, result = collection.mix(tracks, name, path=arguments.out, beats=arguments.beats)
     messages.set_aside(result.quarantine)
     columns = ["track", "start_s", "fade_s", "rate", "tempo", "bar", "cut_s", "note"]
-    beside = [arguments.out.stem + suffix for suffix in (".cue", ".xml", ".m3u8")]
+    beside = [arguments.out.stem + suffix for suffix in (".cue", ".xml", ".nml", ".m3u8")]
     files.mark_output(arguments.out.parent, arguments.out.name, *beside)
     print(messages.table(result.tracks[columns].round(3)))
     minutes = result.seconds / 60
     print(f"{minutes:.1f} minutes in {shown(result.path)}; beside it its cue sheet, and the")
-    print("set as a library of rekordbox and a playlist, with the cues of every transition")
+    print("set for rekordbox, for Traktor and as a playlist, with the cues of every transition")
