@@ -24,6 +24,7 @@ from musiclatent.edm import (
     track_names,
     versions,
 )
+from musiclatent.edm.large import parts
 from musiclatent.edm.programs import library
 from musiclatent.features import beat_grid, descriptors, fingerprint, rhythm, structure, tonal
 from musiclatent.files import pick
@@ -384,6 +385,8 @@ def mix(
 ) -> tuple[sequencing.Route, mixdown.Mix]:
     """Order all tracks so that each goes well into the next, and render them as one mix.
 
+    Of more than `sequencing.MOST` sections they are ordered in parts, see `parts.order_tracks`.
+
     Parameters
     ----------
     tracks
@@ -405,15 +408,14 @@ def mix(
     Raises
     ------
     ValueError
-        As `sequencing.transition_costs` and `mixdown.render`.
+        As `sequencing.prices` and `mixdown.render`.
     """
-    n = len(tracks.sections)
-    if n > sequencing.MOST:  # before tracks are analysed, which takes seconds for each
-        raise ValueError(f"{n} sections are more than {sequencing.MOST}; mix fewer tracks at once")
     table = tracks.rhythm_table()
-    readable = tracks.sections["path"].isin(table["path"]).to_numpy()
-    costs = sequencing.transition_costs(table, tracks.vectors(name)[readable])
-    route = sequencing.order_tracks(table, costs)
+    z = tracks.vectors(name)[tracks.sections["path"].isin(table["path"]).to_numpy()]
+    if len(table) > sequencing.MOST:
+        route = parts.order_tracks(table, z)
+    else:
+        route = sequencing.order_tracks(table, sequencing.transition_costs(table, z))
     rendered = mixdown.render(route, tracks.rhythms(), path=path, beats=beats)
     cue_sheets.write_cue_sheet(rendered, path.with_suffix(".cue"))
     cue_sheets.write_set(rendered, tracks.items, tracks.analysed())

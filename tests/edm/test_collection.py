@@ -21,6 +21,7 @@ from musiclatent.edm import (
     mixdown,
     second_embeddings,
     section_views,
+    sequencing,
     versions,
 )
 from musiclatent.errors import CheckpointError
@@ -235,6 +236,13 @@ def test_the_set_for_traktor_holds_the_cues_of_that_for_rekordbox(mixed):
     cues = [cue for e in entries for cue in e.findall("CUE_V2") if cue.get("TYPE") != "4"]
     written = [float(cue.get("START")) / 1000 for cue in cues]
     assert written == pytest.approx([float(mark.get("Start")) for mark in marks], abs=1e-3)
+
+
+def test_more_sections_than_can_be_compared_are_mixed_in_parts(tracks, tmp_path, monkeypatch):
+    monkeypatch.setattr(sequencing, "MOST", 9)
+    route, mix = collection.mix(tracks, "classical", path=tmp_path / "mix.wav", beats=4)
+    assert sorted(mix.tracks["path"]) == sorted(tracks.items["path"]) and not route.exact
+    assert route.tracks["cost"].iloc[:-1].notna().all() and mix.path.exists()
 
 
 def test_a_playlist_for_traktor_has_a_cue_at_each_section(tracks, tmp_path):
