@@ -77,31 +77,73 @@ def align_harmony(
     transposition of the pitch classes for a pair of tracks.
     """
     harmony, items, places = np.asarray(harmony, np.float32), np.asarray(items), np.asarray(places)
-    _validate_harmony(harmony, items, places)
-    query = harmony - harmony.mean(axis=2, keepdims=True)
-    energy = np.square(query).sum(axis=(1, 2))
-    query /= np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))[:, None, None]
+    validate_harmony(harmony, items, places)
+    if len(harmony) > MOST:
+        raise ValueError(f"{len(harmony)} sections are more than {MOST}; compare fewer tracks")
+    query = queries(harmony)
     of_track, names = pd.factorize(items)
     distances = np.empty((len(harmony), len(harmony)), np.float32)
     for code in range(len(names)):
         rows = np.flatnonzero(of_track == code)
-        tried = [_over_track(query, harmony[rows], places[rows], tempo) for tempo in TEMPI]
-        ways = np.concatenate(tried)  # 48 x B x b; the first is as they are
-        ways[1:] -= margin
-        distances[:, rows] = 1 - _best_together(ways, of_track)
+        track = harmony[rows], places[rows]
+        distances[:, rows] = lay_over(query, of_track, *track, margin=margin)
     return np.minimum(distances, distances.T)
 
 
-def _validate_harmony(harmony: np.ndarray, items: np.ndarray, places: np.ndarray) -> None:
-    """Refuse what cannot be aligned."""
+def queries(harmony: np.ndarray) -> np.ndarray:
+    """Return the movement of the pitch classes of sections (B, 12, T) at one strength."""
+    query = harmony - harmony.mean(axis=2, keepdims=True)
+    energy = np.square(query).sum(axis=(1, 2))
+    query /= np.sqrt(np.maximum(energy, max(FAINT * float(energy.mean()), 1e-9)))[:, None, None]
+    return query
+
+
+def lay_over(
+    query: np.ndarray,
+    of_track: np.ndarray,
+    harmony: np.ndarray,
+    places: np.ndarray,
+    *,
+    margin: float = MARGIN,
+) -> np.ndarray:
+    """Lay sections over one track, all of a track in one key and one tempo.
+
+    Parameters
+    ----------
+    query
+        Sections (B, 12, T), as `queries` gives them.
+    of_track
+        Number of the track of each (B,), from 0 on.
+    harmony, places
+        Sections (b, 12, T) of the track that they are laid over, and their places in it (b,).
+    margin
+        As in `align_harmony`.
+
+    Returns
+    -------
+    ndarray
+        (B, b) float32, distances in this direction.
+    """
+    tried = [_over_track(query, harmony, places, tempo) for tempo in TEMPI]
+    ways = np.concatenate(tried)  # 48 x B x b; the first is as they are
+    ways[1:] -= margin
+    return 1 - _best_together(ways, of_track)
+
+
+def validate_harmony(harmony: np.ndarray, items: np.ndarray, places: np.ndarray) -> None:
+    """Refuse what cannot be aligned.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together, or values are not finite.
+    """
     if harmony.ndim != 3 or not harmony.size or not np.isfinite(harmony).all():
         raise ValueError(f"harmony has shape {harmony.shape}; give finite (B, 12, T)")
     if not len(items) == len(places) == len(harmony):
         raise ValueError(
             f"there are {len(harmony)} sections but {len(items)} tracks and {len(places)} places"
         )
-    if len(harmony) > MOST:
-        raise ValueError(f"{len(harmony)} sections are more than {MOST}; compare fewer tracks")
 
 
 def _over_track(
@@ -109,10 +151,7 @@ def _over_track(
 ) -> np.ndarray:
     """Correlate (B, 12, T) with a track in each key at every place: the best (12, B, b)."""
     width = query.shape[2]
-    track = np.zeros((12, (places.max() + 1) * width), np.float32)
-    for place, part in zip(places, harmony, strict=True):
-        track[:, place * width : (place + 1) * width] = part
-    track = _faster(track, tempo, width)
+    track = faster(whole(harmony, places), tempo, width)
     length, starts = track.shape[1], track.shape[1] - width + 1
     # Over classes and time at once: twelve keys cost little more than one.
     spectra = fft.rfftn(query, (12, length), axes=(1, 2)).conj()
@@ -125,8 +164,17 @@ def _over_track(
     return np.stack(found, axis=2).transpose(1, 0, 2)
 
 
-def _faster(track: np.ndarray, tempo: float, width: int) -> np.ndarray:
-    """Average as many frames into one, and put silence after what is shorter than a section."""
+def whole(harmony: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Join sections (b, 12, T) of a track at their places (b,): (12, N)."""
+    width = harmony.shape[2]
+    track = np.zeros((12, (places.max() + 1) * width), np.float32)
+    for place, part in zip(places, harmony, strict=True):
+        track[:, place * width : (place + 1) * width] = part
+    return track
+
+
+def faster(track: np.ndarray, tempo: float, width: int) -> np.ndarray:
+    """Average as many frames of a track (12, N) into one; silence follows less than a section."""
     frames = int(track.shape[1] / tempo)
     total = np.pad(np.cumsum(track, axis=1, dtype=float), ((0, 0), (1, 0)))
     edges = np.arange(frames + 1) * tempo
@@ -144,8 +192,8 @@ def _best_together(ways: np.ndarray, of_track: np.ndarray) -> np.ndarray:
     return ways[best[of_track], np.arange(len(of_track))]
 
 
-def timbre_distance(sections: pd.DataFrame) -> np.ndarray:
-    """Compute how far apart sections sound on the whole.
+def timbre(sections: pd.DataFrame) -> np.ndarray:
+    """Return how sections sound on the whole.
 
     Parameters
     ----------
@@ -155,14 +203,17 @@ def timbre_distance(sections: pd.DataFrame) -> np.ndarray:
     Returns
     -------
     ndarray
-        (B, B) float32: Euclidean distance of the standardised columns, of deviations rather than
-        variances.
+        (B, D): the standardised columns, of deviations rather than variances.
     """
     x = sections[list(TIMBRE)].to_numpy(np.float64, copy=True)
     spread = [name.endswith("_var") for name in TIMBRE]
     x[:, spread] = np.sqrt(x[:, spread])
-    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
-    return squareform(pdist(x)).astype(np.float32)
+    return (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+
+
+def timbre_distance(sections: pd.DataFrame) -> np.ndarray:
+    """Compute how far apart sections sound on the whole: (B, B) float32, Euclidean of `timbre`."""
+    return squareform(pdist(timbre(sections))).astype(np.float32)
 
 
 def track_distance(distances: np.ndarray, items: Sequence[str]) -> np.ndarray:
@@ -213,9 +264,9 @@ def version_distance(
         If sizes differ.
     """
     _validate(aligned, sections)
-    timbre = timbre_distance(sections)
-    units = [max(float(np.median(part)), 1e-9) for part in (aligned, timbre)]
-    return aligned / units[0] + timbre_share * timbre / units[1]
+    apart = timbre_distance(sections)
+    units = [max(float(np.median(part)), 1e-9) for part in (aligned, apart)]
+    return aligned / units[0] + timbre_share * apart / units[1]
 
 
 def with_tracks(
@@ -300,11 +351,26 @@ def version_retrieval(sections: pd.DataFrame, distances: np.ndarray) -> pd.DataF
         If no tune has several versions, or sizes differ.
     """
     _validate(distances, sections)
+    validate_versions(sections)
+    return judge_nearest(sections, nearest_of_other_tracks(distances, sections["item_id"]))
+
+
+def validate_versions(sections: pd.DataFrame) -> None:
+    """Refuse sections none of which has another version.
+
+    Raises
+    ------
+    ValueError
+        If no tune has several versions.
+    """
+    if sections.groupby("group")["item_id"].nunique().max() < 2:
+        raise ValueError("no tune has several versions; name versions alike, such as tune-2.mp3")
+
+
+def judge_nearest(sections: pd.DataFrame, near: np.ndarray) -> pd.DataFrame:
+    """Report as `version_retrieval` does, of the nearest section (B,) of another track."""
     tunes = sections["group"].to_numpy(str)
     several = (sections.groupby("group")["item_id"].transform("nunique") > 1).to_numpy()
-    if not several.any():
-        raise ValueError("no tune has several versions; name versions alike, such as tune-2.mp3")
-    near = nearest_of_other_tracks(distances, sections["item_id"])
     table = sections[["item_id", "group"]].reset_index(drop=True)
     table = table.assign(row=table.index, nearest=near, right=tunes[near] == tunes)
     return table[several].reset_index(drop=True)

@@ -175,6 +175,12 @@ def test_what_cannot_be_aligned_is_refused(harmony, items, places, words):
         versions.align_harmony(harmony, list(items), places)
 
 
+def test_more_sections_than_fit_are_refused(monkeypatch):
+    monkeypatch.setattr(versions, "MOST", 1)
+    with pytest.raises(ValueError, match="2 sections are more than 1; compare fewer tracks"):
+        versions.align_harmony(np.zeros((2, 12, 4)), ["a", "b"], [0, 0])
+
+
 def table(rng, tunes: int = 4, played: int = 2, each: int = 5) -> pd.DataFrame:
     """Sections with noise for attributes."""
     rows = pd.DataFrame(
