@@ -6,8 +6,10 @@ runs them, in folders that are removed afterwards.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -24,6 +26,7 @@ CASES = ROOT.parent / "shared" / "cases"
 KEYS = ("cases", "as_expected")
 PROGRAM = [sys.executable, "-m", "musiclatent"]
 TRAIN = ["--study", "waveform", "--experiment", "waveform-64", "--profile", "tiny"]
+FROM_CHECKOUT = ("PYTHONPATH", "MUSICLATENT_HOME")
 OFFLINE = ["--numbers", "classical"]
 
 
@@ -181,12 +184,50 @@ def spaces(place: Place) -> bool:
 
 
 def relative(place: Place) -> bool:
-    """Take a relative folder from the working directory in every command."""
+    """Take a relative folder from the working directory in every command, and as a wheel."""
     trained = place.run("reproduce", *TRAIN, "--corpus", "sets", "--results", "r", cwd=place.folder)
     asked = ["encode", "sets/t0.wav", "--profile", "tiny", "--corpus", "sets", "--results", "r"]
     encoded = place.run(*asked, cwd=place.folder)
     listed = place.dance("playlist", "sets", cwd=place.folder)
-    return trained.returncode == encoded.returncode == listed.returncode == 0
+    done = trained.returncode == encoded.returncode == listed.returncode == 0
+    return done and as_wheel(place)
+
+
+def as_wheel(place: Place) -> bool:
+    """Say without a checkout where the notebooks are, and list sections all the same."""
+    command = installed(place.work / "wheel")
+    # Nothing may lead to this checkout.
+    bare = {name: value for name, value in os.environ.items() if name not in FROM_CHECKOUT}
+    options = {"cwd": place.folder, "env": bare, "capture_output": True, "text": True}
+    asked = ["reproduce", "--study", "waveform", "--profile", "tiny", "--corpus", "sets"]
+    refused = subprocess.run([command, *asked], check=False, **options)
+    listed = subprocess.run([command, "playlist", "sets", *OFFLINE], check=False, **options)
+    told = "the notebooks are in the checkout only" in refused.stderr
+    return refused.returncode == 1 and is_sentence(refused) and told and listed.returncode == 0
+
+
+def installed(folder: Path) -> Path:
+    """Install the package as a wheel, beside what this Python has; return its command."""
+    source, home = folder / "source", folder / "venv"
+    for name in ("musiclatent", "pyproject.toml", "README.md", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        source.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, source / name)
+    local = ["--no-deps", "--no-index"]
+    pip = [sys.executable, "-m", "pip", "-q"]
+    steps = [
+        [*pip, "wheel", *local, "--no-build-isolation", "-w", str(folder), str(source)],
+        [sys.executable, "-m", "venv", "--without-pip", str(home)],
+    ]
+    for step in steps:
+        subprocess.run(step, check=True, stdout=subprocess.DEVNULL)
+    program, (wheel,) = home / "bin" / "python", folder.glob("*.whl")
+    install = [*pip, "--python", str(program), "install", *local, str(wheel)]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    (packages,) = home.glob("lib/python*/site-packages")
+    # Its libraries, but not the package that is installed there as a link to a checkout.
+    (packages / "present.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return program.with_name("musiclatent")
 
 
 def tiny(place: Place) -> bool:
