@@ -255,16 +255,17 @@ def run(
         list(material.music["path"]), store / "damage", most=material.tracks, n_jobs=n_jobs
     )
     paths = _all_paths(material, damaged)
-    options = {"how": how, "n_jobs": n_jobs}
-    whole = vectors.measure(find, paths, store / "vectors", **options) if find else {}
+    spent = {
+        n: cost.measure(f, store) for n, f in progress(find.items(), "cost", "encoder", delay=5)
+    }
+    whole = _vectors(find, spent, paths, store / "vectors", how=how, n_jobs=n_jobs)
     files = list(material.music["path"])
     kept = Kept(paths=paths, whole=whole, music=files, brought=dict(brought or {}))
     found, damage, skipped = _judged(kept, material, damaged)
     if material.excerpts:
         found += spectrograms.judge(find, material.excerpts, store)
     of_factors, figures = _of_factors(kept, material)
-    for name, one in progress(find.items(), "cost", "encoder", delay=5):
-        figures[name] = figures.get(name, {}) | cost.measure(one, store)
+    figures = {name: figures.get(name, {}) | spent.get(name, {}) for name in {**figures, **spent}}
     return Comparison(
         about={name: dict(about[name]) for name in (*whole, *kept.brought)},
         judged=found + of_factors,
@@ -274,6 +275,21 @@ def run(
         skipped=skipped,
         **_side_by_side(kept, material.music),
     )
+
+
+def _vectors(
+    find: Mapping[str, Find],
+    spent: Mapping[str, dict],
+    paths: Sequence[str],
+    store: Path,
+    **options: object,
+) -> dict[str, Vectors]:
+    """Measure vectors, the slowest encoder first, so that no process waits for it at the end."""
+    if not find:
+        return {}
+    first = sorted(find, key=lambda name: spent[name]["speed"])
+    found = vectors.measure({name: find[name] for name in first}, paths, store, **options)
+    return {name: found[name] for name in find}
 
 
 def _side_by_side(kept: Kept, music: pd.DataFrame) -> dict:
