@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -79,12 +79,6 @@ class Comparison:
         return whole.reindex(list(self.about)).rename_axis("encoder")
 
 
-@lru_cache(maxsize=32)
-def find_once(spec: str, results: str | Path) -> FrameEncoder:
-    """Find an encoder, once in each process; see `registry.find`."""
-    return registry.find(spec, results)
-
-
 def find_encoders(
     specs: Sequence[str], results: str | Path, how: str = vectors.HOW
 ) -> tuple[dict[str, Find], dict[str, dict]]:
@@ -116,7 +110,7 @@ def find_encoders(
     for spec in specs:
         if _is_outside(spec):
             continue
-        find_one = partial(find_once, spec, results)
+        find_one = partial(registry.find_once, spec, results)
         encoder = find_one()
         _need_new(encoder.name, about)
         find[encoder.name], about[encoder.name] = find_one, about_encoder(encoder, how)
