@@ -428,8 +428,19 @@ def test_a_stream_that_cannot_hold_a_name_shows_an_escape(monkeypatch):
 @pytest.mark.parametrize("where", ["> /dev/full", "| true"])
 def test_a_full_device_or_a_closed_pipe_ends_no_command(where, tmp_path, monkeypatch):
     monkeypatch.setenv("MUSICLATENT_HOME", str(CHECKOUT))
-    code = "from musiclatent import cli; import time; time.sleep(0.3); raise SystemExit(cli.main())"
-    command = f"set -o pipefail; '{sys.executable}' -c '{code}' colab --out '{tmp_path}' {where}"
+    (tmp_path / "command.py").write_text(
+        "import pathlib, sys, time\n"
+        "from musiclatent import cli\n"
+        "from musiclatent.apps.commands import pages\n"
+        "def colab(arguments):\n"
+        "    pathlib.Path(arguments.out, 'work.ipynb').write_text('{}')\n"
+        "    time.sleep(0.3)\n"
+        "    print('written to', arguments.out)\n"
+        "pages.colab = colab\n"
+        "sys.exit(cli.main())\n"
+    )
+    words = f"'{sys.executable}' '{tmp_path / 'command.py'}' colab --out '{tmp_path}'"
+    command = f"set -o pipefail; {words} {where}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.glob("*.ipynb"))

@@ -44,6 +44,7 @@ THROUGH = {
     "edm/decks/deck": "edm/test_mixdown",  # heard in a mix
     "experiments": "test_studies",  # a study's table is its experiments
     "features/beat_grid": "features/test_rhythm",  # grids of tracks whose beats are known
+    "training/lightning": "training/test_fit",
     "training/trainer": "training/test_fit",
 }
 # Test file of what is no single module.

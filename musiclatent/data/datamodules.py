@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -126,7 +125,7 @@ class BalancedSampler(EpochSampler):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)  # equal to itself only, whatever its options
-class CorpusDataModule(pl.LightningDataModule):
+class CorpusDataModule:
     """Windows of one or more corpora, split by group.
 
     Parameters
@@ -175,7 +174,6 @@ class CorpusDataModule(pl.LightningDataModule):
     scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        super().__init__()
         self.corpus: corpus.Corpus | None = None
         self.cached: cache.Cached | None = None
 
@@ -400,7 +398,7 @@ NAMED = {
 
 
 def datamodule(name: str | Path, **options: object) -> CorpusDataModule:
-    """Return the windows of a corpus, or of a folder of one's own music, for a Lightning trainer.
+    """Return the windows of a corpus, or of a folder of one's own music, in batches.
 
     Parameters
     ----------

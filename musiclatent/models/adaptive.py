@@ -13,8 +13,6 @@ Five seconds at 22,050 Hz give a latent of 128 channels by 108 frames: 13,824 va
 channels are envelope.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -290,11 +288,11 @@ class DeepAutoencoder(base.Autoencoder):
 
     def on_train_epoch_start(self) -> None:
         """Start from a noise whose spectrum is even; it takes seconds, so only where one trains."""
-        if self.trainer.global_step == 0:
+        if self.global_step == 0:
             steps = min(500, self.total_steps // 3)
             self.carrier.data.copy_(even_noise(len(self.carrier), steps))
 
-    def configure_gradient_clipping(self, optimizer: torch.optim.Adam, *_: Any, **__: Any) -> None:
+    def clip_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Shorten long gradients; skip one that is not finite, which would end the training."""
         if not torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0).isfinite():
             optimizer.zero_grad()

@@ -3,12 +3,12 @@
 Shapes: B batch, N samples, K latent channels, T frames; T' latent frames.
 """
 
+import inspect
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 from auraloss.time import SISDRLoss
@@ -145,12 +145,22 @@ def check_classifier(classes: int, dropout: float) -> None:
         raise ValueError(f"{classes} classes, dropout {dropout}; give two classes, 0 to below 1")
 
 
-class LitModule(pl.LightningModule):
+class Options(dict):
+    """What a model was made with, by name or as attributes."""
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the model has no option {name}") from None
+
+
+class LitModule(nn.Module):
     """One step for training, validation and test; Adam with a one-cycle rate.
 
     A child defines ``_step``, which returns a loss, and calls ``save_hyperparameters`` in its own
     ``__init__``; one that encodes also ``encode``, ``decode`` and ``measure``. The attributes name
-    what only some can do.
+    what only some can do. Steps and hooks are Lightning's, which trains it by `lightning.Trained`.
 
     Parameters
     ----------
@@ -171,11 +181,52 @@ class LitModule(pl.LightningModule):
     own_path = False  # whether `between` mixes two latents otherwise than on a straight line
     time_first = False  # whether it takes spectrograms (B, 1, T, M)
     losses: tuple[str, ...] = ()  # distances of `measure` that its training makes small
+    automatic_optimization = True  # whether gradients train it
+    trainer = None  # Lightning's, while it trains
 
     def __init__(self, learning_rate: float, total_steps: int) -> None:
         super().__init__()
+        self.hparams = Options()
         self.learning_rate = learning_rate
         self.total_steps = total_steps
+
+    def save_hyperparameters(self) -> None:
+        """Keep the arguments of the ``__init__`` that calls this, beside those of its parents."""
+        names, _, rest, values = inspect.getargvalues(inspect.currentframe().f_back)
+        options = {name: values[name] for name in names if name != "self"}
+        self.hparams = Options(self.hparams | options | (values[rest] if rest else {}))
+
+    @property
+    def device(self) -> torch.device:
+        """Where its numbers are."""
+        return next(chain(self.parameters(), self.buffers())).device
+
+    @property
+    def current_epoch(self) -> int:
+        """The epoch of the training, 0 outside of one."""
+        return self.trainer.current_epoch if self.trainer else 0
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps taken so far, 0 outside of a training."""
+        return self.trainer.global_step if self.trainer else 0
+
+    def log(self, name: str, value: Tensor | float, **options: object) -> None:
+        """Tell Lightning a figure of a step; outside of a training nobody."""
+        if self.trainer:
+            self.trainer.lightning_module.log(name, value, **options)
+
+    def on_fit_start(self) -> None:
+        """Prepare for a training."""
+
+    def on_train_epoch_start(self) -> None:
+        """Prepare for an epoch."""
+
+    def on_validation_epoch_start(self) -> None:
+        """Prepare for being judged."""
+
+    def clip_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Change gradients before they are used."""
 
     def forward(self, x: Tensor) -> Output:
         """Encode and decode inputs `x` (B, 1, ..., T); `x_hat` has the same T."""

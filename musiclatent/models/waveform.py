@@ -225,6 +225,8 @@ class LinearBlocks(base.Autoencoder):
     (1992), Signal processing with lapped transforms.
     """
 
+    automatic_optimization = False
+
     def __init__(
         self,
         maps: int = 64,
@@ -235,7 +237,6 @@ class LinearBlocks(base.Autoencoder):
     ) -> None:
         super().__init__(learning_rate, total_steps)
         self.save_hyperparameters()
-        self.automatic_optimization = False
         self.stride, self.edge = stride, stride if lapped else 0
         self.lapped = mdct.Lapped(stride) if lapped else None
         self.register_buffer("basis", torch.eye(stride)[:maps])  # K x stride

@@ -5,12 +5,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Timer
 
 from musiclatent import config, files, models
 from musiclatent.analysis import neighbours, pooling
@@ -20,6 +18,9 @@ from musiclatent.data.splits import SPLITS
 from musiclatent.models.base import LitModule
 from musiclatent.training import checkpoints, metrics, run_folder, trainer
 from musiclatent.training.run_folder import Run
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 CACHE_VERSION = 2  # raise it when a change of code makes older checkpoints wrong
 log = logging.getLogger("musiclatent")
@@ -171,15 +172,19 @@ def _identity(experiment: Experiment, data: CorpusDataModule, epochs: int, seed:
 
 
 def _finish(
-    experiment: Experiment, data: CorpusDataModule, folder: Path, fitted: pl.Trainer, identity: dict
+    experiment: Experiment,
+    data: CorpusDataModule,
+    folder: Path,
+    fitted: "pl.Trainer",
+    identity: dict,
 ) -> None:
     """Measure the best weights on every split and store the model, curves and metrics."""
     best = folder / "best.ckpt"
     if not best.exists():  # a closed form takes no optimizer step, so Lightning saved nothing
         fitted.save_checkpoint(best, weights_only=False)
     model = checkpoints.load_checkpoint(best, experiment)
-    callbacks = {type(callback): callback for callback in fitted.callbacks}
-    curves = callbacks[trainer.Curves].rows
+    callbacks = {type(callback).__name__: callback for callback in fitted.callbacks}
+    curves = callbacks["Curves"].rows
     files.write_json(folder / "curves.json", curves)
     figures = {"epochs": len(curves), "parameters": sum(p.numel() for p in model.parameters())}
     window = torch.zeros(1, 1, *data.transform.shape)
@@ -191,7 +196,7 @@ def _finish(
         values = metrics.evaluate(model, batches, every)
         figures |= {f"{split}_{name}": value for name, value in values.items()}
     figures |= _neighbour_accuracy(model, data)
-    seconds = callbacks[Timer].time_elapsed("train")
+    seconds = callbacks["Timer"].time_elapsed("train")
     run_folder.write_model(
         folder,
         model,

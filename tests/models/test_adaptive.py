@@ -14,6 +14,7 @@ from musiclatent.models.adaptive import DeepAutoencoder, even_noise
 from musiclatent.models.base import mrstft
 from musiclatent.studies import study
 from musiclatent.training.fit import train_experiment
+from musiclatent.training.lightning import Trained
 from musiclatent.training.run_folder import read_config
 
 WINDOW = 110_250  # five seconds
@@ -241,7 +242,7 @@ def test_fast_dev_run():
         fast_dev_run=True, logger=False, enable_progress_bar=False, enable_model_summary=False,
         accelerator="cpu",
     )  # fmt: skip
-    trainer.fit(_small(), loader, loader)
+    trainer.fit(Trained(_small()), loader, loader)
     assert {"train_mse", "train_mrstft", "validation_mse"} <= set(trainer.callback_metrics)
 
 

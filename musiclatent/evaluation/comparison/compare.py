@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -79,12 +79,6 @@ class Comparison:
         return whole.reindex(list(self.about)).rename_axis("encoder")
 
 
-@lru_cache(maxsize=32)
-def find_once(spec: str, results: str | Path) -> FrameEncoder:
-    """Find an encoder, once in each process; see `registry.find`."""
-    return registry.find(spec, results)
-
-
 def find_encoders(
     specs: Sequence[str], results: str | Path, how: str = vectors.HOW
 ) -> tuple[dict[str, Find], dict[str, dict]]:
@@ -116,7 +110,7 @@ def find_encoders(
     for spec in specs:
         if _is_outside(spec):
             continue
-        find_one = partial(find_once, spec, results)
+        find_one = partial(registry.find_once, spec, results)
         encoder = find_one()
         _need_new(encoder.name, about)
         find[encoder.name], about[encoder.name] = find_one, about_encoder(encoder, how)
@@ -255,16 +249,17 @@ def run(
         list(material.music["path"]), store / "damage", most=material.tracks, n_jobs=n_jobs
     )
     paths = _all_paths(material, damaged)
-    options = {"how": how, "n_jobs": n_jobs}
-    whole = vectors.measure(find, paths, store / "vectors", **options) if find else {}
+    spent = {
+        n: cost.measure(f, store) for n, f in progress(find.items(), "cost", "encoder", delay=5)
+    }
+    whole = _vectors(find, spent, paths, store / "vectors", how=how, n_jobs=n_jobs)
     files = list(material.music["path"])
     kept = Kept(paths=paths, whole=whole, music=files, brought=dict(brought or {}))
     found, damage, skipped = _judged(kept, material, damaged)
     if material.excerpts:
         found += spectrograms.judge(find, material.excerpts, store)
     of_factors, figures = _of_factors(kept, material)
-    for name, one in progress(find.items(), "cost", "encoder", delay=5):
-        figures[name] = figures.get(name, {}) | cost.measure(one, store)
+    figures = {name: figures.get(name, {}) | spent.get(name, {}) for name in {**figures, **spent}}
     return Comparison(
         about={name: dict(about[name]) for name in (*whole, *kept.brought)},
         judged=found + of_factors,
@@ -274,6 +269,21 @@ def run(
         skipped=skipped,
         **_side_by_side(kept, material.music),
     )
+
+
+def _vectors(
+    find: Mapping[str, Find],
+    spent: Mapping[str, dict],
+    paths: Sequence[str],
+    store: Path,
+    **options: object,
+) -> dict[str, Vectors]:
+    """Measure vectors, the slowest encoder first, so that no process waits for it at the end."""
+    if not find:
+        return {}
+    first = sorted(find, key=lambda name: spent[name]["speed"])
+    found = vectors.measure({name: find[name] for name in first}, paths, store, **options)
+    return {name: found[name] for name in find}
 
 
 def _side_by_side(kept: Kept, music: pd.DataFrame) -> dict:

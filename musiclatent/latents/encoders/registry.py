@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -52,6 +53,12 @@ def find(spec: str, results: str | Path = "results") -> FrameEncoder:
     name, _, layer = spec.partition("#")
     encoder = _find(name, results)
     return _at_layer(encoder, layer) if layer else encoder
+
+
+@lru_cache(maxsize=32)
+def find_once(spec: str, results: str | Path) -> FrameEncoder:
+    """Find an encoder as `find` does, once in each process."""
+    return find(spec, results)
 
 
 def list_names(results: str | Path = "results") -> list[str]:

@@ -36,6 +36,8 @@ assert torch.get_num_threads() == 2 and pools == {2} and os.environ["OMP_NUM_THR
 """
 PLANE = """
 import numpy as np
+from musiclatent import numba_cache
+numba_cache.read_umap()
 from umap import UMAP
 z = np.random.default_rng(0).normal(size=(30, 8))
 assert np.isfinite(UMAP(n_neighbors=5, n_jobs=2).fit_transform(z)).all()

@@ -24,7 +24,7 @@ def voice():
 
 @pytest.mark.real  # minutes of CPU for chords
 @pytest.mark.parametrize("kind", ["chords", "voice"])
-def test_they_keep_the_contract(kind, request):
+def test_they_keep_the_contract(kind, data_root, request):
     lines = list(checker.check(request.getfixturevalue(kind)))
     assert all(line.passed for line in lines), "\n".join(map(str, lines))
 
