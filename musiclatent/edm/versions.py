@@ -124,8 +124,9 @@ def lay_over(
     ndarray
         (B, b) float32, distances in this direction.
     """
-    tried = [_over_track(query, harmony, places, tempo) for tempo in TEMPI]
-    ways = np.concatenate(tried)  # 48 x B x b; the first is as they are
+    tempi = TEMPI if margin < 2 else TEMPI[:1]  # no correlation is 2 better than another
+    tried = [_over_track(query, harmony, places, tempo) for tempo in tempi]
+    ways = np.concatenate(tried)  # 48 or 12 x B x b; the first is as they are
     ways[1:] -= margin
     return 1 - _best_together(ways, of_track)
 
