@@ -95,6 +95,7 @@ def test_help_lists_the_commands(capsys):
         (["tag", "a.wav", "--bpm", "--tempi", "fast"], "such as 70-140"),
         (["export", ".", "--out", "a.wav"], "let its name end in .xml or .nml"),
         (["export", ".", "--tempi", "140-70"], "such as 70-140"),
+        (["playlist", ".", "--out", "a.wav"], "let its name end in .xml, .nml, .xspf or .m3u8"),
         (["mix", ".", "--out", 'say "it".flac'], "choose another name for the mix"),
         (["path", "a.wav", "b.wav", "--in", ".", "--n", "2"], "ask for 3 or more"),
     ],
