@@ -58,7 +58,7 @@ lint: $(READY)  ## check format, rules, stripped notebooks, layers and the noteb
 
 ROOMS := audio features analysis data models training latents evaluation edm display apps
 # Two files of tests at a time, each on one thread.
-TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ROOM),tests/$(ROOM))
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(ROOM),tests/$(ROOM))
 
 test: $(READY)  ## run the tests, of one room with ROOM=audio; those on real data need MUSICLATENT_DATA
 	@if [ -n "$(ROOM)" ] && [ -z "$(filter $(ROOM),$(ROOMS))" ]; then \
