@@ -212,6 +212,28 @@ def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...
     return tuple(scaler.transform(part) for part in parts)
 
 
+def standardise_in_place(z: np.ndarray, block: int = 1_000) -> None:
+    """Scale each dimension to mean 0 and standard deviation 1, some rows at a time.
+
+    Parameters
+    ----------
+    z
+        Vectors (B, D), which are written over; a constant dimension is only centred.
+    block
+        Rows that are scaled at once.
+
+    Raises
+    ------
+    ValueError
+        If they are no matrix of numbers.
+    """
+    scaler, parts = StandardScaler(), range(0, len(z), block)
+    for first in parts:
+        scaler.partial_fit(validation.matrix(z[first : first + block]))
+    for first in parts:
+        z[first : first + block] = scaler.transform(z[first : first + block])
+
+
 def predictions(
     z_train: np.ndarray, labels_train: np.ndarray, z_test: np.ndarray, k: int = K
 ) -> np.ndarray:

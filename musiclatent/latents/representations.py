@@ -157,6 +157,19 @@ class Representation:
         widths = self.widths or (vectors.shape[1],)
         return neighbours.standardise(vectors)[0] / np.sqrt(np.repeat(widths, widths))
 
+    def compare(self, vectors: np.ndarray) -> None:
+        """Make rows comparable where they stand, as `compared` does of a copy.
+
+        Parameters
+        ----------
+        vectors
+            Vectors (B, D) of all recordings that are compared; they are written over.
+        """
+        if self.standardised:
+            widths = self.widths or (vectors.shape[1],)
+            neighbours.standardise_in_place(vectors)
+            vectors /= np.sqrt(np.repeat(widths, widths)).astype(vectors.dtype)
+
 
 def measured(name: str) -> Representation:
     """Return a representation that needs no training.

@@ -164,3 +164,13 @@ def test_candidates_of_an_index_are_measured_and_ordered(rng, monkeypatch, asked
     found = neighbours.nearest(query, z, 5)  # what it finds is counted by benchmarks/scale.py
     np.testing.assert_array_equal(found[1], rows)
     np.testing.assert_allclose(found[0], distances)
+
+
+def test_rows_that_are_scaled_in_place_are_those_of_a_copy(rng):
+    z = rng.normal(3, 2, size=(2_500, 4)).astype(np.float32)
+    z[:, 2] = 7  # constant: only centred
+    (wanted,) = neighbours.standardise(z.astype(float))
+    neighbours.standardise_in_place(z, block=1_000)
+    np.testing.assert_allclose(z, wanted, atol=1e-5)
+    with pytest.raises(ValueError, match="finite|NaN|missing"):
+        neighbours.standardise_in_place(np.full((2, 2), np.nan))

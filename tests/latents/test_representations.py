@@ -65,6 +65,11 @@ def test_every_part_counts_the_same_whatever_its_scale_and_width():
     z = one.compared(rows)
     np.testing.assert_allclose(z, [[-1, 0, 0, 0, -0.5], [1, 0, 0, 0, 0.5]])
     np.testing.assert_array_equal(replace(one, standardised=False).compared(rows), rows)
+    there = rows.copy()
+    one.compare(there)
+    np.testing.assert_allclose(there, z)
+    replace(one, standardised=False).compare(rows_before := rows.copy())
+    np.testing.assert_array_equal(rows_before, rows)
 
 
 def test_gain_does_not_count(noise, tmp_path):

@@ -56,7 +56,7 @@ def path(
     paths = [str(Path(end).absolute()) for end in ends]
     items = folders.index(Path(music))
     items = items[items["reason"].eq("") & ~items["path"].isin(paths)]
-    found = new_music.measured(representation, [*paths, *items["path"]], out / "vectors")
+    found = list(new_music.measured(representation, [*paths, *items["path"]], out / "vectors"))
     for end, vector in zip(paths, found[:2], strict=True):
         if isinstance(vector, str):
             raise ValueError(f"{end}: {vector}")

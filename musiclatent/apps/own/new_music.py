@@ -200,16 +200,12 @@ def similar(
     files, store = folders.index(Path(music)), out / "vectors"
     examples = [Path(path) for path in (file, *more, *unlike)]
     queries = [representations.stored(representation, path, store) for path in examples]
-    rows = files.index[files["reason"].eq("")]  # else the name itself is no text
-    found = dict(zip(rows, measured(representation, files["path"][rows], store), strict=True))
-    for row, reason in found.items():
-        files.loc[row, "reason"] = reason if isinstance(reason, str) else ""
+    vectors = _stacked(queries, representation, files, store)
     usable = files[files["reason"].eq("")]
     _need(usable, files, music)
-    vectors = np.stack([*queries, *(found[row] for row in usable.index)])
-    vectors = representation.compared(vectors)
+    representation.compare(vectors)
     query = _between(vectors[: 1 + len(more)], vectors[1 + len(more) : len(examples)])
-    tracks = _ranked(np.vstack([query, vectors[len(examples) :]]), usable)
+    tracks = _ranked(query, vectors[len(examples) :], usable)
     if not same:
         names = " or ".join(path.name for path in examples)
         reason = f"it is the same recording as {names}; --same ranks it too"
@@ -222,6 +218,25 @@ def similar(
     write_file(out / "similar.csv", tracks.to_csv(index=False))
     write_file(out / "similar.html", page(representation.name, Path(file), Path(music), tracks))
     return tracks, files.loc[files["reason"].ne(""), ["path", "reason"]]
+
+
+def _stacked(
+    queries: Sequence[np.ndarray], representation: Representation, files: pd.DataFrame, store: Path
+) -> np.ndarray:
+    """Return the vectors (Q + B, D) of examples and of files; why others have none goes to `files`.
+
+    They stand once in memory and in 32 bits, for there may be 100,000.
+    """
+    rows = files.index[files["reason"].eq("")]  # else the name itself is no text
+    x = np.empty((len(queries) + len(rows), len(queries[0])), np.float32)
+    x[: len(queries)] = queries
+    end = len(queries)
+    for row, found in zip(rows, measured(representation, files["path"][rows], store), strict=True):
+        if isinstance(found, str):
+            files.loc[row, "reason"] = found
+        else:
+            x[end], end = found, end + 1
+    return x[:end]
 
 
 def _need(tracks: pd.DataFrame, files: pd.DataFrame, music: Path) -> None:
@@ -268,8 +283,8 @@ def recordings(paths: Sequence[Path | str], out: Path) -> np.ndarray:
 
 def measured(
     representation: Representation, paths: Sequence[str], store: Path
-) -> list[np.ndarray | str]:
-    """Return the vector (D,) of each file, or why it has none.
+) -> Iterable[np.ndarray | str]:
+    """Yield the vector (D,) of each file, or why it has none.
 
     Parameters
     ----------
@@ -288,7 +303,7 @@ def measured(
         except AudioError as error:
             return error.advice
 
-    return list(progress(_side_by_side(tried, paths), "similar", "file", total=len(paths)))
+    return progress(_side_by_side(tried, paths), "similar", "file", total=len(paths))
 
 
 def _side_by_side(function: Callable[[str], T], paths: Sequence[str]) -> Iterable[T]:
@@ -297,10 +312,10 @@ def _side_by_side(function: Callable[[str], T], paths: Sequence[str]) -> Iterabl
     return parallel(joblib.delayed(function)(path) for path in paths)
 
 
-def _ranked(vectors: np.ndarray, files: pd.DataFrame) -> pd.DataFrame:
-    """Sort files by the distance of their vectors (1 + B, D) from the first; ties by title."""
-    distances, rows = neighbours.nearest(vectors[:1], vectors[1:], len(files))
-    tracks = files.rename(columns={"item_id": "title"}).iloc[rows[0]].assign(distance=distances[0])
+def _ranked(query: np.ndarray, vectors: np.ndarray, files: pd.DataFrame) -> pd.DataFrame:
+    """Sort files by the distance of their vectors (B, D) from one (D,); ties by title."""
+    distances = [float(np.linalg.norm(row - query)) for row in vectors]
+    tracks = files.rename(columns={"item_id": "title"}).assign(distance=distances)
     tracks = tracks.sort_values(["distance", "title"], ignore_index=True)
     return tracks[["title", "distance", "path"]]
 
