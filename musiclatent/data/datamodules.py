@@ -400,6 +400,9 @@ NAMED = {
 def datamodule(name: str | Path, **options: object) -> CorpusDataModule:
     """Return the windows of a corpus, or of a folder of one's own music, in batches.
 
+    After ``setup()`` a trainer takes ``train_dataloader()`` and ``val_dataloader()``; Lightning's
+    also `training.lightning.Loading` of it.
+
     Parameters
     ----------
     name
