@@ -34,6 +34,7 @@ NEAREST = 3  # training recordings named for each file
 ENDINGS = ("_original.wav", "_reconstruction.wav", ".png")
 BATCH = 64  # windows summarised at once
 PLAYERS, PLAYER_S = 12, 12.0  # a quarter of a second of work for each 20 s of mp3
+LISTED = 1_000  # tracks on the page: nobody reads on, and a browser would wait for 100,000
 JOBS = 2  # files that are read at once
 MANY = 64  # files from which processes pay for loading torch each
 AWAY = 0.5  # of the way from what the tracks shall not be like
@@ -323,7 +324,7 @@ def _ranked(query: np.ndarray, vectors: np.ndarray, files: pd.DataFrame) -> pd.D
 def page(
     compared_by: str, file: Path, music: Path, tracks: pd.DataFrame, *, path: bool = False
 ) -> str:
-    """Write a list of tracks as html; the first with their sound inside.
+    """Write a list of tracks as html, `LISTED` at most; the first with their sound inside.
 
     Parameters
     ----------
@@ -338,6 +339,7 @@ def page(
     path
         Whether they lead from one track to another, in place of being ranked.
     """
+    total, tracks = len(tracks), tracks if path else tracks[:LISTED]
     sounds = list(_side_by_side(_middle, tracks["path"][:PLAYERS]))
     sounds += [""] * (len(tracks) - len(sounds))
     uris = [Path(path).as_uri() for path in tracks["path"]]
@@ -345,6 +347,7 @@ def page(
         "similar.html.j2",
         query={"title": file.name, "sound": _middle(str(file))},
         tracks=tracks.assign(sound=sounds, uri=uris).to_dict("records"),
+        total=total,
         folder=music.name,
         compared_by=compared_by,
         seconds=round(PLAYER_S),

@@ -169,6 +169,15 @@ def test_a_folder_is_ranked_from_near_to_far(by, music, tmp_path):
     assert "5 &lt;&amp;&gt;.wav" in page and "<&>" not in page
     order = [page.index(f'href="{Path(path).as_uri()}"') for path in tracks["path"]]
     assert order == sorted(order)
+    assert "The 6 tracks of" in page
+
+
+def test_a_page_lists_the_nearest_and_says_of_how_many(by, music, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_music, "LISTED", 2)
+    tracks, _ = new_music.similar(by, file=music / "2.wav", music=music, out=tmp_path, same=True)
+    page = (tmp_path / "similar.html").read_text()
+    assert "The nearest 2 of 6 tracks" in page and page.count("<li>") == 2
+    assert len(tracks) == len(pd.read_csv(tmp_path / "similar.csv")) == 6
 
 
 def test_the_recording_itself_and_its_cuts_are_left_out(tmp_path, rng):
