@@ -3,12 +3,13 @@
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import joblib
 import librosa
 import matplotlib.image
 import numpy as np
@@ -149,8 +150,7 @@ def write_page_of_items(
         sounds = segments(items, sr, folder / "sounds" if folder else None)
         return write_page(path, points, table, sounds, title, **options)
     place = path.with_name(f"{path.stem}_sound")
-    rows = progress(items.iterrows(), "sound", "segment", total=len(items), delay=2)
-    files = [keep_segment(row, sr, folder=place, pictures=True).stem for _, row in rows]
+    files = [kept.stem for kept in _keep_segments(items, sr, place)]
     beside = {"folder": quote(place.name), "files": files}
     write_page(path, points, table, None, title, beside=beside, **options)
     _clear(place, set(files))
@@ -232,6 +232,15 @@ def keep_segment(row: pd.Series, sr: int, *, folder: Path, pictures: bool = Fals
             write_file(picture, _picture(y, sr))
         write_file(path, audio.to_mp3(y, sr))
     return path
+
+
+def _keep_segments(items: pd.DataFrame, sr: int, folder: Path) -> Iterator[Path]:
+    """Yield where each segment is kept, with its spectrogram, which takes as long as the sound."""
+    keep = joblib.delayed(partial(keep_segment, sr=sr, folder=folder, pictures=True))
+    kept = joblib.Parallel(2, prefer="threads", return_as="generator")(
+        keep(row) for _, row in items.iterrows()
+    )
+    yield from progress(kept, "sound", "segment", total=len(items), delay=2)
 
 
 def segments(items: pd.DataFrame, sr: int, folder: Path | None = None) -> list[bytes]:
