@@ -385,7 +385,8 @@ def mix(
 ) -> tuple[sequencing.Route, mixdown.Mix]:
     """Order all tracks so that each goes well into the next, and render them as one mix.
 
-    Of more than `sequencing.MOST` sections they are ordered in parts, see `parts.order_tracks`.
+    Of more than `sequencing.MOST` sections or `sequencing.MANY` tracks they are ordered in parts,
+    see `parts.order_tracks`.
 
     Parameters
     ----------
@@ -412,7 +413,7 @@ def mix(
     """
     table = tracks.rhythm_table()
     z = tracks.vectors(name)[tracks.sections["path"].isin(table["path"]).to_numpy()]
-    if len(table) > sequencing.MOST:
+    if len(table) > sequencing.MOST or table["path"].nunique() > sequencing.MANY:
         route = parts.order_tracks(table, z)
     else:
         route = sequencing.order_tracks(table, sequencing.transition_costs(table, z))

@@ -27,9 +27,9 @@ LEVEL_DB = 6.0  # step of loudness that costs 1
 SHARE = 0.6  # entries lie in the first, exits in the last so much of a track
 PLAY_S = 30.0  # what is played of a track between entry and exit
 EXACT = 12  # tracks up to which the best order is found for certain
-MOST = (
-    4_000  # sections, 16 hours of 15 s: their matrix of costs holds the square of it; see `parts`
-)
+# Sections, 16 hours of 15 s: their matrix of costs holds the square of it; see `parts`.
+MOST = 4_000
+MANY = 1_000  # tracks: the search takes their cube, 9 s for 400 and hours for 4,000; see `parts`
 WORK = 2e8  # steps above which the exact order is given up
 
 

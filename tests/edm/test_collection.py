@@ -238,8 +238,9 @@ def test_the_set_for_traktor_holds_the_cues_of_that_for_rekordbox(mixed):
     assert written == pytest.approx([float(mark.get("Start")) for mark in marks], abs=1e-3)
 
 
-def test_more_sections_than_can_be_compared_are_mixed_in_parts(tracks, tmp_path, monkeypatch):
-    monkeypatch.setattr(sequencing, "MOST", 9)
+@pytest.mark.parametrize(("limit", "most"), [("MOST", 9), ("MANY", 1)])
+def test_more_than_can_be_compared_is_mixed_in_parts(tracks, tmp_path, monkeypatch, limit, most):
+    monkeypatch.setattr(sequencing, limit, most)
     route, mix = collection.mix(tracks, "classical", path=tmp_path / "mix.wav", beats=4)
     assert sorted(mix.tracks["path"]) == sorted(tracks.items["path"]) and not route.exact
     assert route.tracks["cost"].iloc[:-1].notna().all() and mix.path.exists()
