@@ -24,7 +24,7 @@ from musiclatent.analysis import statistics
 from musiclatent.config import Workspace
 from musiclatent.edm import collection, cue_sheets, mixdown, sequencing
 from musiclatent.edm.collection import Collection
-from musiclatent.edm.programs import rekordbox
+from musiclatent.edm.programs import library
 from musiclatent.features.rhythm import STABLE, Track
 from musiclatent.features.tonal import key_distance
 
@@ -102,7 +102,7 @@ def of_beats(
     starts = tracks.structural_sections().groupby("path")["start_s"]
     cues = {path: {f"section {i}": s for i, s in enumerate(of, 1)} for path, of in starts}
     items = tracks.items[tracks.items["path"].isin(analysed.keys())]
-    rekordbox.write_library(out, items, tracks=analysed, cues=cues)
+    library.write(out, items, tracks=analysed, cues=cues)
     rng, off, chance, grid = np.random.default_rng(0), [], [], []
     exported = ElementTree.parse(out).findall("COLLECTION/TRACK")
     for path, element in zip(items["path"], exported, strict=True):

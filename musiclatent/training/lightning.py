@@ -63,6 +63,10 @@ class Trained(pl.LightningModule):
         self.model.trainer = self.trainer
         self.model.on_fit_start()
 
+    def on_fit_end(self) -> None:
+        """Let go of the trainer: outside of a training nobody is told figures."""
+        self.model.trainer = None
+
     def on_train_epoch_start(self) -> None:
         """Pass on."""
         self.model.on_train_epoch_start()

@@ -8,8 +8,9 @@ import pandas as pd
 
 from musiclatent.edm.programs import rekordbox, traktor
 from musiclatent.features.rhythm import Track
+from musiclatent.files import write_file
 
-WRITERS = {".xml": rekordbox.write_library, ".nml": traktor.write_library}
+WRITERS = {".xml": rekordbox.render, ".nml": traktor.render}
 
 
 def write(
@@ -23,8 +24,15 @@ def write(
 
     Parameters
     ----------
-    path, items, tracks, cues
-        As `rekordbox.write_library` and `traktor.write_library` take them.
+    path
+        The file; its folder is made, and its name is that of the playlist.
+    items
+        One row per place of the playlist: item_id, path, seconds, and the columns of tags where
+        there are any. A track that comes again is in the collection once.
+    tracks
+        What was measured of each, by its path.
+    cues
+        Seconds of its cues by their names, by its path; the first `facts.HOT_CUES` become hot cues.
 
     Raises
     ------
@@ -32,7 +40,8 @@ def write(
         If the suffix is another.
     """
     check_suffix(path)
-    return WRITERS[path.suffix.lower()](path, items, tracks=tracks, cues=cues)
+    text = WRITERS[path.suffix.lower()](path, items, tracks=tracks, cues=cues)
+    return write_file(path, text)
 
 
 def check_suffix(path: Path) -> None:

@@ -14,48 +14,41 @@ import pandas as pd
 from musiclatent import __version__
 from musiclatent.edm.programs import facts
 from musiclatent.features.rhythm import Track
-from musiclatent.files import write_file
 
 _TAGS = {"Artist": "artist", "Album": "album", "Genre": "genre"}
 
 
-def write_library(
+def render(
     path: Path,
     items: pd.DataFrame,
     *,
     tracks: Mapping[str, Track],
     cues: Mapping[str, Mapping[str, float]],
-) -> Path:
-    """Write a library, whole or not at all.
+) -> str:
+    """Return a library as text.
 
     Parameters
     ----------
-    path
-        The file, ``.xml``; its folder is made.
-    items
-        One row per track, in the order of the playlist: item_id, path, seconds, and the columns of
-        tags where there are any.
-    tracks
-        What was measured of each, by its path.
-    cues
-        Seconds of its cues by their names, by its path; the first `facts.HOT_CUES` become hot cues.
+    path, items, tracks, cues
+        As in `library.write`.
     """
-    path = Path(path)
     root = ElementTree.Element("DJ_PLAYLISTS", Version="1.0.0")
     about = {"Name": "musiclatent", "Version": __version__, "Company": "musiclatent"}
     ElementTree.SubElement(root, "PRODUCT", about)
-    collection = ElementTree.SubElement(root, "COLLECTION", Entries=str(len(items)))
-    for number, (_, row) in enumerate(items.iterrows(), 1):
+    once = items.drop_duplicates("path")
+    collection = ElementTree.SubElement(root, "COLLECTION", Entries=str(len(once)))
+    for number, (_, row) in enumerate(once.iterrows(), 1):
         _add_track(collection, number, row, tracks[row["path"]], cues.get(row["path"], {}))
     playlists = ElementTree.SubElement(root, "PLAYLISTS")
     top = ElementTree.SubElement(playlists, "NODE", Type="0", Name="ROOT", Count="1")
     names = {"Name": facts.text(path.stem), "Type": "1", "KeyType": "0", "Entries": str(len(items))}
     node = ElementTree.SubElement(top, "NODE", names)
-    for number in range(1, len(items) + 1):
-        ElementTree.SubElement(node, "TRACK", Key=str(number))
+    numbers = {path: str(number) for number, path in enumerate(once["path"], 1)}
+    for place in items["path"]:
+        ElementTree.SubElement(node, "TRACK", Key=numbers[place])
     ElementTree.indent(root)
     text = ElementTree.tostring(root, "unicode")
-    return write_file(path, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _add_track(

@@ -13,7 +13,6 @@ import pandas as pd
 
 from musiclatent.edm.programs import facts
 from musiclatent.features.rhythm import Track
-from musiclatent.files import write_file
 
 HEAD = {"COMPANY": "www.native-instruments.com", "PROGRAM": "Traktor"}  # readers look for it
 START_VOLUME = "Macintosh HD"  # as Macs are delivered; what lies elsewhere names its own
@@ -21,28 +20,20 @@ FADES = {"in": "1", "out": "2"}  # cues that Traktor knows as a fade in and out;
 GRID = "4"
 
 
-def write_library(
+def render(
     path: Path,
     items: pd.DataFrame,
     *,
     tracks: Mapping[str, Track],
     cues: Mapping[str, Mapping[str, float]],
-) -> Path:
-    """Write a collection and a playlist of it, whole or not at all.
+) -> str:
+    """Return a collection and a playlist of it as text.
 
     Parameters
     ----------
-    path
-        The file, ``.nml``; its folder is made.
-    items
-        One row per place of the playlist: item_id, path, seconds, and the columns of tags where
-        there are any. A track that comes again is in the collection once.
-    tracks
-        What was measured of each, by its path.
-    cues
-        Seconds of its cues by their names, by its path; the first `facts.HOT_CUES` become hot cues.
+    path, items, tracks, cues
+        As in `library.write`.
     """
-    path = Path(path)
     root = ElementTree.Element("NML", VERSION="19")
     ElementTree.SubElement(root, "HEAD", HEAD)
     once = items.drop_duplicates("path")
@@ -54,7 +45,7 @@ def write_library(
     ElementTree.indent(root)
     text = ElementTree.tostring(root, "unicode", short_empty_elements=False)
     declared = '<?xml version="1.0" encoding="UTF-8" standalone="no" ?>'
-    return write_file(path, f"{declared}\n{text}\n")
+    return f"{declared}\n{text}\n"
 
 
 def _add_playlist(root: ElementTree.Element, path: Path, items: pd.DataFrame) -> None:

@@ -29,3 +29,13 @@ def test_a_playlist_of_sections_has_a_cue_at_each(tmp_path):
     first = root.find("COLLECTION/ENTRY")
     marks = [(c.get("NAME"), float(c.get("START"))) for c in first.iter("CUE_V2")][1:]
     assert first.get("TITLE") == "b" and marks == [("1 x", 15_000.0), ("2 x", 30_000.0)]
+
+
+def test_a_track_that_comes_again_is_in_a_rekordbox_library_once(tmp_path):
+    items = pd.DataFrame({"item_id": list("bab"), "path": ["/b", "/a", "/b"], "seconds": 60.0})
+    known = {"/a": track(), "/b": track()}
+    root = ElementTree.parse(library.write(tmp_path / "a.xml", items, tracks=known, cues={}))
+    ids = {t.get("TrackID"): t.get("Location")[-1] for t in root.findall("COLLECTION/TRACK")}
+    assert sorted(ids.values()) == ["a", "b"]
+    listed = [ids[t.get("Key")] for t in root.iter("TRACK") if t.get("Key")]
+    assert listed == ["b", "a", "b"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers.dj_track import EVIL, track
 
-from musiclatent.edm.programs import facts, rekordbox
+from musiclatent.edm.programs import facts, library
 from musiclatent.features.rhythm import Track
 
 
@@ -18,7 +18,7 @@ def _write(folder: Path, tracks: list[Track], cues=None, **columns) -> ElementTr
     items = pd.DataFrame(
         {"item_id": [Path(p).name for p in paths], "path": paths, "seconds": 120.4}
     )
-    path = rekordbox.write_library(
+    path = library.write(
         folder / "new" / "library.xml",
         items.assign(**columns),
         tracks=dict(zip(paths, tracks, strict=True)),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from helpers.dj_track import EVIL, track
 
-from musiclatent.edm.programs import facts, traktor
+from musiclatent.edm.programs import facts, library, traktor
 from musiclatent.features.rhythm import Track
 
 
@@ -16,7 +16,7 @@ def _write(folder: Path, tracks: list[Track], cues=None, order=None, **columns):
     paths = [str(folder / name) for name in (EVIL * 3)[: len(tracks)]]
     items = pd.DataFrame({"item_id": [Path(p).name for p in paths], "path": paths})
     items = items.assign(seconds=120.4, **columns)
-    path = traktor.write_library(
+    path = library.write(
         folder / "new" / "a & b.nml",
         items.iloc[order or slice(None)],
         tracks=dict(zip(paths, tracks, strict=True)),
