@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 import librosa
 import numpy as np
 
+from musiclatent import numba_cache
 from musiclatent.features import validation
 
 _GAMMA = 0.25645  # of n_fft**2: the Gaussian nearest to a hann window (Průša and others 2017)
@@ -23,6 +24,7 @@ _TINY = np.finfo(np.float32).tiny
 # The edge of a window lifts samples by up to n_fft**2, and they have to stay float32.
 _LOUDEST = np.float32(1e20)
 STARTS = ("random", "gradient")
+_WALK = "void(b1[::1], i8[::1], i8[::1], f8[::1], f8[::1], f8[::1], i8)"
 
 
 def griffin_lim(
@@ -171,25 +173,41 @@ def _integrate(
 ) -> np.ndarray:
     """Sum steps over bins above `quiet`, loudest first; the others keep their phases."""
     # A guard row and column at the end, done from the start, stand for all four borders: index -1
-    # reaches them too. Flat lists and ranks in place of magnitudes make the loop fast.
+    # reaches them too. Ranks in place of magnitudes leave no two alike.
     S, up, along, padded = (np.pad(x, (0, 1)) for x in (S, up, along, phases))
-    done = bytearray(np.less_equal(S, quiet).tobytes())
     order = np.argsort(-S, axis=None, kind="stable")
-    rank = np.argsort(order).tolist()
-    order, up, along, phase = (x.ravel().tolist() for x in (order, up, along, padded))
-    row = S.shape[1]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    done, phase = np.less_equal(S, quiet).ravel(), padded.ravel()
+    walk = numba_cache.compiled(_walk, _WALK)
+    walk(done, order, rank, phase, up.ravel(), along.ravel(), S.shape[1])
+    return phase.reshape(S.shape)[:-1, :-1]
+
+
+def _walk(
+    done: np.ndarray,
+    order: np.ndarray,
+    rank: np.ndarray,
+    phase: np.ndarray,
+    up: np.ndarray,
+    along: np.ndarray,
+    row: int,
+) -> None:
+    """Fill in phases from the loudest bin outwards; all arrays are flat, `row` is their width."""
     for first in order:
-        heap = [] if done[first] else [rank[first]]
-        done[first] = True
-        while heap:
+        if done[first]:
+            continue
+        done[first], heap = True, [rank[first]]
+        while len(heap):
             i = order[heappop(heap)]
             steps = (along[i], -along[i - 1], up[i], -up[i - row])
-            for j, step in zip((i + 1, i - 1, i + row, i - row), steps, strict=True):
+            places = (i + 1, i - 1, i + row, i - row)
+            for k in range(4):
+                j = places[k]
                 if not done[j]:
                     done[j] = True
-                    phase[j] = phase[i] + step
+                    phase[j] = phase[i] + steps[k]
                     heappush(heap, rank[j])
-    return np.reshape(phase, S.shape)[:-1, :-1]
 
 
 def spectral_convergence(
