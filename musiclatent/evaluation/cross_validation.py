@@ -380,7 +380,11 @@ def _even(z: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def best_embedding(
-    space: Workspace, *, chosen_on: Sequence[str], splits: Sequence[str]
+    space: Workspace,
+    *,
+    chosen_on: Sequence[str],
+    splits: Sequence[str],
+    names: Sequence[str] = EMBEDDED,
 ) -> tuple[pd.Series, pd.DataFrame]:
     """Choose an embedding on some folds, and judge it on others by its neighbours.
 
@@ -392,6 +396,8 @@ def best_embedding(
         Splits on which the best one is found, with one seed.
     splits
         Splits on which that one is judged, with all seeds of the profile side by side.
+    names
+        Rows of the study ``genre`` that are tried.
 
     Returns
     -------
@@ -401,11 +407,13 @@ def best_embedding(
         One row per window of `splits`: `leakage.WINDOW`, `method` (``knn_best_embedding``),
         `embedding`, `right`.
     """
-    tried = [_neighbours_right(*embeddings(space, split, seeds=[0])) for split in chosen_on]
+    tried = [
+        _neighbours_right(*embeddings(space, split, seeds=[0], names=names)) for split in chosen_on
+    ]
     scores = pd.concat(tried).groupby("embedding", sort=False)["right"].mean()
     best, seeds = str(scores.idxmax()), config.profile(space.profile).seeds
     study = studies.study("genre", space.profile)
-    names = [name for name in EMBEDDED if study.experiment(name).key == best.split("_")[0]]
+    names = [name for name in names if study.experiment(name).key == best.split("_")[0]]
     parts = [
         _neighbours_right(*embeddings(space, split, seeds=seeds, names=names)) for split in splits
     ]
