@@ -264,6 +264,21 @@ def blocks(x: "np.ndarray", size: int) -> "Iterator[np.ndarray]":
         release(x)
 
 
+def each_row(x: "np.ndarray", rows: Iterable[int]) -> "Iterator[np.ndarray]":
+    """Yield copies of some rows of an array; of a mapped file no other rows stay in memory.
+
+    Parameters
+    ----------
+    x
+        (B, ...), in memory or memory-mapped.
+    rows
+        Row numbers.
+    """
+    for row in rows:
+        yield x[row].copy()
+        release(x)
+
+
 def release(x: "np.ndarray") -> None:
     """Give back the memory of a mapped file; what is read next comes from the file again.
 

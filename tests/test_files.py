@@ -14,6 +14,7 @@ import pytest
 from musiclatent import files
 from musiclatent.files import (
     blocks,
+    each_row,
     hashes,
     need_columns,
     pick,
@@ -300,5 +301,6 @@ def test_blocks_of_an_array_in_memory():
     x = np.arange(7)
     assert [block.tolist() for block in blocks(x, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
     assert [block.tolist() for block in blocks(x[:0], 3)] == [[]]
+    assert [row.tolist() for row in each_row(np.eye(3), [2, 0])] == [[0, 0, 1], [1, 0, 0]]
     release(None)
     assert x.tolist() == list(range(7))

@@ -1,7 +1,7 @@
 """From cached windows to batches: the same windows in the same order for the same seed."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from musiclatent.data import cache, corpus, splits
 from musiclatent.data.own import library
 from musiclatent.features.mel import LogMel
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
-from musiclatent.files import pick, release
+from musiclatent.files import each_row, pick
 
 TRANSFORMS = {each.kind: each for each in (Waveform, LogMel, LogSTFT)}
 
@@ -55,14 +55,9 @@ class Windows(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         row = int(self.rows[index])
-        x = self.transform.model_input(np.array(self.x[row]))
+        (x,) = each_row(self.x, [row])
+        x = self.transform.model_input(x)
         return torch.from_numpy(x)[None], row, int(self.codes[row])
-
-    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int, int]]:
-        """Return a batch; torch's loader asks for it. What else lies in the file is let go."""
-        batch = [self[index] for index in indices]
-        release(self.x)
-        return batch
 
 
 class EpochSampler(Sampler):
@@ -303,12 +298,6 @@ class CorpusDataModule:
         if at_most and len(rows) > at_most:
             rows = rows[np.linspace(0, len(rows) - 1, at_most).astype(int)]
         return rows
-
-    def each(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
-        """Yield the cached windows (N,) or (M, T) of some rows, one at a time in memory."""
-        for row in rows:
-            yield np.array(self.cached.x[row])
-            release(self.cached.x)
 
     def window_items(self) -> pd.DataFrame:
         """Return one row per cached window, with what the corpus knows of its recording."""

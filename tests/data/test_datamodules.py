@@ -299,11 +299,3 @@ def test_training_batches_are_balanced_only_when_told_and_where_labels_are(tmp_p
     unlabelled.setup()
     assert type(unlabelled.train_dataloader().sampler) is EpochSampler
     assert data.steps(1) == len(data.train_dataloader())
-
-
-def test_windows_come_one_at_a_time(music, tmp_path):
-    data = _data(music, tmp_path)
-    data.setup()
-    rows = data.rows("train")[::-2]
-    every = list(data.each(rows))
-    assert np.array_equal(every, data.cached.x[rows]) and not isinstance(every[0], np.memmap)
