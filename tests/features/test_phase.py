@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from musiclatent.features import phase
 from musiclatent.features.phase import STARTS, griffin_lim, phase_gradient, spectral_convergence
 
 SR = 22_050
@@ -251,3 +252,23 @@ def test_a_wrong_tolerance_is_refused(tolerance):
 def test_samples_of_another_kind_are_refused(y, words):
     with pytest.raises(ValueError, match=words):
         spectral_convergence(GOOD, y, 512, 256)
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "hop_length", "length"),
+    [(512, 256, 5920), (256, 64, 5920), (1024, 512, 22_050), (2048, 1024, 2100), (512, 100, 3000)],
+)
+def test_transforms_are_those_of_librosa_to_the_bit(n_fft, hop_length, length):
+    y = noise()[:length]
+    X = librosa.stft(y, n_fft=n_fft, hop_length=hop_length)
+    size = phase.Transforms(n_fft, hop_length, length)
+    back = librosa.istft(X, n_fft=n_fft, hop_length=hop_length, length=length)
+    np.testing.assert_array_equal(size.inverse(X), back)
+    again = librosa.stft(back, n_fft=n_fft, hop_length=hop_length)
+    np.testing.assert_array_equal(size.project(X), again)
+
+
+def test_the_quick_griffin_lim_is_that_of_librosa_to_the_bit():
+    S, options = magnitudes(chirp(), 1024, 256), {"n_iter": 5, "length": SR}
+    wanted = librosa.griffinlim(S, hop_length=256, random_state=3, **options)
+    np.testing.assert_array_equal(phase.griffin_lim_of_librosa(S, 256, seed=3, **options), wanted)

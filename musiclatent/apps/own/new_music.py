@@ -362,5 +362,5 @@ def _middle(path: str) -> str:
     for start_s in (max(0.0, (seconds - PLAYER_S) / 2), 0.0):
         with suppress(AudioError, ValueError):
             y, sr = audio.read(path, start_s=start_s, duration_s=PLAYER_S)
-            return base64.b64encode(audio.to_mp3(y, sr)).decode()
+            return base64.b64encode(audio.to_preview(y, sr)).decode()
     return ""
