@@ -36,7 +36,7 @@ MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 2.0)  # 2: neither key nor tempo is e
 SHARES = (0.0, 0.1, 0.2, 0.4, 0.8)
 TRACK_SHARES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 WINDOW_S = 15.0
-FULL = config.PROFILES["demo"].demo
+FULL = config.PROFILES["real"].rendered
 QUICK = replace(config.PROFILES["tiny"].demo, tunes=2)
 
 

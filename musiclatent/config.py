@@ -55,6 +55,8 @@ class Profile:
         ``tiny`` (tests), ``demo``, ``real`` or ``paper``.
     demo
         Size of the embedded corpora; None where the profile uses real datasets.
+    rendered
+        Size of an embedded corpus that stands beside real datasets; None where all are embedded.
     epochs
         Training epochs, by study; ``mel-folds`` are those of its evaluation over folds, ``judge``
         those of `musiclatent.evaluation.recognisers`.
@@ -68,6 +70,7 @@ class Profile:
 
     name: str
     demo: DemoSize | None
+    rendered: DemoSize | None = None
     epochs: dict[str, int] = field(default_factory=dict)
     seeds: tuple[int, ...] = (SEED,)
     probe_clips: int = 30
@@ -76,9 +79,9 @@ class Profile:
 
 def _profile(name: str, row: dict) -> Profile:
     """Return a profile from its row in ``profiles.toml``."""
-    demo = DemoSize(**row["demo"]) if "demo" in row else None
+    sizes = {key: DemoSize(**row[key]) if key in row else None for key in ("demo", "rendered")}
     seeds = tuple(row.get("seeds", [SEED]))
-    return Profile(**row | {"name": name, "demo": demo, "seeds": seeds})
+    return Profile(**row | {"name": name, "seeds": seeds} | sizes)
 
 
 SCHEDULER = "MUSICLATENT_SCHEDULER"  # name of a variable, so that the kernels of notebooks know

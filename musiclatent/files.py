@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import mmap
 import os
 import sys
 import tempfile
@@ -14,8 +15,12 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -237,6 +242,55 @@ def progress(rows: Iterable | None, label: str, unit: str, **options) -> tqdm:
         options |= {"file": _Line(), "bar_format": form}
         pace_s = 1
     return tqdm(rows, label, unit=unit, mininterval=pace_s, **options)
+
+
+def blocks(x: "np.ndarray", size: int) -> "Iterator[np.ndarray]":
+    """Yield an array some rows at a time; of a mapped file no other rows stay in memory.
+
+    Parameters
+    ----------
+    x
+        (B, ...), in memory or memory-mapped.
+    size
+        Rows at once.
+
+    Yields
+    ------
+    ndarray
+        Views of `x`, one at least.
+    """
+    for first in range(0, max(1, len(x)), size):
+        yield x[first : first + size]
+        release(x)
+
+
+def each_row(x: "np.ndarray", rows: Iterable[int]) -> "Iterator[np.ndarray]":
+    """Yield copies of some rows of an array; of a mapped file no other rows stay in memory.
+
+    Parameters
+    ----------
+    x
+        (B, ...), in memory or memory-mapped.
+    rows
+        Row numbers.
+    """
+    for row in rows:
+        yield x[row].copy()
+        release(x)
+
+
+def release(x: "np.ndarray") -> None:
+    """Give back the memory of a mapped file; what is read next comes from the file again.
+
+    Parameters
+    ----------
+    x
+        A memory-mapped array or a view of one; any other stays as it is.
+    """
+    while x is not None and not isinstance(x, mmap.mmap):
+        x = getattr(x, "base", None)
+    if x is not None and hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such call
+        x.madvise(mmap.MADV_DONTNEED)
 
 
 def unique_names(files: Sequence[Path], folder: Path, endings: Sequence[str]) -> dict[Path, str]:

@@ -58,6 +58,30 @@ def read_umap() -> None:
                 function._cache = ReadOnly(function.py_func)
 
 
+@cache
+def compiled(function: Callable, signature: str) -> Callable:
+    """Return a function of ours as machine code, which one process compiles for all.
+
+    Parameters
+    ----------
+    function
+        What numba can compile.
+    signature
+        Types of its arguments, as numba writes them.
+    """
+    from filelock import FileLock
+    from numba import njit
+
+    with suppress(RuntimeError, OSError):  # numba finds no folder, or it is full
+        kept = njit(cache=True)(function)
+        folder = Path(kept.stats.cache_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "musiclatent.lock"):
+            kept.compile(signature)
+        return kept
+    return njit(signature)(function)
+
+
 def _fill(folder: Path) -> None:
     """Compile what UMAP needs to make a plane and to place rows on it, unless it is in a folder."""
     import numpy as np

@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +53,7 @@ def one_process():
     """Do here what processes would do that import for seconds first."""
     import joblib
 
-    from musiclatent.data.workers import pool
-
-    with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="sequential"):
-        patch.setattr(pool, "backend", lambda *_: nullcontext())
+    with joblib.parallel_config("sequential"):
         yield
 
 

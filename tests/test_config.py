@@ -9,6 +9,7 @@ from musiclatent.config import PROFILES, Training, Workspace
 def test_profiles_and_what_an_unknown_one_says():
     assert set(PROFILES) == {"tiny", "demo", "real", "paper"}
     assert config.profile("demo").demo is not None and config.profile("real").demo is None
+    assert config.profile("demo").rendered is None and config.profile("real").rendered.repeats == 4
     with pytest.raises(ValueError, match="no profile named 'huge'; choose one of: tiny, demo"):
         config.profile("huge")
 

@@ -8,15 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from musiclatent import files
 from musiclatent.files import (
+    blocks,
+    each_row,
     hashes,
     need_columns,
     pick,
     progress,
     read_toml,
+    release,
     sha256_of,
     unique_names,
     whole_file,
@@ -269,3 +273,34 @@ def test_without_a_home_files_go_to_a_folder_of_ones_own(tmp_path):
     places = done.stdout.split()
     assert len(places) == 3 and all(place.startswith(str(tmp_path)) for place in places), done
     assert (tmp_path / f"musiclatent-{os.getuid()}").stat().st_mode & 0o077 == 0
+
+
+def resident_kb(path):
+    """Memory that the pages of a mapped file take in this process."""
+    lines = Path("/proc/self/smaps").read_text().split("\n")
+    first = next(i for i, line in enumerate(lines) if line.endswith(str(path)))
+    return int(next(line for line in lines[first:] if line.startswith("Rss:")).split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what is mapped")
+def test_of_a_mapped_file_one_block_at_a_time_is_in_memory(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(4_000_000, dtype=np.float32).reshape(4000, 1000))  # 16 MB
+    x, total, most = np.load(path, mmap_mode="r"), 0.0, 0
+    for block in blocks(x, 250):
+        total += block.sum(dtype=float)
+        most = max(most, resident_kb(path))
+    assert total == 4_000_000 * 3_999_999 / 2 and 0 < most < 8_000
+    x.sum()
+    assert resident_kb(path) > 15_000
+    release(x[10:20])  # a view lets the whole file go
+    assert resident_kb(path) == 0 and x[-1, -1] == 3_999_999
+
+
+def test_blocks_of_an_array_in_memory():
+    x = np.arange(7)
+    assert [block.tolist() for block in blocks(x, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [block.tolist() for block in blocks(x[:0], 3)] == [[]]
+    assert [row.tolist() for row in each_row(np.eye(3), [2, 0])] == [[0, 0, 1], [1, 0, 0]]
+    release(None)
+    assert x.tolist() == list(range(7))

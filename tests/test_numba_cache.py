@@ -164,3 +164,21 @@ def test_umap_works_where_no_cache_can_be_written(rng, monkeypatch):
     monkeypatch.setattr("numba.core.dispatcher.Dispatcher.enable_caching", refused)
     numba_cache.read_umap.cache_clear()
     assert np.isfinite(projection.umap(rng.normal(size=(30, 4))).points).all()
+
+
+def _halve(x, n):
+    for i in range(n):
+        x[i] /= 2
+
+
+def test_a_function_of_ours_becomes_machine_code_also_where_none_can_be_kept(monkeypatch, tmp_path):
+    for _ in range(2):
+        x = np.arange(4.0)
+        numba_cache.compiled.cache_clear()
+        numba_cache.compiled(_halve, "void(f8[::1], i8)")(x, 3)
+        assert x.tolist() == [0, 0.5, 1, 3]
+        monkeypatch.setattr("numba.core.caching.FunctionCache.save_overload", _full)
+
+
+def _full(*_: object) -> None:
+    raise OSError("no space left")

@@ -22,6 +22,7 @@ from scipy.linalg import eigh
 from scipy.ndimage import convolve1d
 
 from musiclatent.analysis import neighbours, pooling
+from musiclatent.files import release
 
 SMOOTH_S = 0.37  # a third of a second: longer than any pitch, shorter than a bar
 POWER = 0.25  # of the energy, so that loud notes do not decide alone
@@ -45,7 +46,7 @@ def find(latents: pooling.Encoded) -> pd.DataFrame:
     ----------
     latents
         Latents of a corpus with their items and provenance (`store.Latents`): one row per window,
-        ``item_id`` names the recording.
+        ``item_id`` names the recording. Windows that the items call silent are left out.
 
     Returns
     -------
@@ -66,6 +67,7 @@ def find(latents: pooling.Encoded) -> pd.DataFrame:
     def summaries() -> Iterator[np.ndarray]:
         for windows in recordings.values():
             yield summary(pooling.as_channels(latents.z[windows], provenance), frame_s)
+            release(latents.z)
 
     # Twice over the latents rather than all summaries in memory.
     curves = _curves(summaries(), _components(summaries()))
@@ -190,6 +192,7 @@ def _recordings(latents: pooling.Encoded) -> dict[str, np.ndarray]:
     """Return the rows of the beginning of each recording, in order of time."""
     longest = max(1, round(SPAN_S / latents.provenance["window_s"]))
     items = latents.items.reset_index(drop=True)
+    items = items[~items["silent"].astype(bool)] if "silent" in items else items
     groups = items.sort_values("start_s", kind="stable").groupby("item_id", sort=False).groups
     return {name: np.asarray(groups[name][:longest]) for name in items["item_id"].unique()}
 

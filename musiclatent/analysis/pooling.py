@@ -10,7 +10,7 @@ mean square over the channels. Level statistics of frames are the oldest measure
 similarity: Logan and Salomon (2001), A music similarity function based on signal analysis.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import librosa
@@ -18,11 +18,13 @@ import numpy as np
 import pandas as pd
 
 from musiclatent.audio.windows import Grid
+from musiclatent.files import blocks
 
 BANDS = 64  # mel bands
 FRAME = 1024  # samples
 POOL = 8  # frames whose energy is averaged, so that the phase of a single one does not count
 BATCH = 64  # codes at once: each takes a megabyte of working memory
+BLOCK = 256  # latents pooled at once: 14 MB of A1's
 
 
 def atom_energy(z: np.ndarray, hops: list[int], *, samples: int, sr: int) -> np.ndarray:
@@ -163,7 +165,7 @@ def window_vectors(latents: Encoded) -> np.ndarray:
 
 def comparison_vectors(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     """Return the rows (B, D') by which latents (B, D) of a provenance are compared."""
-    return WINDOW_POOLING[provenance["input"]](as_channels(z, provenance))
+    return _pooled(z, provenance, WINDOW_POOLING[provenance["input"]])
 
 
 def map_vectors(z: np.ndarray, provenance: Mapping) -> np.ndarray:
@@ -172,9 +174,21 @@ def map_vectors(z: np.ndarray, provenance: Mapping) -> np.ndarray:
     As `comparison_vectors`, but of a waveform model the mean levels of the channels: its latent as
     it is holds the phase of the sound, and on a map of it only the loudest windows lie apart.
     """
-    channels = as_channels(z, provenance)
-    if provenance["input"] != "waveform":
-        return WINDOW_POOLING[provenance["input"]](channels)
+    kind = provenance["input"]
+    return _pooled(z, provenance, _centred_levels if kind == "waveform" else WINDOW_POOLING[kind])
+
+
+def _pooled(
+    z: np.ndarray, provenance: Mapping, pool: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return what pooling makes of latents (B, D), some at a time; as they are they stay mapped."""
+    if pool is _flat and "hops" not in provenance:
+        return np.asarray(z).reshape(len(z), -1)
+    return np.concatenate([pool(as_channels(block, provenance)) for block in blocks(z, BLOCK)])
+
+
+def _centred_levels(channels: np.ndarray) -> np.ndarray:
+    """Return the levels (B, K) of channels (B, K, T), so that distances are in dB."""
     return _levels(channels)[0] / np.sqrt(channels.shape[1])
 
 

@@ -26,7 +26,7 @@ from musiclatent.numba_cache import delayed
 
 CACHE_VERSION = 2  # raise by hand when what is kept changes
 TABLES = ("sections", "parts", "memberships", "comparison")  # of the notebooks that ran before
-MEAN_OF = 40  # seconds of a cluster that its mean picture is made of
+MEAN_OF, FEW = 40, 12  # seconds of a cluster that its mean picture is made of; of a demo
 STRONGEST = 10  # descriptors, or latent dimensions of a network, that a picture shows
 WIDTH, LETTERS, DPI = 4.4, 8.0, 160  # of pictures: inches, points, dots an inch
 NONE = "none"
@@ -205,7 +205,8 @@ def _pictures(
     from musiclatent.evaluation import saliency  # bring torch
 
     order = pd.Series(np.random.default_rng(SEED).permutation(len(codes)))
-    rows = order.groupby(codes[order]).head(MEAN_OF).to_numpy()
+    most = FEW if config.profile(space.profile).demo else MEAN_OF
+    rows = order.groupby(codes[order]).head(most).to_numpy()
     name, items = embedded.name, embedded.items.iloc[rows]
     x, second = second_embeddings.read_inputs(name, items, space.profile)
     window_s = 1 if name == "vggish" else studies.study("mel", space.profile).window_s

@@ -1,5 +1,25 @@
 """Sound in and out: decode any file, write it, cut it into windows; no corpus, no torch."""
 
-from musiclatent.audio.io import AudioInfo, blocks, convert, info, read, to_mp3, write, write_blocks
+from musiclatent.audio.io import (
+    AudioInfo,
+    blocks,
+    convert,
+    info,
+    read,
+    to_mp3,
+    to_preview,
+    write,
+    write_blocks,
+)
 
-__all__ = ["AudioInfo", "blocks", "convert", "info", "read", "to_mp3", "write", "write_blocks"]
+__all__ = [
+    "AudioInfo",
+    "blocks",
+    "convert",
+    "info",
+    "read",
+    "to_mp3",
+    "to_preview",
+    "write",
+    "write_blocks",
+]

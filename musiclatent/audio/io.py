@@ -19,6 +19,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
+from musiclatent.audio import libav
 from musiclatent.audio.decoders import open_stream
 from musiclatent.audio.pieces import MAX_PEAK, MAX_VALUES, Pieces, check_length, mean, report, scale
 from musiclatent.audio.stream import Stream
@@ -304,6 +305,25 @@ def to_mp3(y: np.ndarray, sr: int) -> bytes:
     y = mean(y.T) if y.ndim == 2 else y
     rate = 16_000 if sr <= 16_000 else 22_050
     return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", kbit_s=48)
+
+
+def to_preview(y: np.ndarray, sr: int) -> bytes:
+    """Compress samples as `to_mp3` does, in half the time: for what is heard and never measured.
+
+    Parameters
+    ----------
+    y, sr
+        As in `to_mp3`.
+
+    Raises
+    ------
+    ValueError
+        If the samples are empty or not finite.
+    """
+    y = _checked(y)
+    y = mean(y.T) if y.ndim == 2 else y
+    rate = 16_000 if sr <= 16_000 else 22_050
+    return libav.encode_mp3(np.clip(soxr.resample(y, sr, rate, quality="HQ"), -1, 1), rate)
 
 
 def _blocks(

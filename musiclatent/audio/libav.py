@@ -4,6 +4,7 @@ Files are opened by path, so that a decoder may go to any place in them.
 """
 
 import errno
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -25,6 +26,27 @@ EXACT = ("mov", "ogg", "wav", "flac", "aiff", "caf", "w64", "ape", "wv", "tta", 
 VOUCHED = (*EXACT[:1], *EXACT[2:], "asf")  # the header says how long the sound is
 PLAIN = "fltp"  # floats, a channel after the other
 PREROLL_S = 1.0  # codecs need what came before to decode a frame right
+
+
+def encode_mp3(y: np.ndarray, sr: int) -> bytes:
+    """Compress mono samples (N,) to an mp3 of 48 kbit/s on average, by LAME's quick search.
+
+    Parameters
+    ----------
+    y
+        Samples in [-1, 1].
+    sr
+        Their rate in Hz, 16,000 or 22,050.
+    """
+    buffer, options = io.BytesIO(), {"compression_level": "7", "abr": "1"}
+    frame = av.AudioFrame.from_ndarray(y[None].astype(np.float32), format=PLAIN, layout="mono")
+    frame.sample_rate = sr
+    with av.open(buffer, "w", format="mp3") as file:
+        stream = file.add_stream("libmp3lame", rate=sr, layout="mono", options=options)
+        stream.bit_rate = 48_000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return buffer.getvalue()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from musiclatent.data import cache, corpus, splits
 from musiclatent.data.own import library
 from musiclatent.features.mel import LogMel
 from musiclatent.features.stft import LogSTFT, SpectrogramBatch
-from musiclatent.files import pick
+from musiclatent.files import each_row, pick
 
 TRANSFORMS = {each.kind: each for each in (Waveform, LogMel, LogSTFT)}
 
@@ -55,7 +55,8 @@ class Windows(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         row = int(self.rows[index])
-        x = self.transform.model_input(np.array(self.x[row]))
+        (x,) = each_row(self.x, [row])
+        x = self.transform.model_input(x)
         return torch.from_numpy(x)[None], row, int(self.codes[row])
 
 

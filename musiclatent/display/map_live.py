@@ -115,7 +115,7 @@ class Live(widgets.VBox):
         self.button = widgets.Button(description="Path A to B", disabled=True)
         self.sliders = [_slider(i) for i in range(1, len(self.directions) + 1)]
         hear = {"format": "mp3", "autoplay": True, "loop": False}
-        silence = audio.to_mp3(np.zeros(sr // 10), sr)  # no browser takes no bytes for a sound
+        silence = audio.to_preview(np.zeros(sr // 10), sr)  # no browser takes no bytes for a sound
         self._player = widgets.Audio(value=silence, **hear, layout=hidden["layout"])
         self._status = widgets.HTML()
         self.say(f"Bring a file of up to {UPLOAD_MB:g} MB, or click a point.")
@@ -274,7 +274,7 @@ class Live(widgets.VBox):
 
     def _hear(self, y: np.ndarray) -> None:
         """Play a sound (N,)."""
-        self._player.value = audio.to_mp3(y, self.listener.sr)
+        self._player.value = audio.to_preview(y, self.listener.sr)
         self._player.layout.display = None
 
     def _named(self, i: int) -> str:

@@ -23,7 +23,7 @@ from musiclatent.files import need_columns, progress, write_file
 
 COLUMNS = ("title", "start_s", "end_s")
 SCRIPT = map_html.STATIC / "map.js"
-CACHE_VERSION = 1  # raise by hand when the mp3 of the same segment becomes another
+CACHE_VERSION = 2  # raise by hand when the mp3 of the same segment becomes another
 NEAR = 8  # neighbours that are listed
 FEW = 20  # whole numbers with no more values than these are labels, such as clusters
 
@@ -209,7 +209,7 @@ def segment(row: pd.Series, sr: int, folder: Path | None = None) -> bytes:
     """
     if folder:
         return keep_segment(row, sr, folder=folder).read_bytes()
-    return audio.to_mp3(_cut(row, sr), sr)
+    return audio.to_preview(_cut(row, sr), sr)
 
 
 def keep_segment(row: pd.Series, sr: int, *, folder: Path, pictures: bool = False) -> Path:
@@ -230,7 +230,7 @@ def keep_segment(row: pd.Series, sr: int, *, folder: Path, pictures: bool = Fals
         y = _cut(row, sr)
         if pictures:
             write_file(picture, _picture(y, sr))
-        write_file(path, audio.to_mp3(y, sr))
+        write_file(path, audio.to_preview(y, sr))
     return path
 
 

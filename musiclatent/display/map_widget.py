@@ -273,7 +273,7 @@ class Map(_Player):
         ValueError
             If something does not fit together.
         """
-        added = [audio.to_mp3(y, self.sr) for y in sounds]
+        added = [audio.to_preview(y, self.sr) for y in sounds]
         if not len(items) or len(added) != len(items):
             raise ValueError(f"{len(items)} rows and {len(added)} sounds; give one sound a row")
         whole = pd.concat([self.items, map_page.titled(items)], ignore_index=True)

@@ -29,7 +29,7 @@ def player(y: np.ndarray, sr: int, title: str) -> str:
     title
         Plain text; it is escaped.
     """
-    sound = base64.b64encode(audio.to_mp3(y, sr)).decode()
+    sound = base64.b64encode(audio.to_preview(y, sr)).decode()
     return (
         f"<figure><figcaption>{html.escape(title)}</figcaption>"
         f'<audio controls preload="none" src="data:audio/mpeg;base64,{sound}"></audio></figure>'

@@ -4,6 +4,7 @@ VGGish embeds patches of 0.96 s; our networks embed windows of several seconds, 
 by the second. Both are called seconds here. Sections have the length of the study.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from musiclatent import audio, config, files, studies
+from musiclatent.analysis import projection
 from musiclatent.audio.windows import Grid
 from musiclatent.config import Study, Workspace
 from musiclatent.data import cache, datamodules
@@ -262,6 +264,32 @@ def section_embeddings(seconds: SecondEmbeddings, sections: pd.DataFrame) -> np.
         )
     means = pd.DataFrame(seconds.z, dtype=np.float64).groupby(owner).mean()
     return means.loc[range(len(sections))].to_numpy(np.float32)
+
+
+def lay_out(seconds: SecondEmbeddings, fit_on: np.ndarray, folder: Path) -> np.ndarray:
+    """Lay seconds on a plane by t-SNE, see `projection.tsne`, or read the plane that is kept.
+
+    Parameters
+    ----------
+    seconds
+        Embeddings of B seconds.
+    fit_on
+        (B,) bool: those that decide the plane.
+    folder
+        Where a plane is kept, under a name that holds what it was made of.
+
+    Returns
+    -------
+    ndarray
+        Points (B, 2).
+    """
+    made_of = hashlib.sha256(np.ascontiguousarray(seconds.z)).hexdigest()[:12]
+    path = folder / f"tsne-{made_of}-{hashlib.sha256(fit_on).hexdigest()[:12]}.npy"
+    if not path.exists():
+        points = projection.tsne(seconds.z, fit_on=fit_on).points
+        with files.whole_file(path) as part, part.open("wb") as file:
+            np.save(file, points)
+    return np.load(path, allow_pickle=False)
 
 
 def list_plane(

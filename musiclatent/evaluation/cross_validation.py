@@ -26,6 +26,7 @@ from musiclatent.latents.store import Latents
 from musiclatent.training import fit, supervised
 from musiclatent.training.run_folder import Run
 
+SHARES = (0.1, 0.5, 1.0)  # of the labels
 EMBEDDED = ("genre-crnn", "genre-joint")  # rows whose features are tried as an embedding
 
 
@@ -259,9 +260,13 @@ def fewer_labels(
     *,
     space: Workspace,
     splits: Sequence[str],
-    shares: Sequence[float] = (0.1, 0.5, 1.0),
+    shares: Sequence[float] = SHARES,
 ) -> pd.Series:
-    """Return the mean accuracy for each share of the labels that encoder and neighbours see."""
+    """Return the mean accuracy for each share of the labels that encoder and neighbours see.
+
+    A demo leaves the least one out.
+    """
+    shares = shares[1:] if config.profile(space.profile).demo else shares
     tables = [
         evaluate_splits([experiment], study, space=space, splits=splits, labelled=share)[0]
         for share in shares
@@ -384,6 +389,8 @@ def best_embedding(
 ) -> tuple[pd.Series, pd.DataFrame]:
     """Choose an embedding on some folds, and judge it on others by its neighbours.
 
+    A demo tries those of `EMBEDDED` without the recurrent network alone.
+
     Parameters
     ----------
     space
@@ -401,11 +408,15 @@ def best_embedding(
         One row per window of `splits`: `leakage.WINDOW`, `method` (``knn_best_embedding``),
         `embedding`, `right`.
     """
-    tried = [_neighbours_right(*embeddings(space, split, seeds=[0])) for split in chosen_on]
+    profile = config.profile(space.profile)
+    names = EMBEDDED[1:] if profile.demo else EMBEDDED
+    tried = [
+        _neighbours_right(*embeddings(space, split, seeds=[0], names=names)) for split in chosen_on
+    ]
     scores = pd.concat(tried).groupby("embedding", sort=False)["right"].mean()
-    best, seeds = str(scores.idxmax()), config.profile(space.profile).seeds
+    best, seeds = str(scores.idxmax()), profile.seeds
     study = studies.study("genre", space.profile)
-    names = [name for name in EMBEDDED if study.experiment(name).key == best.split("_")[0]]
+    names = [name for name in names if study.experiment(name).key == best.split("_")[0]]
     parts = [
         _neighbours_right(*embeddings(space, split, seeds=seeds, names=names)) for split in splits
     ]

@@ -8,7 +8,6 @@ as what is compared.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -340,8 +339,7 @@ def between_share(
         ends = [_joined(coder.decode(one), sr) for one in z]
         middles = pd.DataFrame([decode_middle(coder, *pair) for pair in zip(*z, strict=True)])
         paths = {path: _joined(np.stack(y), sr) for path, y in middles.items()}
-        score = partial(linear_probes.factor_between, factor, *ends)
-        rows.append({path: score(middle=y) for path, y in paths.items()})
+        rows.append(linear_probes.factors_between(factor, *ends, middles=paths))
     return pd.DataFrame(rows).mean().to_dict()
 
 
@@ -397,7 +395,8 @@ def downstream_table(
     coders: Mapping[str, ModelCodec],
     music: tuple[CorpusDataModule, np.ndarray],
     *,
-    rendered: tuple[CorpusDataModule, np.ndarray],
+    rendered: tuple[CorpusDataModule, np.ndarray] | None,
+    changed: int = CHANGED,
 ) -> pd.DataFrame:
     """Compare what latents help with.
 
@@ -406,7 +405,10 @@ def downstream_table(
     coders
         Name -> trained model.
     music, rendered
-        The study's corpus and a rendered one, each with the rows that are taken of it.
+        The study's corpus and a rendered one, each with the rows that are taken of it; None where
+        the first is rendered itself.
+    changed
+        Rendered pairs that differ in one factor, of each.
 
     Returns
     -------
@@ -416,21 +418,32 @@ def downstream_table(
         `duplicate_scores`.
     """
     sr, window_s = music[0].transform.sr, music[0].transform.window_s
-    x, items = waveforms(*rendered)
     reals = reconstruction.sound_features(waveforms(*music)[0], sr)
     pairs = {
-        name: linear_probes.readable_pairs(name, CHANGED, seconds=2 * window_s) for name in FACTORS
+        name: linear_probes.readable_pairs(name, changed, seconds=2 * window_s) for name in FACTORS
     }
     columns = {"mel": MelEnergy(sr)} | coders
     for name, coder in columns.items():
         columns[name] = evaluate_latent(coder, *music, reals)
-        latents = encode_waveforms(coder, x, items, rendered[0].transform)
-        scores = duplicate_scores(coder, latents, x=x, transform=rendered[0].transform)
-        columns[name] |= {f"demo_copies_{key}": value for key, value in scores.items()}
+        columns[name] |= _rendered_copies(coder, rendered, columns[name])
         for factor, both in pairs.items() if name in coders else ():
             scores = between_share(coder, factor, both, sr=sr)
             columns[name] |= {f"between_{factor}_{path}": v for path, v in scores.items()}
     return pd.DataFrame(columns)
+
+
+def _rendered_copies(
+    coder: ModelCodec | MelEnergy,
+    rendered: tuple[CorpusDataModule, np.ndarray] | None,
+    found: Mapping[str, float],
+) -> dict[str, float]:
+    """Return ``demo_copies``: scores of rendered duplicates, which may be those already found."""
+    if rendered is None:
+        return {f"demo_{name}": v for name, v in found.items() if name.startswith("copies_")}
+    (x, items), transform = waveforms(*rendered), rendered[0].transform
+    latents = encode_waveforms(coder, x, items, transform)
+    scores = duplicate_scores(coder, latents, x=x, transform=transform)
+    return {f"demo_copies_{name}": value for name, value in scores.items()}
 
 
 def probe_factors(

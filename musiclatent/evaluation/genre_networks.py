@@ -262,13 +262,17 @@ def evaluate_over_folds(
 
 
 def seed_folders(space: Workspace, name: str, split: str, seeds: Sequence[int]) -> dict[int, Path]:
-    """Return the seed of the weights of a row on a split, and its folder, for each seed."""
-    fold = int(split.rpartition("-")[2])
-    endings = {k: f"-seed-{k}" if k != SEED else "" for k in seeds}
-    return {
-        fold + SEED_STEP * k: space.path("folds", f"{name}-{split}{end}")
-        for k, end in endings.items()
-    }
+    """Return the seed of the weights of a row on a split, and its folder, for each seed.
+
+    One that the study ``mel`` trained on embedded music is not trained again.
+    """
+    fold, folders = int(split.rpartition("-")[2]), {}
+    for k in seeds:
+        place = "folds", f"{name}-{split}" + (f"-seed-{k}" if k != SEED else "")
+        beside = replace(space, study="mel").path(*place)
+        there = run_folder.has_ended(beside)
+        folders[fold + SEED_STEP * k] = beside if there else space.path(*place)
+    return folders
 
 
 def fuse(name: str, predictions: Sequence[Predictions]) -> Predictions:

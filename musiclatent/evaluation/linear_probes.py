@@ -54,7 +54,7 @@ def probe_corpus(study: Study, space: Workspace) -> CorpusDataModule:
         Its profile says how many clips there are.
     """
     profile = config.profile(space.profile)
-    size = profile.demo or config.PROFILES["demo"].demo
+    size = profile.demo or profile.rendered
     clip_s = max(CLIP_S, study.window_s)
     return CorpusDataModule(
         names=("demo-probes",),
@@ -63,6 +63,34 @@ def probe_corpus(study: Study, space: Workspace) -> CorpusDataModule:
         work=space.base / "corpora" / f"probes-{clip_s:g}s",
         transform=datamodules.transform(study),
         demo=replace(size, clips_per_style=profile.probe_clips, clip_s=clip_s),
+    )
+
+
+def rendered_corpus(study: Study, space: Workspace) -> CorpusDataModule | None:
+    """Return the embedded music in which duplicates are known, for beside real recordings.
+
+    Parameters
+    ----------
+    study, space
+        What is studied, and where its results go.
+
+    Returns
+    -------
+    CorpusDataModule or None
+        None where the study itself works on embedded music.
+    """
+    size = config.profile(space.profile).rendered
+    if size is None:
+        return None
+    return CorpusDataModule(
+        names=study.demo,
+        folder=space.path("rendered", "cache"),
+        root=config.data_root(),
+        work=space.base / "corpora" / "rendered",
+        transform=datamodules.transform(study),
+        split="group",
+        demo=size,
+        keep=study.labels,
     )
 
 
@@ -296,10 +324,25 @@ def factor_between(
     ValueError
         If nothing reads such a factor.
     """
+    return factors_between(factor, a, b, middles={"": middle}, read=read)[""]
+
+
+def factors_between(
+    factor: str,
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    middles: Mapping[str, np.ndarray],
+    read: Callable[[np.ndarray], float] | None = None,
+) -> dict[str, float]:
+    """Report what `factor_between` does of several middles, by their names; ends are read once."""
     reading = Reading(read) if read else files.pick(READINGS, factor, "factor to read")
-    whole = reading.step(a, b)
-    part = reading.step(a, middle) / whole if whole else np.nan
-    return float(EDGE < part < 1 - EDGE) if np.isfinite(part) else float("nan")
+    first, last = (float(reading.measure(one)) for one in (a, b))
+    whole, found = reading.way(first, last), {}
+    for name, middle in middles.items():
+        part = reading.way(first, float(reading.measure(middle))) / whole if whole else np.nan
+        found[name] = float(EDGE < part < 1 - EDGE) if np.isfinite(part) else float("nan")
+    return found
 
 
 def readable_pairs(factor: str, count: int, *, seconds: float = CLIP_S) -> list[tuple]:
@@ -345,9 +388,12 @@ class Reading:
 
     def step(self, a: np.ndarray, b: np.ndarray) -> float:
         """Return how much more is read off b, the shorter way round."""
-        step = float(self.measure(b)) - float(self.measure(a))
+        return self.way(float(self.measure(a)), float(self.measure(b)))
+
+    def way(self, a: float, b: float) -> float:
+        """Return how far it is from one reading to another, the shorter way round."""
         half = (self.period or 0) / 2
-        return (step + half) % self.period - half if self.period else step
+        return (b - a + half) % self.period - half if self.period else b - a
 
     def finds(self, a: np.ndarray, b: np.ndarray) -> bool:
         """Return whether the step is the one that was made, to a twentieth."""

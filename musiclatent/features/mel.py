@@ -14,7 +14,7 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musiclatent.config import SR
-from musiclatent.features import validation
+from musiclatent.features import phase, validation
 from musiclatent.features.stft import RangeScaled
 
 AMIN = 1e-10  # power below which all is silence: -100 dB
@@ -144,9 +144,7 @@ def mel_to_audio(
     power = librosa.db_to_power(validation.decibels(x_db, _LOUDEST_DB))
     magnitude = _inverse_mel(power, mel_filters(sr, n_fft, len(power)))
     length = (power.shape[1] - 1) * hop_length
-    y = librosa.griffinlim(
-        magnitude, n_iter=n_iter, hop_length=hop_length, length=length, random_state=seed
-    )
+    y = phase.griffin_lim_of_librosa(magnitude, hop_length, n_iter=n_iter, length=length, seed=seed)
     return (y / max(1.0, np.abs(y).max())).astype(np.float32, copy=False)
 
 

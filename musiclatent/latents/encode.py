@@ -24,7 +24,7 @@ from musiclatent.data import datamodules
 from musiclatent.data.datamodules import CorpusDataModule
 from musiclatent.data.workers import pool
 from musiclatent.errors import AudioError, LatentsError
-from musiclatent.files import progress, whole_file
+from musiclatent.files import blocks, progress, whole_file
 from musiclatent.latents import store
 from musiclatent.latents.store import Latents
 from musiclatent.models import mel_frontend
@@ -76,8 +76,8 @@ def _encode_cached(model: LitModule, data: CorpusDataModule, raw: BinaryIO) -> p
     """Append the latents of all cached windows to `raw`; return their items."""
     x = data.cached.x
     with progress(None, "encode", "window", total=len(x)) as bar:
-        for first in range(0, len(x), BATCH):
-            batch = data.transform.model_input(np.array(x[first : first + BATCH]))
+        for part in blocks(x, BATCH):
+            batch = data.transform.model_input(np.array(part))
             _latents(model, batch).tofile(raw)
             bar.update(len(batch))
     return data.window_items()
@@ -119,9 +119,8 @@ def _encode_part(
     model, x = _model_of_worker(*named), np.load(path, mmap_mode="r")
     part = folder / f"part-{first}.raw"
     with whole_file(part) as name, name.open("wb") as file:
-        for start in range(first, end, BATCH):
-            batch = transform.model_input(np.array(x[start : min(start + BATCH, end)]))
-            _latents(model, batch).tofile(file)
+        for rows in blocks(x[first:end], BATCH):
+            _latents(model, transform.model_input(np.array(rows))).tofile(file)
     return part
 
 

@@ -5,12 +5,12 @@ Shapes: B batch, N samples, K latent channels, T frames; T' latent frames.
 
 import inspect
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain, pairwise
 
 import numpy as np
 import torch
-from auraloss.freq import MultiResolutionSTFTLoss
+from auraloss.freq import MultiResolutionSTFTLoss, STFTLoss
 from auraloss.time import SISDRLoss
 from torch import Tensor, nn
 
@@ -28,7 +28,17 @@ class Output:
 @cache
 def _mrstft() -> MultiResolutionSTFTLoss:
     """Build the distance once; its windows are not cheap."""
-    return MultiResolutionSTFTLoss()
+    distance = MultiResolutionSTFTLoss()
+    for one in distance.stft_losses:
+        one.stft = partial(_magnitudes, one)
+    return distance
+
+
+def _magnitudes(one: STFTLoss, x: Tensor) -> tuple[Tensor, None]:
+    """Return what auraloss does without phases, which do not count and take 40 % of its time."""
+    parts = (one.fft_size, one.hop_size, one.win_length, one.window)
+    z = torch.stft(x, *parts, return_complex=True)
+    return torch.sqrt(torch.clamp(z.real**2 + z.imag**2, min=one.eps)), None
 
 
 def audible(x: Tensor) -> Tensor:

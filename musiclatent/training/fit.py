@@ -221,9 +221,9 @@ def _neighbour_accuracy(model: LitModule, data: CorpusDataModule) -> dict[str, f
     parts = {}
     for split in ("train", "test"):
         loader = data.loader(split, audible=True)
-        batches = [(model.encode(x).numpy(), codes.numpy()) for x, _, codes in loader]
+        batches = [(pooled(model.encode(x).numpy()), codes.numpy()) for x, _, codes in loader]
         z, codes = (np.concatenate(column) for column in zip(*batches, strict=True))
-        parts[split] = pooled(z)[codes >= 0], codes[codes >= 0].astype(str)
+        parts[split] = z[codes >= 0], codes[codes >= 0].astype(str)
     (z_train, labels_train), (z_test, labels_test) = parts.values()
     if not len(z_train) or not len(z_test):
         return {}

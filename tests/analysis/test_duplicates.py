@@ -161,3 +161,17 @@ def test_pairs_that_an_index_names_are_those_of_all_with_all(corpus, monkeypatch
     ]
     assert named[0] and len(named[0] - named[1]) <= 0.1 * len(named[0])
     assert not named[1] - named[0]
+
+
+def test_silent_windows_are_left_out(corpus):
+    sounds, _ = corpus
+    found = latents({name: sounds[name] for name in ("song0", "song3", "copy1", "song6")})
+    none = {name: np.zeros(100_000) for name in ("song0", "nothing")}
+    silent = latents(none)
+    items = pd.concat([found.items.assign(silent=False), silent.items.assign(silent=True)])
+    both = SimpleNamespace(
+        items=items.reset_index(drop=True),
+        provenance=found.provenance,
+        z=np.concatenate([found.z, silent.z]),
+    )
+    pd.testing.assert_frame_equal(duplicates.find(both), duplicates.find(found))

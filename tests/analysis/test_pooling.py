@@ -92,3 +92,13 @@ def test_a_map_of_a_waveform_model_knows_neither_gain_nor_phase(rng):
     np.testing.assert_array_equal(
         pooling.map_vectors(z, other), pooling.comparison_vectors(z, other)
     )
+
+
+@pytest.mark.parametrize("kind", ["waveform", "logmel"])
+def test_many_windows_are_pooled_some_at_a_time(rng, monkeypatch, kind):
+    z, about = rng.normal(size=(7, 4 * 16)), {"latent_shape": [4, 16], "input": kind}
+    whole = pooling.map_vectors(z, about), pooling.comparison_vectors(z, about)
+    monkeypatch.setattr(pooling, "BLOCK", 3)
+    parts = pooling.map_vectors(z, about), pooling.comparison_vectors(z, about)
+    np.testing.assert_allclose(parts[0], whole[0], atol=1e-9)
+    np.testing.assert_allclose(parts[1], whole[1], atol=1e-9)

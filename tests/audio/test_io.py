@@ -731,25 +731,29 @@ def test_writing_makes_the_folder_and_refuses_a_file_in_its_place(tmp_path):
 
 @pytest.mark.parametrize("sr", [8000, 16_000, 22_050, 44_100, 96_000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_encode_gives_a_small_mp3(sr, channels):
+@pytest.mark.parametrize("encode", [audio.to_mp3, audio.to_preview])
+def test_encode_gives_a_small_mp3(sr, channels, encode):
     y = sound(3, sr, channels).T
-    data = audio.to_mp3(y if channels > 1 else y[0], sr)
+    data = encode(y if channels > 1 else y[0], sr)
     assert 40_000 <= len(data) * 8 / 3 <= 52_000
     back, got = sf.read(io.BytesIO(data))
     assert back.ndim == 1
     assert len(back) / got == pytest.approx(3, abs=0.01)
 
 
-def test_sound_in_an_mp3_begins_where_it_began():
+@pytest.mark.parametrize("encode", [audio.to_mp3, audio.to_preview])
+def test_sound_in_an_mp3_begins_where_it_began(encode):
     y = np.zeros(2 * 22_050, np.float32)
     y[2205:2300] = 0.8
-    back, _ = sf.read(io.BytesIO(audio.to_mp3(y, 22_050)))
+    back, _ = sf.read(io.BytesIO(encode(y, 22_050)))
     assert np.argmax(np.abs(back) > 0.3) == pytest.approx(2205, abs=30)
 
 
 def test_nothing_is_no_mp3():
     with pytest.raises(ValueError, match="not empty"):
         audio.to_mp3(np.zeros(0), SR)
+    with pytest.raises(ValueError, match="not empty"):
+        audio.to_preview(np.zeros(0), SR)
 
 
 # ---------------------------------------------------------------------------- real files

@@ -44,3 +44,15 @@ def test_sliders_play_what_they_say(listener, monkeypatch):
     )
     assert played[0] == (0.25, "linear, 0.25 of the way from A to B")
     assert played[1][1] == "component 2, -1.5 standard deviations" and played[1][0] < 0.5
+
+
+def test_what_was_heard_is_not_decoded_again_and_the_oldest_is_forgotten(listener, monkeypatch):
+    decoded, decode = [], player.decode
+    monkeypatch.setattr(player, "decode", lambda r, z, s: decoded.append(len(z)) or decode(r, z, s))
+    z = np.stack([_latent(level / 100) for level in range(player.KEPT + 2)])
+    first = listener.decode(z[:3])
+    np.testing.assert_array_equal(listener.decode(z[[2, 0, 3]])[:2], first[[2, 0]])
+    assert decoded == [3, 1]
+    listener.decode(z[4:])
+    listener.decode(z[:1])
+    assert decoded == [3, 1, player.KEPT - 2, 1] and len(listener.heard) == player.KEPT

@@ -283,3 +283,16 @@ def test_seconds_of_a_plane_are_listed_and_written(tmp_path):
     assert [line for line in lines if line.endswith(".wav")] == [
         str(Path(path).absolute()) for path in lost["path"]
     ]
+
+
+def test_the_plane_of_the_same_seconds_is_laid_out_once(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    seconds, once = parts(rng.normal(size=(30, 4)), np.arange(30.0)), np.arange(30) > 4
+    points = second_embeddings.lay_out(seconds, once, tmp_path)
+    assert points.shape == (30, 2)
+    monkeypatch.setattr(second_embeddings.projection, "tsne", lambda *_, **__: pytest.fail("again"))
+    np.testing.assert_array_equal(second_embeddings.lay_out(seconds, once, tmp_path), points)
+    with pytest.raises(pytest.fail.Exception):  # others decide
+        second_embeddings.lay_out(seconds, ~once, tmp_path)
+    with pytest.raises(pytest.fail.Exception):
+        second_embeddings.lay_out(replace(seconds, z=seconds.z + 1), once, tmp_path)

@@ -291,8 +291,11 @@ def test_what_neighbours_said_becomes_answers_by_method():
     assert answered["right"].all()
 
 
-def test_an_embedding_is_chosen_on_some_folds_and_judged_on_others(space, monkeypatch):
-    asked = []
+@pytest.mark.parametrize(("profile", "names"), [("real", 2), ("demo", 1)])
+def test_an_embedding_is_chosen_on_some_folds_and_judged_on_others(
+    profile, names, space, monkeypatch
+):
+    asked, space = [], replace(space, profile=profile)
 
     def embed(space, split, seeds, names=cross_validation.EMBEDDED):
         asked.append((split, tuple(seeds), tuple(names)))
@@ -315,7 +318,7 @@ def test_an_embedding_is_chosen_on_some_folds_and_judged_on_others(space, monkey
     )
     assert set(best["method"]) == {"knn_best_embedding"}
     seeds = config.profile(space.profile).seeds
-    assert asked[0] == ("outer-3", (0,), cross_validation.EMBEDDED)
+    assert asked[0] == ("outer-3", (0,), cross_validation.EMBEDDED[-names:])
     assert asked[1:] == [(f"outer-{k}", seeds, ("genre-joint",)) for k in (0, 1)]
 
 
@@ -325,8 +328,11 @@ def test_shares_of_labels_are_averaged_over_splits(monkeypatch, space):
         return pd.DataFrame(rows).assign(accuracy=[labelled, labelled / 2]), {}
 
     monkeypatch.setattr(cross_validation, "evaluate_splits", table)
-    found = cross_validation.fewer_labels(ONE, STUDY, space=space, splits=["outer-0", "outer-1"])
-    assert found.to_dict() == pytest.approx({0.1: 0.075, 0.5: 0.375, 1.0: 0.75})
+    wanted = {0.1: 0.075, 0.5: 0.375, 1.0: 0.75}
+    for profile, n in {"real": 3, "demo": 2}.items():
+        where = {"space": replace(space, profile=profile), "splits": ["outer-0", "outer-1"]}
+        found = cross_validation.fewer_labels(ONE, STUDY, **where)
+        assert found.to_dict() == pytest.approx(dict(list(wanted.items())[-n:]))
 
 
 def test_a_leak_shows_as_the_gap_between_two_protocols(monkeypatch, space):

@@ -183,14 +183,21 @@ def test_the_table_of_a_small_corpus(a1, sparse, tmp_path, monkeypatch):
     )
     rows = downstream.sample_rows(data, 99, 9)
     coders = {"a1": a1, "sparse": sparse}
-    found = downstream.downstream_table(coders, (data, rows), rendered=(data, rows))
+    found = downstream.downstream_table(coders, (data, rows), rendered=(data, rows), changed=2)
     assert list(found.columns) == ["mel", "a1", "sparse"]
     assert found.loc[["knn_whole", "knn_levels"]].notna().all(axis=None)  # folders are labels
     assert found.loc["copies_recall_exact"].notna().all()
     assert found.loc["demo_copies_recall_exact"].notna().all()
     assert not found.index.str.startswith("middle").any()  # a single test recording: no path
+    copies = found.loc["copies_recall_exact"].array
+    assert (found.loc["demo_copies_recall_exact"] == copies).all()  # of the same rows
     assert np.isnan(found["mel"]["between_brightness_straight"])
     assert 0 <= found["a1"]["between_brightness_straight"] <= 1  # of random weights
+
+
+def test_copies_of_rendered_music_are_not_sought_twice(a1):
+    found = {"copies_recall_exact": 0.5, "knn_whole": 1.0}
+    assert downstream._rendered_copies(a1, None, found) == {"demo_copies_recall_exact": 0.5}
 
 
 def test_what_was_rendered_into_sounds_is_read_off_their_levels(a1, sparse, tmp_path):

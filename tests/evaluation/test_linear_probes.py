@@ -140,6 +140,17 @@ def test_the_clips_for_probes_are_many_on_real_and_few_on_tiny(tmp_path):
     assert long.demo.clip_s == 30 and long.work != data.work
 
 
+def test_music_is_rendered_beside_real_recordings_alone():
+    study = STUDIES["waveform"]
+    for profile in ("tiny", "demo"):
+        assert (
+            linear_probes.rendered_corpus(study, Workspace(profile=profile, study=study.name))
+            is None
+        )
+    data = linear_probes.rendered_corpus(study, Workspace(profile="real", study=study.name))
+    assert data.names == ("demo-music",) and data.demo.clip_s == 30 and data.split == "group"
+
+
 def test_windows_that_are_padded_or_silent_are_left_out():
     items = pd.DataFrame({"start_s": [0.0, 5, 0, 5], "seconds": [6.0, 6, 10, 10]})
     items["silent"] = [False, False, True, False]

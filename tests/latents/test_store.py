@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from musiclatent.config import Study
 from musiclatent.errors import LatentsError
 from musiclatent.latents.encode import encode_corpus, encode_files
-from musiclatent.latents.store import export_projector, join, nearest, read_latents, select
+from musiclatent.latents.store import (
+    Latents,
+    audible,
+    export_projector,
+    join,
+    nearest,
+    read_latents,
+    select,
+)
 
 SR, WINDOW_S = 8000, 0.5
 NEIGHBOUR = ["query", "row", "distance"]
@@ -158,3 +166,17 @@ def test_neighbours_among_latents_have_their_items(run, data, tmp_path):
     assert table["item_id"][0] == latents.items["item_id"][3] and table["distance"][0] == 0
     with pytest.raises(ValueError, match="k is 0"):
         nearest(latents.z[[3]], latents, k=0)
+
+
+def test_of_a_large_corpus_whole_recordings_are_looked_at():
+    names = np.repeat([f"song {i}" for i in range(40)], 5)
+    items = pd.DataFrame({"item_id": names, "silent": np.arange(200) % 5 == 4})
+    found = Latents(np.zeros((200, 30), np.float32), items, {})
+    every = np.flatnonzero(~items["silent"])
+    assert np.array_equal(audible(found), every)
+    assert np.array_equal(audible(found, most=160 * 30), every)
+    some = audible(found, most=40 * 30)
+    counts = items.iloc[some].value_counts("item_id")
+    assert len(counts) == 10 and counts.eq(4).all() and set(some) < set(every)
+    assert {"song 0", "song 39"} < set(counts.index)
+    assert len(audible(found, most=1)) == 4  # one recording at least

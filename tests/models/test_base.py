@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from auraloss.freq import MultiResolutionSTFTLoss
 
 from musiclatent.models import MODELS, base
 from musiclatent.models.adaptive import ENVELOPE
@@ -39,6 +40,11 @@ def test_mrstft_is_zero_for_a_copy_and_each_window_stands_alone():
     # A batch of one may be summed in another order: float32 keeps 7 digits.
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
     assert (together > 0.5).all()
+
+
+def test_mrstft_is_that_of_auraloss_to_the_bit():
+    x, other = _noise(0, 1, 1, 8000), _noise(1, 1, 1, 8000)
+    assert base.mrstft(x, other).item() == MultiResolutionSTFTLoss()(other, x).item()
 
 
 class Line(base.Autoencoder):

@@ -21,7 +21,7 @@ from musiclatent.data import folders
 from musiclatent.display import map_html
 from musiclatent.errors import AudioError
 from musiclatent.features import fingerprint
-from musiclatent.files import hashes, progress, unique_names, write_file
+from musiclatent.files import hashes, progress, release, unique_names, write_file
 from musiclatent.latents import representations
 from musiclatent.latents.representations import Representation
 
@@ -150,6 +150,7 @@ def _vectors(encoded: "Latents", names: pd.Series) -> pd.DataFrame:
         parts = np.array_split(windows, -(-len(windows) // BATCH))
         batches = (pooling.as_channels(encoded.z[part], provenance) for part in parts)
         rows[name] = pooling.recording_vector(batches, provenance["input"])
+        release(encoded.z)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -361,5 +362,5 @@ def _middle(path: str) -> str:
     for start_s in (max(0.0, (seconds - PLAYER_S) / 2), 0.0):
         with suppress(AudioError, ValueError):
             y, sr = audio.read(path, start_s=start_s, duration_s=PLAYER_S)
-            return base64.b64encode(audio.to_mp3(y, sr)).decode()
+            return base64.b64encode(audio.to_preview(y, sr)).decode()
     return ""

@@ -43,7 +43,7 @@ def sound(path: Path, title: str = "", start_s: float = 0.0, duration_s: float |
     """Return a file, or a part of it, as a sound: its title and address; a dict as `picture`."""
     y, sr = audio.read(path, start_s=start_s, duration_s=duration_s)
     title = title or re.sub(r"_+", " ", path.stem.partition("_")[2] or path.stem)
-    return {"title": title, "address": _address(audio.to_mp3(y, sr), "audio/mpeg")}
+    return {"title": title, "address": _address(audio.to_preview(y, sr), "audio/mpeg")}
 
 
 def transition(folder: Path) -> list[dict[str, str]]:

@@ -151,6 +151,9 @@ def share(threads: int) -> None:
         sys.modules["threadpoolctl"].threadpool_limits(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+    if threads == 1 and "joblib" in sys.modules:
+        # Others compute on the other cores: processes of its own would only load all anew.
+        sys.modules["joblib"].parallel_config("sequential")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.parallel import SequentialBackend, get_active_backend
 
 from musiclatent import numba_cache
 from musiclatent.errors import CacheError
@@ -75,7 +76,8 @@ def backend(n_jobs: int, scheduler: str | None) -> Iterator[None]:
         If no scheduler with workers answers.
     """
     if scheduler is None:
-        with joblib.parallel_config("loky", n_jobs=n_jobs):
+        alone = isinstance(get_active_backend()[0], SequentialBackend)  # see `warm.share`
+        with joblib.parallel_config("loky", n_jobs=1 if alone else n_jobs):
             yield
         return
     from distributed import Client  # half a second to import, and most runs need none

@@ -220,6 +220,7 @@ def run(
     brought: Mapping[str, Vectors] | None = None,
     how: str = vectors.HOW,
     n_jobs: int = 2,
+    apart: bool = True,
 ) -> Comparison:
     """Compare encoders on all that is there, from what is kept where it is.
 
@@ -239,6 +240,8 @@ def run(
         How rows become one vector.
     n_jobs
         Processes.
+    apart
+        As in `cost.measure`.
 
     Raises
     ------
@@ -250,7 +253,8 @@ def run(
     )
     paths = _all_paths(material, damaged)
     spent = {
-        n: cost.measure(f, store) for n, f in progress(find.items(), "cost", "encoder", delay=5)
+        name: cost.measure(one, store, apart=apart)
+        for name, one in progress(find.items(), "cost", "encoder", delay=5)
     }
     whole = _vectors(find, spent, paths, store / "vectors", how=how, n_jobs=n_jobs)
     files = list(material.music["path"])

@@ -24,8 +24,8 @@ CACHE_VERSION = 2  # raise by hand when what is measured changes
 FIGURES = ("numbers_per_s", "speed", "memory_mb", "weights_mb")
 
 
-def measure(find: Find, store: Path) -> dict[str, float]:
-    """Measure what an encoder costs on this machine, in a process of its own; or take what is kept.
+def measure(find: Find, store: Path, *, apart: bool = True) -> dict[str, float]:
+    """Measure what an encoder costs on this machine, or take what is kept.
 
     Parameters
     ----------
@@ -33,13 +33,15 @@ def measure(find: Find, store: Path) -> dict[str, float]:
         What finds the encoder.
     store
         Folder that keeps the figures by encoder, revision and machine.
+    apart
+        Whether it works in a process of its own, which alone tells the memory that it takes.
 
     Returns
     -------
     dict
         ``numbers_per_s`` (rows a second times their width), ``speed`` (seconds of sound encoded
-        per second, one thread), ``memory_mb`` (the most that a process took that did only this),
-        ``weights_mb`` (of parameters; NaN where they cannot be counted).
+        per second, one thread), ``memory_mb`` (the most that a process took that did only this; NaN
+        where it was not apart), ``weights_mb`` (of parameters; NaN where they cannot be counted).
     """
     encoder = find()
     what = (encoder.name, encoder.revision, platform.node(), platform.processor(), CACHE_VERSION)
@@ -47,7 +49,7 @@ def measure(find: Find, store: Path) -> dict[str, float]:
     path = store / "cost" / f"{name}.json"
     if path.exists():
         return {key: float("nan") if v is None else v for key, v in _read(path).items()}
-    figures = _in_new_process(find)
+    figures = _in_new_process(find) if apart else _in_this_process(find)
     write_json(path, {key: None if np.isnan(v) else v for key, v in figures.items()})
     return figures
 
@@ -61,6 +63,17 @@ def _in_new_process(find: Find) -> dict[str, float]:
     """Measure in a process that did nothing else before, so that its memory is the encoder's."""
     with ProcessPoolExecutor(1) as pool:
         return pool.submit(figures_of, find).result()
+
+
+def _in_this_process(find: Find) -> dict[str, float]:
+    """Measure all but the memory, which is that of all else here too."""
+    torch = sys.modules.get("torch")
+    threads = torch and torch.get_num_threads()
+    try:
+        return figures_of(find) | {"memory_mb": float("nan")}
+    finally:
+        if torch:
+            torch.set_num_threads(threads)
 
 
 def figures_of(find: Find) -> dict[str, float]:

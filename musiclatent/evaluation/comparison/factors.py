@@ -129,7 +129,7 @@ def disentangled(vectors: Vectors, clips: pd.DataFrame) -> dict[str, float]:
     """
     x = vectors.scaled()
     if x.shape[1] > MOST_AXES:
-        x = PCA(MOST_AXES, random_state=SEED).fit_transform(x)
+        x = PCA(min(MOST_AXES, len(x)), random_state=SEED).fit_transform(x)
     weights = np.stack([_importance(x, clips[name], kind) for name, kind in VARIED.items()], axis=1)
     return {
         "disentanglement": _certainty(weights),

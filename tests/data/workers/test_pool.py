@@ -1,5 +1,8 @@
 """Tasks are spread over processes; a process that is killed costs its tasks only."""
 
+import os
+
+import joblib
 import pytest
 from helpers.tasks import killed, square
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -25,3 +28,8 @@ def test_no_tasks_need_no_workers_and_a_missing_scheduler_is_named(monkeypatch):
     monkeypatch.setattr(pool, "CONNECT_S", 1)
     with pytest.raises(CacheError, match="no Dask scheduler with workers answers at 'tcp://127"):
         list(pool.each(square, [(1, "")], n_jobs=1, scheduler="tcp://127.0.0.1:9"))
+
+
+def test_who_works_alone_starts_no_process():
+    with joblib.parallel_config("sequential"):
+        assert set(pool.each(os.getpid, [()] * 3, n_jobs=2, scheduler=None)) == {os.getpid()}

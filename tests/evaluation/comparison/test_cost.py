@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from helpers.encoders import Level
 from joblib.externals.loky import ProcessPoolExecutor
 
@@ -36,6 +37,14 @@ def test_figures_are_kept_by_name_and_revision(tmp_path, monkeypatch):
     assert len(calls) == 2
     [kept, _] = (tmp_path / "cost").iterdir()
     assert json.loads(kept.read_text())["weights_mb"] is None
+
+
+def test_who_measures_beside_other_work_knows_no_memory(tmp_path):
+    torch.set_num_threads(2)
+    found = cost.measure(Level, tmp_path, apart=False)
+    assert found["speed"] > 1 and found["memory_mb"] != found["memory_mb"]
+    assert torch.get_num_threads() == 2
+    assert np.isnan(cost.measure(Level, tmp_path, apart=False)["memory_mb"])  # as kept
 
 
 def test_memory_is_that_of_the_process_and_not_of_who_started_it():

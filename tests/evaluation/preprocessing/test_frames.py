@@ -41,3 +41,6 @@ def test_what_is_cut_off_is_not_understood(recordings, tmp_path):
     assert table["cells"].tolist() == [256 * 64, 128 * 128, 256 * 35]
     assert metrics["understood_256_128_740ms"] == 1
     assert {"understood_low", "understood_high"} <= set(table)
+    options = {"folder": tmp_path, "settings": settings, "few": True}
+    few, _ = frames.understood(recordings, Pitch(), **options)
+    pd.testing.assert_frame_equal(few, table.iloc[::2].reset_index(drop=True))
