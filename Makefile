@@ -57,8 +57,8 @@ lint: $(READY)  ## check format, rules, stripped notebooks, layers and the noteb
 	@$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py -k 'not runs' --durations=0
 
 ROOMS := audio features analysis data models training latents evaluation edm display apps
-# Two files of tests at a time, each on one thread.
-TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(ROOM),tests/$(ROOM))
+# Three files of tests at a time, each on one thread; pytest keeps what it makes of each file.
+TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(ROOM),tests/$(ROOM))
 
 test: $(READY)  ## run the tests, of one room with ROOM=audio; those on real data need MUSICLATENT_DATA
 	@if [ -n "$(ROOM)" ] && [ -z "$(filter $(ROOM),$(ROOMS))" ]; then \

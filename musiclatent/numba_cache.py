@@ -14,7 +14,7 @@ from pathlib import Path
 import joblib
 
 LOOK_S = 1.0
-MODULES = ("util.utils", "core.audio", "core.pitch", "beat")
+MODULES = ("util.utils", "core.audio", "core.pitch")  # not `beat`: none of ours uses it
 UMAP = {  # what it compiles anew in every process: 12 s, of which 0.4 s are left
     "layouts": ("_nb_optimize_layout_euclidean_single_epoch",),
     "umap_": ("compute_membership_strengths", "fast_knn_indices", "smooth_knn_dist", "submatrix"),

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import json
 import math
-import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -115,13 +115,13 @@ def test_the_checks_run_every_benchmark():
     assert "benchmarks/common.py" not in lines
 
 
-def test_the_quick_form_prints_one_line_of_figures(tmp_path):
+def test_the_quick_form_prints_one_line_of_figures(tmp_path, monkeypatch, capsys):
     script = FOLDER / "spectrograms.py"
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "MUSICLATENT_DATA": str(tmp_path)}
-    command = [sys.executable, script, "--quick"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setenv("MUSICLATENT_DATA", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(script), "--quick"])
+    runpy.run_path(str(script), run_name="__main__")
+    figures = json.loads(capsys.readouterr().out)
     assert figures["clips"] == 2
     assert all(math.isfinite(value) for value in figures.values())
 

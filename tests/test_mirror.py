@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).resolve().parent
 PACKAGE = TESTS.parent / "musiclatent"
 
@@ -79,15 +77,15 @@ MODULES = {name for name in _stems(PACKAGE, "*.py") if not name.endswith("__")}
 FILES = _stems(TESTS, "test_*.py")
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_each_module_has_its_test_file(module):
-    file = THROUGH.get(module, _test_of(module))
-    assert file in FILES, f"write tests/{file}.py, or say in THROUGH which file runs {module}"
+def test_each_module_has_its_test_file():
+    file_of = {module: THROUGH.get(module, _test_of(module)) for module in MODULES}
+    lacking = {module: file for module, file in file_of.items() if file not in FILES}
+    assert not lacking, "write these files, or say in THROUGH which ones run these modules"
 
 
-@pytest.mark.parametrize("file", sorted(FILES - OF_THE_WHOLE))
-def test_each_test_file_names_a_module(file):
-    assert file in map(_test_of, MODULES), f"tests/{file}.py names no module; move its tests"
+def test_each_test_file_names_a_module():
+    named = OF_THE_WHOLE | set(map(_test_of, MODULES))
+    assert not FILES - named, "these files name no module; move their tests"
 
 
 def test_the_exceptions_are_needed():

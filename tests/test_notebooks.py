@@ -1,9 +1,12 @@
-"""The notebook contract, on the json; and notebook 01 run on the tiny profile."""
+"""The notebook contract, on the json; and three notebooks run on the tiny profile."""
 
 import ast
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,24 +98,45 @@ def test_each_parameter_that_reproduce_hands_over_exists(path):
         assert "scheduler" in _parameters(path)
 
 
-def _execute(space, parameters) -> str:
-    """Run notebook 01 on a kernel that starts for it."""
-    kernels = Kernels([], threads=1)
-    try:
-        source = FOLDER / "01_preprocess.ipynb"
-        return execution.execute(source, space, parameters, kernels=kernels)
-    finally:
-        kernels.close()
+# Decoders, torch and catboost; the other two notebooks would take a minute more.
+RUN = ["01_preprocess", "52_genre_classifiers", "53_genre_networks"]
+SHORT = f"""
+import sys
+from dataclasses import replace
+from musiclatent import cli, studies
+studies.STUDIES["genre"] = replace(studies.STUDIES["genre"], study_notebooks={RUN[1:]})
+sys.exit(cli.main())
+"""
 
 
-def test_01_runs_on_the_tiny_profile(tmp_path):
-    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
-    parameters = {"study": "waveform", "profile": "tiny", "results": str(tmp_path)}
-    assert _execute(space, parameters) == ""
-    metrics = json.loads((space.path("metrics") / "01_preprocess.json").read_text())
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> tuple[subprocess.CompletedProcess, Path]:
+    """What a user sees of a run, and where it left its results."""
+    folder = tmp_path_factory.mktemp("results")
+    command = [sys.executable, "-c", SHORT, "reproduce", "--profile", "tiny", "--study", "genre"]
+    command += ["--experiment", "genre-joint", "--results", str(folder)]
+    environment = {k: v for k, v in os.environ.items() if k != "MUSICLATENT_DATA"}
+    options = {"cwd": FOLDER.parent, "env": environment, "capture_output": True, "text": True}
+    return subprocess.run(command, check=False, **options), folder / "tiny"
+
+
+def test_every_line_of_what_runs_is_ours(run):
+    done, base = run
+    assert done.returncode == 0 and done.stderr == ""
+    *lines, report, folder = done.stdout.splitlines()
+    assert len(lines) == len(RUN)
+    for i, (line, book) in enumerate(zip(lines, RUN, strict=True), 1):
+        assert re.fullmatch(rf"\[{i}/{len(RUN)}\] genre: {book} \d+ s", line)
+    assert report == f"report: {(base / 'index.html').as_uri()}"
+    assert folder == f"notebooks: {(base / 'genre' / 'notebooks').as_uri()}"
+
+
+def test_01_runs_on_the_tiny_profile(run):
+    base = run[1] / "genre"
+    metrics = json.loads((base / "metrics/01_preprocess.json").read_text())
     assert metrics["windows"] > 0 and metrics["straddling_groups"] == 0
-    assert (space.path("figures") / "01_gallery.png").stat().st_size > 10_000
-    executed = json.loads((space.path("notebooks") / "01_preprocess.ipynb").read_text())
+    assert (base / "figures/01_gallery.png").stat().st_size > 10_000
+    executed = json.loads((base / "notebooks/01_preprocess.ipynb").read_text())
     assert any("audio/mpeg" in json.dumps(cell.get("outputs", "")) for cell in executed["cells"])
     outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.get("name") == "stderr"]
@@ -122,6 +146,11 @@ def test_01_runs_on_the_tiny_profile(tmp_path):
 def test_a_notebook_that_fails_runs_to_one_sentence_and_is_kept(tmp_path):
     space = Workspace(profile="tiny", study="waveform", results=str(tmp_path))
     parameters = {"study": "nonsense", "profile": "tiny", "results": str(tmp_path)}
-    problem = _execute(space, parameters)
+    kernels = Kernels([], threads=1)
+    try:
+        source = FOLDER / "01_preprocess.ipynb"
+        problem = execution.execute(source, space, parameters, kernels=kernels)
+    finally:
+        kernels.close()
     assert "there is no study named 'nonsense'" in problem and "\n" not in problem
     assert (space.path("notebooks") / "failed-01_preprocess.ipynb").exists()

@@ -60,6 +60,12 @@ def small(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Where embedded corpora are rendered, once for all tests of them."""
+    return tmp_path_factory.mktemp("rendered")
+
+
 def excerpts(root, count=40):
     """Write noise as ready spectrograms in pairs of one recording; two of them are clips here."""
     (root / "gtzan_excerpts").mkdir()
@@ -90,10 +96,10 @@ def together(corpus, *stems):
 
 
 @pytest.mark.parametrize("name", corpus.NAMES)
-def test_no_group_straddles_a_split(name, small, tmp_path):
+def test_no_group_straddles_a_split(name, small, rendered):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # two tiny dance tunes cannot be split
-        corpus = load(name, small, tmp_path)
+        corpus = load(name, small, rendered)
     assert straddling(corpus) == []
     assert list(corpus.items.columns[: len(ITEM)]) == ITEM
     assert corpus.items["item_id"].is_unique and corpus.items["item_id"].is_monotonic_increasing
@@ -167,7 +173,7 @@ def test_published_splits_leave_out_what_is_in_no_list(small, tmp_path):
     assert len(load("gtzan", small, tmp_path).items) == 30
 
 
-def test_digits_split_as_published_or_by_speaker(small, tmp_path):
+def test_digits_split_as_published_or_by_speaker(small, rendered, tmp_path):
     official = load("fsdd", small, tmp_path, split="official").items
     by_index = official.groupby("split")["index"].unique().map(sorted)
     assert by_index.to_dict() == {"test": [0, 4], "validation": [5, 9], "train": [10]}
@@ -175,7 +181,7 @@ def test_digits_split_as_published_or_by_speaker(small, tmp_path):
     by_speaker = speakers.items.groupby("split")["speaker"].unique().map(sorted).to_dict()
     assert by_speaker["test"] == ["theo", "yweweler"] and by_speaker["train"] == ["lucas"]
     assert straddling(speakers) == []
-    demo = load("demo-digits", small, tmp_path, split="speakers")
+    demo = load("demo-digits", small, rendered, split="speakers")
     assert straddling(demo) == [] and demo.items["speaker"].nunique() == 3
 
 
@@ -186,8 +192,8 @@ def test_versions_and_sources_share_a_group(small, tmp_path):
     assert not together(speech, "music/mingus.wav", "speech/mingus.wav")
 
 
-def test_copies_in_the_demo_music_share_a_group_and_factors_stay(small, tmp_path):
-    items = load("demo-music", small, tmp_path).items
+def test_copies_in_the_demo_music_share_a_group_and_factors_stay(small, rendered):
+    items = load("demo-music", small, rendered).items
     copies = items[items["copy_of"].fillna("").astype(bool)].set_index("copy_of")
     groups = items.set_index("item_id")["group"]
     assert len(copies) == 4 and (groups[copies.index] == copies["group"]).all()

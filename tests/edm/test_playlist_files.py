@@ -183,7 +183,9 @@ _TEXT = st.one_of(st.sampled_from(EVIL), st.text(st.characters(), max_size=20))
 _NAME = st.one_of(st.sampled_from(EVIL), st.text(st.characters(codec="utf-8"), min_size=1))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(title=_TEXT, name=_NAME, why=_TEXT, inside=st.booleans())
 def test_any_title_and_path_read_back(tmp_path, schema, title, name, why, inside):
     name = re.sub("[\0\ud800-\udfff]", "", name).replace("/", "_").strip(".") or "x"

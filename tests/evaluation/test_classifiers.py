@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 
-from musiclatent.evaluation import classifiers
 from musiclatent.evaluation.classifiers import (
     MODELS,
     SEEDED,
@@ -191,7 +190,10 @@ FAST = [name for name in MODELS if name != "mlp"]
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(classifiers, "TREES", 25)
+    for name in ("forest", "vote"):
+        model = clone(MODELS[name])
+        trees = [key for key in model.get_params() if key.endswith("n_estimators")]
+        monkeypatch.setitem(MODELS, name, model.set_params(**dict.fromkeys(trees, 25)))
 
 
 def blobs(n: int = 45, seed: int = 0, apart: float = 4) -> tuple[np.ndarray, np.ndarray]:

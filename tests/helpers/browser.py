@@ -17,10 +17,8 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
-import requests
 import soundfile as sf
 
 from musiclatent import audio
@@ -300,6 +298,8 @@ def served(command: list[str], url: str, folder: Path) -> Iterator[None]:
 
 def answers(server: subprocess.Popen, url: str, log: Path) -> None:
     """Wait until the server answers, be it by a refusal."""
+    import requests
+
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -366,6 +366,8 @@ map
 
 
 def notebook(target: Path, *cells: str) -> Path:
+    import nbformat  # 2 s, which a kernel that shows a map is spared
+
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     book.metadata["kernelspec"] = kernel

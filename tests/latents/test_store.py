@@ -1,8 +1,6 @@
 """Folders of latents: made, reused, checked, selected, joined and decoded."""
 
 import csv
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -149,11 +147,6 @@ def test_vectors_and_rows_that_do_not_match_are_refused(tmp_path, rows, items):
     with pytest.raises(ValueError, match=f"{rows} vectors and {len(items)} rows; give as many"):
         export_projector(tmp_path / "new", np.zeros((rows, 2)), items=items, title="x")
     assert not (tmp_path / "new").exists()
-
-
-def test_the_table_of_latents_needs_no_torch():
-    code = "import sys, musiclatent.latents.store; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_neighbours_are_the_nearest_of_each_vector(rng):

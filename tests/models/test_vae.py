@@ -420,10 +420,10 @@ def _experiment(kind, **options) -> Experiment:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tones")
-    rng, t = np.random.default_rng(0), np.arange(2000) / 8000
+    rng, t = np.random.default_rng(0), np.arange(1000) / 8000
     for i in range(12):
         y = 0.3 * np.sin(2 * np.pi * rng.uniform(100, 2000) * t)
-        audio.write(folder / f"{i}.wav", y + 0.01 * rng.standard_normal(2000), 8000)
+        audio.write(folder / f"{i}.wav", y + 0.01 * rng.standard_normal(1000), 8000)
     return folder
 
 

@@ -1,9 +1,9 @@
 import hashlib
 import json
+import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
+import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,10 +61,22 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def data(folder, tmp_path):
+    return _data(folder, tmp_path / "cache")
+
+
+def _data(folder: Path, cache: Path) -> CorpusDataModule:
     transform = Waveform(8000, 0.25)
     return CorpusDataModule(
-        names=(str(folder),), folder=tmp_path / "cache", root=folder, transform=transform, n_jobs=1
+        names=(str(folder),), folder=cache, root=folder, transform=transform, n_jobs=1
     )
+
+
+@pytest.fixture(scope="module")
+def best(folder, tmp_path_factory) -> Path:
+    """A checkpoint of one epoch."""
+    place = tmp_path_factory.mktemp("best")
+    run = train_experiment(SMALL, _data(folder, place / "cache"), folder=place / "run", epochs=1)
+    return run.folder / "best.ckpt"
 
 
 def test_a_run_leaves_weights_card_curves_and_metrics(data, tmp_path):
@@ -210,20 +222,19 @@ class Hostile:
 @pytest.mark.parametrize(
     "kind", ["missing", "empty", "truncated", "hostile", "not a dict", "other"]
 )
-def test_checkpoints_that_must_not_load(kind, data, tmp_path, monkeypatch):
+def test_checkpoints_that_must_not_load(kind, best, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=1)
     path, wanted = tmp_path / "bad.ckpt", SMALL
     if kind == "empty":
         path.touch()
     if kind == "truncated":
-        path.write_bytes((run.folder / "best.ckpt").read_bytes()[:-500])
+        path.write_bytes(best.read_bytes()[:-500])
     if kind == "hostile":
         torch.save({"state_dict": {}, "hyper_parameters": Hostile()}, path)
     if kind == "not a dict":
         torch.save([1, 2, 3], path)
     if kind == "other":
-        path, wanted = run.folder / "best.ckpt", LINEAR
+        path, wanted = best, LINEAR
     with pytest.raises(CheckpointError, match="waveform-") as caught:
         load_checkpoint(path, wanted)
     assert "\n" not in str(caught.value) and not (tmp_path / "pwned").exists()
@@ -244,49 +255,31 @@ def test_an_experiment_that_was_not_trained_names_the_command(tmp_path):
         read_run(SMALL, tmp_path)
 
 
-HERE = Path(__file__).resolve().parent
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from types import SimpleNamespace
-sys.path[:0] = sys.argv[4:]
-from test_fit import SMALL, CorpusDataModule, Waveform, fitting, training_trainer
-import pytorch_lightning as pl
-class Kill(pl.Callback):
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-music, out = Path(sys.argv[1]), Path(sys.argv[2])
-transform = Waveform(8000, 0.25)
-folders = {"names": (str(music),), "folder": out / "cache", "root": music}
-data = CorpusDataModule(**folders, transform=transform, n_jobs=1)
-original = training_trainer.make_trainer
-def trainer(*args, **options):
-    made = original(*args, **options)
-    made.callbacks.append(Kill())
-    return made
-training_trainer.make_trainer = trainer
-fitting.train_experiment(SMALL, data, folder=out / "run", epochs=4)
-"""
+def _train_and_be_killed(data: CorpusDataModule, folder: Path) -> None:
+    """Train until the process is killed in the third epoch."""
+    import pytorch_lightning as pl
+
+    class Kill(pl.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            if trainer.global_step == 17:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def killing(*args, **options):
+        made = make_trainer(*args, **options)
+        made.callbacks.append(Kill())
+        return made
+
+    training_trainer.make_trainer = killing
+    train_experiment(SMALL, data, folder=folder, epochs=4)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_training_that_is_killed_goes_on_to_the_same_figures(folder, tmp_path, data):
-    # The same variables: another instruction set or number of threads rounds otherwise (1e-7).
-    killed = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            KILLED,
-            str(folder),
-            str(tmp_path),
-            "17",
-            str(HERE),
-            str(HERE.parent),
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert killed.returncode == -9
+    context = multiprocessing.get_context("fork")  # another process may round otherwise (1e-7)
+    killed = context.Process(target=_train_and_be_killed, args=(data, tmp_path / "run"))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     resumed = train_experiment(SMALL, data, folder=tmp_path / "run", epochs=4)
     whole = train_experiment(SMALL, data, folder=tmp_path / "whole", epochs=4)
     assert resumed.status == "resumed" and resumed.metrics == whole.metrics
@@ -465,12 +458,12 @@ def test_measuring_the_speed_leaves_the_model_as_it_is():
     assert all(p.grad is None for p in model.parameters())
 
 
-@pytest.mark.parametrize("change", [{"triplet_weight": 0.5}, {"margin": 0.3}, {"latent": 16}])
-def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path, change):
+def test_a_checkpoint_of_another_configuration_is_refused(spectrograms, tmp_path):
     run = train_experiment(MEL, spectrograms, folder=tmp_path / "run", epochs=1)
-    other = replace(MEL, name="mel-other", options=MEL.options | change)
-    with pytest.raises(CheckpointError, match="run was not made by mel-other; delete"):
-        read_run(other, run.folder)
+    for change in ({"triplet_weight": 0.5}, {"margin": 0.3}, {"latent": 16}):
+        other = replace(MEL, name="mel-other", options=MEL.options | change)
+        with pytest.raises(CheckpointError, match="run was not made by mel-other; delete"):
+            read_run(other, run.folder)
     assert type(read_run(MEL, run.folder).load()).__name__ == "CRNNAutoencoder"
 
 

@@ -17,6 +17,7 @@ from musiclatent.latents.encoders import contract
 from musiclatent.latents.encoders.contract import FrameEncoder, encode_sound
 
 SHORTEST_S = 6.0  # of the sounds that are encoded
+COST_S = 20.0  # of the sound whose cost is measured
 CLOSE = 1e-3  # of the size of a row: how far rows that should agree may lie apart
 SEED = 0
 _TEXT = {"name", "licence", "revision"}
@@ -230,7 +231,7 @@ def _more(trial: _Trial) -> str:
 
 def _cost(trial: _Trial) -> str:
     """Report how fast it is and how far the peak of memory rises; nothing is asked."""
-    seconds = max(20.0, trial.encoder.window_s)
+    seconds = max(COST_S, trial.encoder.window_s)
     y = np.resize(trial.y, round(seconds * trial.encoder.sr))
     before, start = _peak(), time.perf_counter()
     encode_sound(trial.encoder, y)

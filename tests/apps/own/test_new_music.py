@@ -17,6 +17,7 @@ from musiclatent.analysis import pooling
 from musiclatent.apps.own import new_music
 from musiclatent.audio import decoders
 from musiclatent.config import Experiment, Study
+from musiclatent.display import style
 from musiclatent.errors import AudioError, CheckpointError
 from musiclatent.features.mel import LogMel
 from musiclatent.latents import encode, representations
@@ -50,6 +51,17 @@ def music(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """To draw takes half a second a file; the first test looks at pictures."""
+
+    def save(figure, path):
+        path.touch()
+        return figure
+
+    monkeypatch.setattr(style, "save_figure", save)
+
+
 # ---------------------------------------------------------------------------- encode
 
 
@@ -79,7 +91,9 @@ def test_every_file_comes_back_beside_its_original(run, music, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_files_of_one_name_do_not_overwrite_each_other_nor_what_lies_there(run, tmp_path):
+def test_files_of_one_name_do_not_overwrite_each_other_nor_what_lies_there(
+    run, tmp_path, no_pictures
+):
     (tmp_path / "a").mkdir()
     files = [tmp_path / "x.wav", tmp_path / "a" / "x.wav", tmp_path / "x_original.wav"]
     for hz, file in zip((200, 300, 400), files, strict=True):
@@ -113,7 +127,7 @@ def test_files_of_a_sparse_model_are_ranked_by_their_sound(tmp_path):
     assert len(vectors) == 4 and all(v.shape == (pooling.BANDS,) for v in vectors)
 
 
-def test_neighbours_come_from_the_training_recordings(run, music, tmp_path):
+def test_neighbours_come_from_the_training_recordings(run, music, tmp_path, no_pictures):
     corpus, _ = encode_files(
         run,
         STUDY,
@@ -257,7 +271,7 @@ def mel_run(tmp_path) -> Run:
     return untrained(tmp_path, experiment, transform=LogMel(sr=SR, window_s=1.0))
 
 
-def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path):
+def test_a_spectrogram_model_takes_and_ranks_files_too(mel_run, tmp_path, no_pictures):
     plan = replace(STUDY, input="logmel")
     (tmp_path / "music").mkdir()
     for name, hz in {"low": 200, "low2": 210, "high": 2500}.items():

@@ -1,16 +1,9 @@
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from musiclatent.apps.running import console
 from musiclatent.apps.running.console import Console
 from musiclatent.studies import STUDIES
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SECONDS = {"mel/01": 10.0, "mel/02": 50.0, "edm/01": 30.0}
 LONGEST = {"mel/01": 60.0, "mel/02": 50.0, "edm/01": 30.0}
 
@@ -60,32 +53,3 @@ def test_the_shipped_times_are_of_notebooks_that_there_are():
     names = {f"{s.name}/{book}" for s in STUDIES.values() for book in s.notebooks()}
     assert set(shipped) == names and all(seconds > 0 for seconds in shipped.values())
     assert console.shipped("paper") == {}
-
-
-# Decoders, torch and catboost; the other two notebooks would take a minute more.
-SHORT = """
-import sys
-from dataclasses import replace
-from musiclatent import cli, studies
-books = ["52_genre_classifiers", "53_genre_networks"]
-studies.STUDIES["genre"] = replace(studies.STUDIES["genre"], study_notebooks=books)
-sys.exit(cli.main())
-"""
-
-
-def test_every_line_of_a_run_is_ours(tmp_path):
-    books = ["01_preprocess", "52_genre_classifiers", "53_genre_networks"]
-    command = [sys.executable, "-c", SHORT, "reproduce", "--profile", "tiny"]
-    command += ["--study", "genre", "--results", str(tmp_path)]
-    environment = {k: v for k, v in os.environ.items() if k != "MUSICLATENT_DATA"}
-    run = subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, check=False, env=environment
-    )
-    assert run.returncode == 0 and run.stderr == ""
-    *lines, report, folder = run.stdout.splitlines()
-    assert len(lines) == len(books)
-    for i, (line, book) in enumerate(zip(lines, books, strict=True), 1):
-        assert re.fullmatch(rf"\[{i}/{len(books)}\] genre: {book} \d+ s", line)
-    base = tmp_path / "tiny"
-    assert report == f"report: {(base / 'index.html').as_uri()}"
-    assert folder == f"notebooks: {(base / 'genre' / 'notebooks').as_uri()}"

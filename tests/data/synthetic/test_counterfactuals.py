@@ -16,14 +16,16 @@ VALUES = ["tempo", "key", "mode", "brightness", "lead", "level_db"]
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    return counterfactuals.render(tmp_path_factory.mktemp("a") / "c", count=10, seconds=1, n_jobs=1)
+    return counterfactuals.render(
+        tmp_path_factory.mktemp("a") / "c", count=10, seconds=0.5, n_jobs=1
+    )
 
 
 def test_each_score_is_rendered_as_it_is_and_once_per_factor(clips):
     assert len(clips) == 10 * (1 + len(FACTORS)) and clips["item_id"].is_unique
     assert clips.groupby("number")["factor"].agg(set).map(len).eq(7).all()
     assert clips["style"].nunique() == 10
-    assert all(audio.info(path).seconds == 1 for path in clips["path"])
+    assert all(audio.info(path).seconds == 0.5 for path in clips["path"])
 
 
 @pytest.mark.parametrize("factor", FACTORS)

@@ -1,6 +1,7 @@
 """The embedded corpora hold what their indices say."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,19 +70,27 @@ def scale(row: pd.Series) -> set[int]:
     return {(score.KEYS.index(row["key"]) + step) % 12 for step in score.MODES[row["mode"]]}
 
 
-@pytest.mark.parametrize("kind", synthetic.KINDS)
-def test_same_seed_gives_same_bytes_on_any_number_of_processes(kind, tmp_path):
-    synthetic.render(kind, SMALL, tmp_path / "one", n_jobs=1)
-    synthetic.render(kind, SMALL, tmp_path / "two", n_jobs=2)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A folder for each kind of corpus."""
+    folder = tmp_path_factory.mktemp("small")
+    for kind in synthetic.KINDS:
+        synthetic.render(kind, SMALL, folder / kind, n_jobs=1)
+    return folder
 
 
 @pytest.mark.parametrize("kind", synthetic.KINDS)
-def test_another_seed_gives_other_sounds_and_replaces_the_old(kind, tmp_path):
-    synthetic.render(kind, SMALL, tmp_path, n_jobs=1)
-    before = contents(tmp_path / "audio")
-    again = synthetic.render(kind, SMALL, tmp_path, seed=1, n_jobs=1)
-    after = contents(tmp_path / "audio")
+def test_same_seed_gives_same_bytes_on_any_number_of_processes(kind, small, tmp_path):
+    synthetic.render(kind, SMALL, tmp_path, n_jobs=2)
+    assert contents(small / kind) == contents(tmp_path)
+
+
+@pytest.mark.parametrize("kind", synthetic.KINDS)
+def test_another_seed_gives_other_sounds_and_replaces_the_old(kind, small, tmp_path):
+    shutil.copytree(small / kind, tmp_path / kind)
+    before = contents(tmp_path / kind / "audio")
+    again = synthetic.render(kind, SMALL, tmp_path / kind, seed=1, n_jobs=1)
+    after = contents(tmp_path / kind / "audio")
     assert sorted(after) == sorted(Path(path).name for path in again["path"])
     assert not set(before.values()) & set(after.values())
 
@@ -97,7 +106,8 @@ def test_a_larger_corpus_holds_the_smaller_one():
         assert len({item.item_id for item in large}) == len(large)
 
 
-def test_rendering_takes_up_what_is_there(tmp_path):
+def test_rendering_takes_up_what_is_there(small, tmp_path):
+    shutil.copytree(small / "digits", tmp_path, dirs_exist_ok=True)
     index = synthetic.render("digits", SMALL, tmp_path, n_jobs=1)
     before = contents(tmp_path)
     stamps = {path: Path(path).stat().st_mtime_ns for path in index["path"]}

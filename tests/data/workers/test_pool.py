@@ -1,29 +1,14 @@
 """Tasks are spread over processes; a process that is killed costs its tasks only."""
 
 import os
-import signal
-from pathlib import Path
 
 import joblib
 import pytest
+from helpers.tasks import killed, square
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from musiclatent.data.workers import pool
 from musiclatent.errors import CacheError
-
-
-def square(i: int, folder: str) -> int:
-    """Square a number; the first to be asked for 3 is killed."""
-    first = Path(folder) / "killed"
-    if i == 3 and not first.exists():
-        first.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return i * i
-
-
-def killed(i: int) -> None:
-    """End the process whatever is asked."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_process_costs_its_tasks_only(tmp_path, caplog):

@@ -7,7 +7,7 @@ from musiclatent.features import fingerprint
 from musiclatent.features.copies import rips
 
 
-@pytest.mark.parametrize("speed", [0.97, 0.99, 1.01, 1.025])
+@pytest.mark.parametrize("speed", [0.97, 1.01])
 def test_a_rip_at_another_speed_is_the_same_recording(tmp_path, speed):
     y, other = tune(30, 7), tune(30 / speed, 8)
     fast = soxr.resample(y, SR, SR / speed)
