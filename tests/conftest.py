@@ -20,7 +20,7 @@ DATA = os.environ.get("MUSICLATENT_DATA")  # running a notebook sets it for the 
 
 # Files that take longest begin first, so that no process is left alone with one of them.
 LONG = """
-    notebooks encode map_in_hosts fit cache kernels layers synthetic collection cli downstream
+    map_in_hosts notebooks encode fit cache kernels layers synthetic collection cli downstream
     corpus vae colab map_in_browser cross_validation voila run_folder linear_probes mixdown
 """.split()
 
@@ -28,6 +28,24 @@ LONG = """
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+# Files whose pages Chromium shows go to one process, since each starts a Chromium of its own.
+SHOWN = "map_in_hosts map_in_browser map_page linked_maps listening_test server".split()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "shown" if Path(file).stem.removeprefix("test_") in SHOWN else file
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_finish() -> None:
