@@ -41,7 +41,7 @@ def encode_mp3(y: np.ndarray, sr: int) -> bytes:
     buffer, options = io.BytesIO(), {"compression_level": "7", "abr": "1"}
     frame = av.AudioFrame.from_ndarray(y[None].astype(np.float32), format=PLAIN, layout="mono")
     frame.sample_rate = sr
-    with av.open(buffer, "w", format="mp3") as file:
+    with av.open(buffer, "w", format="mp3", options={"id3v2_version": "0"}) as file:
         stream = file.add_stream("libmp3lame", rate=sr, layout="mono", options=options)
         stream.bit_rate = 48_000
         file.mux(stream.encode(frame))

@@ -6,6 +6,7 @@ since the runner ended or was killed, it ends its kernels and itself; where it i
 system ends them.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -120,6 +121,8 @@ def _become_kernel(
     sys.argv = ["ipykernel_launcher", "-f", connection_file, *ways]
     try:
         IPKernelApp.launch_instance(sys.argv[1:])
+        atexit._run_exitfuncs()
+        os._exit(0)  # taking down all that is loaded takes half a second
     except Exception:
         traceback.print_exc()
         os._exit(1)  # its threads would be waited for

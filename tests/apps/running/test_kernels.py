@@ -134,3 +134,12 @@ def test_a_process_of_others_is_watched_to_its_end():
     assert seen.wait() == 0 and seen.poll() == 0
     child.wait()
     assert Forked(child.pid).poll() == 0
+
+
+def test_a_kernel_with_one_core_starts_no_processes():
+    code = (
+        "import joblib; from musiclatent.apps.running import warm; warm.share(2); "
+        "print(joblib.effective_n_jobs(2)); warm.share(1); print(joblib.effective_n_jobs(2))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "1"], done.stderr
