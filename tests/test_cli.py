@@ -175,7 +175,7 @@ def test_similar_needs_nothing_trained_and_leaves_out_the_song_itself(
 def test_compare_needs_no_labels_and_nothing_trained(
     rng, capsys, tmp_path, monkeypatch, one_process
 ):
-    monkeypatch.setattr(cost, "measure", lambda find, store: dict.fromkeys(cost.FIGURES, 1.0))
+    monkeypatch.setattr(cost, "measure", lambda *_, **more: dict.fromkeys(cost.FIGURES, 1.0))
     monkeypatch.setattr(robustness, "KINDS", ("gain 6", "noise 10"))
     music = tmp_path / "music"
     music.mkdir()

@@ -116,7 +116,7 @@ def test_the_cells_stand_after_the_title_and_the_rest_is_unchanged(built):
 
 def test_the_wheel_is_small_whole_and_of_the_stated_size(built):
     wheel = _wheel(built[0])
-    assert len(wheel) < 800_000  # four thirds of it in a notebook: the README says 1.1 MB
+    assert len(wheel) < 820_000  # four thirds of it in a notebook: the README says 1.1 MB
     for cell in nbformat.read(built[0], as_version=4).cells[1:3]:
         assert f"{round(len(wheel) / 1000)} kB" in cell.source
     with zipfile.ZipFile(io.BytesIO(wheel)) as bundle:

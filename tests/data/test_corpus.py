@@ -61,9 +61,12 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory):
-    """Where embedded corpora are rendered, once for all tests of them."""
-    return tmp_path_factory.mktemp("rendered")
+def ready(tmp_path_factory, rendered):
+    """Where the embedded corpora are rendered already."""
+    folder = tmp_path_factory.mktemp("rendered")
+    for name, kind in corpus.DEMO.items():
+        rendered(kind, folder / "work" / name)
+    return folder
 
 
 def excerpts(root, count=40):
@@ -96,10 +99,10 @@ def together(corpus, *stems):
 
 
 @pytest.mark.parametrize("name", corpus.NAMES)
-def test_no_group_straddles_a_split(name, small, rendered):
+def test_no_group_straddles_a_split(name, small, ready):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # two tiny dance tunes cannot be split
-        corpus = load(name, small, rendered)
+        corpus = load(name, small, ready)
     assert straddling(corpus) == []
     assert list(corpus.items.columns[: len(ITEM)]) == ITEM
     assert corpus.items["item_id"].is_unique and corpus.items["item_id"].is_monotonic_increasing
@@ -173,7 +176,7 @@ def test_published_splits_leave_out_what_is_in_no_list(small, tmp_path):
     assert len(load("gtzan", small, tmp_path).items) == 30
 
 
-def test_digits_split_as_published_or_by_speaker(small, rendered, tmp_path):
+def test_digits_split_as_published_or_by_speaker(small, ready, tmp_path):
     official = load("fsdd", small, tmp_path, split="official").items
     by_index = official.groupby("split")["index"].unique().map(sorted)
     assert by_index.to_dict() == {"test": [0, 4], "validation": [5, 9], "train": [10]}
@@ -181,7 +184,7 @@ def test_digits_split_as_published_or_by_speaker(small, rendered, tmp_path):
     by_speaker = speakers.items.groupby("split")["speaker"].unique().map(sorted).to_dict()
     assert by_speaker["test"] == ["theo", "yweweler"] and by_speaker["train"] == ["lucas"]
     assert straddling(speakers) == []
-    demo = load("demo-digits", small, rendered, split="speakers")
+    demo = load("demo-digits", small, ready, split="speakers")
     assert straddling(demo) == [] and demo.items["speaker"].nunique() == 3
 
 
@@ -192,8 +195,8 @@ def test_versions_and_sources_share_a_group(small, tmp_path):
     assert not together(speech, "music/mingus.wav", "speech/mingus.wav")
 
 
-def test_copies_in_the_demo_music_share_a_group_and_factors_stay(small, rendered):
-    items = load("demo-music", small, rendered).items
+def test_copies_in_the_demo_music_share_a_group_and_factors_stay(small, ready):
+    items = load("demo-music", small, ready).items
     copies = items[items["copy_of"].fillna("").astype(bool)].set_index("copy_of")
     groups = items.set_index("item_id")["group"]
     assert len(copies) == 4 and (groups[copies.index] == copies["group"]).all()

@@ -51,10 +51,12 @@ def here():
 
 
 @pytest.fixture(scope="module")
-def space(here, tmp_path_factory):
+def space(here, tmp_path_factory, rendered):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUSICLATENT_HOME", str(tmp_path_factory.mktemp("home")))
-        yield Workspace(profile="tiny", study="edm")
+        space = Workspace(profile="tiny", study="edm")
+        rendered("dance", space.base / "corpora" / "demo-dance")
+        yield space
 
 
 @pytest.fixture(scope="module")

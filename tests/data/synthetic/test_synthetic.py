@@ -31,8 +31,10 @@ COLUMNS = {"item_id", "path", "label", "group", "seconds"}
 
 
 @pytest.fixture(scope="module")
-def corpora(tmp_path_factory) -> dict[str, pd.DataFrame]:
+def corpora(tmp_path_factory, rendered) -> dict[str, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("demo")
+    for kind in synthetic.KINDS:
+        rendered(kind, folder / kind)
     return {kind: synthetic.render(kind, TINY, folder / kind, n_jobs=1) for kind in synthetic.KINDS}
 
 

@@ -34,7 +34,7 @@ def quick(monkeypatch):
     kinds = ("gain 6", "noise 20")
     monkeypatch.setattr(robustness, "KINDS", kinds)
     monkeypatch.setattr(robustness, "EXCERPT_S", 1.0)
-    monkeypatch.setattr(cost, "measure", lambda find, store: dict.fromkeys(cost.FIGURES, 1.0))
+    monkeypatch.setattr(cost, "measure", lambda *_, **more: dict.fromkeys(cost.FIGURES, 1.0))
 
 
 def _run(material, store, **brought):
