@@ -3,10 +3,10 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import joblib
@@ -25,6 +25,7 @@ COLUMNS = ("title", "start_s", "end_s")
 SCRIPT = map_html.STATIC / "map.js"
 CACHE_VERSION = 2  # raise by hand when the mp3 of the same segment becomes another
 NEAR = 8  # neighbours that are listed
+T = TypeVar("T")
 FEW = 20  # whole numbers with no more values than these are labels, such as clusters
 
 
@@ -135,7 +136,8 @@ def write_page_of_items(
     near, columns, limit_mb
         As in `page`.
     folder
-        Where a map keeps its segments (``sounds``), so that they are not cut again.
+        Where a map keeps its segments (``sounds``), so that they are not cut again; those beside
+        the page are the same files under a second name where the file system can.
 
     Raises
     ------
@@ -150,7 +152,10 @@ def write_page_of_items(
         sounds = segments(items, sr, folder / "sounds" if folder else None)
         return write_page(path, points, table, sounds, title, **options)
     place = path.with_name(f"{path.stem}_sound")
-    files = [kept.stem for kept in _keep_segments(items, sr, place)]
+    keep = partial(
+        keep_segment, sr=sr, folder=folder / "sounds" if folder else place, pictures=True
+    )
+    files = [_put_beside(kept, place).stem for kept in _each_segment(keep, items)]
     beside = {"folder": quote(place.name), "files": files}
     write_page(path, points, table, None, title, beside=beside, **options)
     _clear(place, set(files))
@@ -234,19 +239,32 @@ def keep_segment(row: pd.Series, sr: int, *, folder: Path, pictures: bool = Fals
     return path
 
 
-def _keep_segments(items: pd.DataFrame, sr: int, folder: Path) -> Iterator[Path]:
-    """Yield where each segment is kept, with its spectrogram, which takes as long as the sound."""
-    keep = joblib.delayed(partial(keep_segment, sr=sr, folder=folder, pictures=True))
-    kept = joblib.Parallel(2, prefer="threads", return_as="generator")(
-        keep(row) for _, row in items.iterrows()
+def _put_beside(kept: Path, place: Path) -> Path:
+    """Give a segment and its picture a second name in another folder, or copy them there."""
+    place.mkdir(parents=True, exist_ok=True)
+    for file in (kept.with_suffix(".png"), kept):
+        target = place / file.name
+        if target.exists():
+            continue
+        try:
+            target.hardlink_to(file)
+        except OSError:  # another disk, or a file system without second names
+            write_file(target, file.read_bytes())
+    return kept
+
+
+def _each_segment(function: Callable[[pd.Series], T], items: pd.DataFrame) -> Iterator[T]:
+    """Yield what a function makes of each row, two at a time."""
+    make = joblib.delayed(function)
+    made = joblib.Parallel(2, prefer="threads", return_as="generator")(
+        make(row) for _, row in items.iterrows()
     )
-    yield from progress(kept, "sound", "segment", total=len(items), delay=2)
+    yield from progress(made, "sound", "segment", total=len(items), delay=2)
 
 
 def segments(items: pd.DataFrame, sr: int, folder: Path | None = None) -> list[bytes]:
     """Cut and compress the segment of every row; see `segment`."""
-    bar = progress(range(len(items)), "sound", "segment", delay=2)
-    return [segment(items.iloc[i], sr, folder) for i in bar]
+    return list(_each_segment(partial(segment, sr=sr, folder=folder), items))
 
 
 def estimate_bytes(items: pd.DataFrame, sr: int) -> float:

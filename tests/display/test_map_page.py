@@ -6,6 +6,7 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -195,6 +196,31 @@ def test_sound_that_does_not_fit_in_stands_beside_the_page(tmp_path):
         target, points, items=items, sr=SR, title="Mine"
     ).read_text()
     assert "folder" not in re.search(r'id="table">([^<]*)<', whole)[1]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_sound_that_a_map_keeps_is_not_cut_again_for_a_page(tmp_path, monkeypatch, linked):
+    audio.write(tmp_path / "a.wav", browser.sine(220, 3.0), SR)
+    items = pd.DataFrame({"start_s": np.arange(30) / 10, "label": ""}).assign(item_id="a")
+    items = items.assign(path=str(tmp_path / "a.wav"), end_s=items["start_s"] + 0.1)
+    if not linked:
+        monkeypatch.setattr(Path, "hardlink_to", Mock(side_effect=OSError))
+    options = {
+        "items": items,
+        "sr": SR,
+        "title": "",
+        "folder": tmp_path / "study",
+        "limit_mb": 0.07,
+    }
+    points = np.arange(60.0).reshape(30, 2)
+    map_page.write_page_of_items(tmp_path / "one.html", points, **options)
+    kept = sorted((tmp_path / "study" / "sounds").iterdir())
+    monkeypatch.setattr(map_page, "_cut", Mock(side_effect=[np.zeros(SR)]))  # to estimate the size
+    map_page.write_page_of_items(tmp_path / "two.html", points, **options)
+    for page in ("one", "two"):
+        beside = sorted((tmp_path / f"{page}_sound").iterdir())
+        assert [one.read_bytes() for one in beside] == [one.read_bytes() for one in kept]
+        assert all(one.samefile(two) is linked for one, two in zip(beside, kept, strict=True))
 
 
 # The browser
