@@ -118,7 +118,7 @@ def test_a_known_recording_finds_itself(live, made):
     # Distances, not rows: the file was encoded in another batch, and tones lie close together.
     np.testing.assert_allclose(away, neighbours.nearest(vector, live.vectors, 8)[0][0], atol=1e-5)
     assert "3 segments on the map" in live.said and live._near.table["titles"][0].endswith("2.wav")
-    assert live.map.of_row(n)[:3] == b"ID3"  # mp3, though the file is gone
+    assert bytes(live.map.of_row(n)[:2]) == b"\xff\xf3"  # mp3, though the file is gone
 
 
 @pytest.mark.parametrize("name", ["../../x.wav", "/etc/passwd", "a\0b.wav", "x.sh; rm -rf .flac"])
@@ -197,7 +197,7 @@ def test_two_clicks_and_the_button_make_a_way(live):
     assert live._way.table["titles"][0] == "0% of the way from A to B"
     assert len(live._way.table["titles"]) == 4 and live._way.layout.display is None
     assert len(np.frombuffer(live._way.offsets, "<u4")) == 5
-    assert live._player.value[:3] == b"ID3"
+    assert bytes(live._player.value[:2]) == b"\xff\xf3"
 
 
 def test_the_ends_of_a_way_are_the_songs(live):
