@@ -1,15 +1,16 @@
-"""Before a run: what a small folder does not suffice for, and what a killed run has left."""
+"""Before a run: what a small folder does not suffice for, and what a killed run has left.
+
+A run that has nothing to do ends in seconds, so that what takes five to load is imported where a
+folder of one's own is read.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import numpy as np
 
-from musiclatent import audio, config
+from musiclatent import config
 from musiclatent.config import Study, Workspace
-from musiclatent.data import corpus
-from musiclatent.data.shards import SILENT
-from musiclatent.edm.collection import FEWEST
 from musiclatent.errors import AudioError, CorpusError, printable
 
 TRAIN = 4  # recordings: two to train on, so that one has a neighbour, one to validate, one to test
@@ -31,6 +32,8 @@ def require_enough(plans: Sequence[Study], space: Workspace) -> None:
     CorpusError
         If none of the studies can be run on it: how much is needed, and how much is there.
     """
+    from musiclatent.data import corpus
+
     work = space.base / "corpora"
     items = corpus.load(space.corpus, root=config.data_root(), work=work, n_jobs=2).items
     if len(items) > FEW:
@@ -59,6 +62,8 @@ def sweep(space: Workspace) -> None:
 
 def _problems(plan: Study, seconds: list[float]) -> Iterator[str]:
     """Yield what a study lacks, if anything, with recordings of so many seconds of sound."""
+    from musiclatent.edm.collection import FEWEST
+
     if plan.has_encoder:
         if len(seconds) < TRAIN:
             yield (
@@ -76,6 +81,9 @@ def _problems(plan: Study, seconds: list[float]) -> Iterator[str]:
 
 def _has_sound(path: str) -> bool:
     """Return whether a file can be read and is not silent; an offset is no sound."""
+    from musiclatent import audio
+    from musiclatent.data.shards import SILENT
+
     try:
         return any(np.ptp(y) > 2 * SILENT for y in audio.blocks(path))
     except AudioError:
