@@ -1,7 +1,7 @@
 """The notebooks of all studies as one graph over the cores, the longest chain first.
 
 The notebooks of a study follow one another in the order of ``studies.toml``, since they write one
-folder; ``needs.toml`` says which of them need what another study left.
+folder; ``needs.toml`` says which of them need what another study left, or would wait for it.
 """
 
 import os
@@ -14,7 +14,9 @@ from pathlib import Path
 from musiclatent.files import read_toml
 
 TICK_S = 1.0
-NEEDS: dict[str, tuple[str, ...]] = read_toml(Path(__file__).with_name("needs.toml"))["needs"]
+_TABLES = read_toml(Path(__file__).with_name("needs.toml"))
+NEEDS: dict[str, tuple[str, ...]] = _TABLES["needs"]
+AFTER: dict[str, tuple[str, ...]] = _TABLES["after"]
 
 
 def needs(study: str, name: str) -> list[str]:
@@ -52,7 +54,8 @@ def graph(plans: Mapping[str, Sequence[str]]) -> dict[str, set[str]]:
         for first, second in pairwise(names):
             before[f"{study}/{second}"].add(f"{study}/{first}")
         for name in names:
-            before[f"{study}/{name}"] |= set(needs(study, name)) & before.keys()
+            waits = {*needs(study, name), *AFTER.get(f"{study}/{name}", ())}
+            before[f"{study}/{name}"] |= waits & before.keys()
     TopologicalSorter(before).prepare()
     return before
 

@@ -72,6 +72,15 @@ def test_every_need_is_a_notebook_of_the_same_study_or_names_one_of_another():
     assert set(schedule.NEEDS) <= {b for study in STUDIES.values() for b in study.notebooks()}
 
 
+def test_what_renders_the_same_corpus_waits_for_who_renders_it_first():
+    plans = {name: study.notebooks() for name, study in STUDIES.items()}
+    before = schedule.graph(plans)
+    named = {one for name, ones in schedule.AFTER.items() for one in (name, *ones)}
+    assert named <= set(before)
+    assert "waveform/01_preprocess" in before["mel/01_preprocess"]
+    assert schedule.graph({"mel": plans["mel"]})["mel/01_preprocess"] == set()
+
+
 def test_notebooks_that_wait_for_one_another_are_refused(monkeypatch):
     monkeypatch.setitem(schedule.NEEDS, "one", ("two",))
     with pytest.raises(CycleError):
