@@ -301,10 +301,8 @@ def to_mp3(y: np.ndarray, sr: int) -> bytes:
     ValueError
         If the samples are empty or not finite.
     """
-    y = _checked(y)
-    y = mean(y.T) if y.ndim == 2 else y
-    rate = 16_000 if sr <= 16_000 else 22_050
-    return _encode(soxr.resample(y, sr, rate, quality="HQ"), rate, "MP3", kbit_s=48)
+    y, rate = _small(y, sr)
+    return _encode(y, rate, "MP3", kbit_s=48)
 
 
 def to_preview(y: np.ndarray, sr: int) -> bytes:
@@ -320,10 +318,16 @@ def to_preview(y: np.ndarray, sr: int) -> bytes:
     ValueError
         If the samples are empty or not finite.
     """
+    y, rate = _small(y, sr)
+    return libav.encode_mp3(np.clip(y, -1, 1), rate)
+
+
+def _small(y: np.ndarray, sr: int) -> tuple[np.ndarray, int]:
+    """Return samples as mono (N,) at the nearest rate that pages take, and that rate in Hz."""
     y = _checked(y)
     y = mean(y.T) if y.ndim == 2 else y
     rate = 16_000 if sr <= 16_000 else 22_050
-    return libav.encode_mp3(np.clip(soxr.resample(y, sr, rate, quality="HQ"), -1, 1), rate)
+    return soxr.resample(y, sr, rate, quality="HQ"), rate
 
 
 def _blocks(

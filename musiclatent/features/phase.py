@@ -96,7 +96,7 @@ def griffin_lim(
 def griffin_lim_of_librosa(
     S: np.ndarray, hop_length: int, *, n_iter: int, length: int, seed: int
 ) -> np.ndarray:
-    """Give what ``librosa.griffinlim`` gives, to the bit and in a fraction of its time.
+    """Give what ``librosa.griffinlim`` gives, but for rounding, in a fraction of its time.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def griffin_lim_of_librosa(
 
 
 class Transforms:
-    """The STFT and its inverse for sounds of one length, as librosa's to the bit.
+    """The STFT and its inverse for sounds of one length, as librosa's but for rounding.
 
     librosa makes window, padding and weights anew at each call, which takes most of its time.
 
