@@ -249,6 +249,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None and sys.getfilesystemencoding() != "utf-8":
         _restart_in_utf8()
     arguments = _placed(parser().parse_args(argv))
+    # nbformat's jsonschema compiles grammars of web addresses for 2 s; no notebook of ours has one.
+    sys.modules.setdefault("rfc3987_syntax", None)
     with messages.speaking():
         for name in ("distributed", "papermill", "pytorch_lightning", "fsspec"):
             logging.getLogger(name).setLevel(logging.WARNING)

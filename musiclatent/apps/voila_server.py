@@ -1,5 +1,6 @@
 """Voila as `voila` starts it: addresses that its handlers trip over are answered with 404."""
 
+import sys
 from urllib.parse import unquote
 
 from tornado.web import Application, ErrorHandler
@@ -24,6 +25,8 @@ def is_odd(path: str) -> bool:
 
 def main() -> None:
     """Run Voila with the arguments of the command line."""
+    # As in `cli.main`: 2 s for grammars of web addresses, which no page of ours has.
+    sys.modules.setdefault("rfc3987_syntax", None)
     from voila.app import Voila
 
     find_handler = Application.find_handler

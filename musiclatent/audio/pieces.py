@@ -54,7 +54,7 @@ class Pieces:
         self.held = [self._pull(most)]
         if not len(self.held[0]):
             return None
-        power = self.held[0].var(axis=0)
+        power = np.array([y.var() for y in self.held[0].T])  # var(axis=0) takes 20 times as long
         if not power.sum() or mean(self.held[0]).var() >= CANCEL * power.mean():
             return None
         channel = int(np.argmax(power > 0.999 * power.max()))

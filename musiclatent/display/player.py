@@ -1,6 +1,7 @@
 """Decode latents and play them: written as sound and picture, or asked for by sliders."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from musiclatent.display import sounds, style
 from musiclatent.latents import generation
 from musiclatent.latents.class_sampler import ClassSampler
 from musiclatent.latents.decode import decode, interpolate
+from musiclatent.models.base import LitModule
 from musiclatent.training.run_folder import Run
 
 KEPT = 64  # sounds that a listener remembers
@@ -36,6 +38,11 @@ class Listener:
     transform: Transform
     heard: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
+    @cached_property
+    def model(self) -> LitModule:
+        """The model, loaded once: a slider asks for it at every move."""
+        return self.run.load()
+
     @property
     def sr(self) -> int:
         """Sample rate of the sound in Hz."""
@@ -46,7 +53,7 @@ class Listener:
         keys = [np.float32(one).tobytes() for one in z]
         fresh = [i for i, key in enumerate(keys) if key not in self.heard]
         if fresh or not len(z):  # none at all is refused there
-            x_hat = decode(self.run, z[fresh], z.shape[1:])
+            x_hat = decode(self.model, z[fresh], z.shape[1:])
             sounds = self.transform.to_audio(x_hat[..., : self.transform.shape[-1]])
             self.heard.update(zip((keys[i] for i in fresh), sounds, strict=True))
         found = np.stack([self.heard[key] for key in keys])
@@ -96,12 +103,12 @@ class Listener:
         straight = generation.interpolate(z_a, z_b, steps, kind)
         if kind != "linear":
             return straight
-        path = interpolate(self.run.load(), z_a, z_b, np.linspace(0, 1, steps))
+        path = interpolate(self.model, z_a, z_b, np.linspace(0, 1, steps))
         return straight if path is None else path
 
     def between(self, position: float, z_a: np.ndarray, z_b: np.ndarray, kind: str) -> HTML:
         """Play a position between two latents (K, T), from 0 (A) to 1 (B); for a slider."""
-        path = interpolate(self.run.load(), z_a, z_b, [position]) if kind == "linear" else None
+        path = interpolate(self.model, z_a, z_b, [position]) if kind == "linear" else None
         z = generation.blend(z_a, z_b, position=position, kind=kind) if path is None else path[0]
         return self.play(z, f"{kind}, {position:.2f} of the way from A to B")
 

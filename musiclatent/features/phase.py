@@ -137,7 +137,8 @@ class Transforms:
     def __init__(self, n_fft: int, hop_length: int, length: int) -> None:
         self._n, self._hop, self._length = n_fft, hop_length, length
         self._sizes = {"n_fft": n_fft, "hop_length": hop_length}
-        self._window = librosa.filters.get_window("hann", n_fft, fftbins=True)
+        window = librosa.filters.get_window("hann", n_fft, fftbins=True)
+        self._window = window.astype(np.float32)  # in 64 bits it takes 1.7 times as long
         self._padded = np.zeros(length + n_fft, np.float32)
         self._frames = sliding_window_view(self._padded, n_fft)[::hop_length]  # T x n_fft
         options = {"window": "hann", "win_length": n_fft, **self._sizes, "dtype": np.float32}
@@ -151,7 +152,7 @@ class Transforms:
         if self._n % self._hop:
             return librosa.stft(y, **self._sizes)
         self._padded[self._n // 2 : self._n // 2 + self._length] = y
-        return scipy.fft.rfft(self._window * self._frames, axis=1).astype(np.complex64).T
+        return scipy.fft.rfft(self._window * self._frames, axis=1).T
 
     def inverse(self, X: np.ndarray) -> np.ndarray:
         """Return the sound (N,) float32 of an STFT-like (F, T)."""

@@ -202,7 +202,7 @@ def class_sampler(run: Run, data: CorpusDataModule, folder: Path) -> ClassSample
         raise ValueError(f"{name} samples no spectrograms; take one of the study digits or jazz")
     latents = encode.encode_corpus(run, data, folder)
     train = latents.items["split"].eq("train") & ~latents.items["silent"]
-    decoder = partial(decode.decode, run, latent_shape=latents.provenance["latent_shape"])
+    decoder = partial(decode.decode, run.load(), latent_shape=latents.provenance["latent_shape"])
     train_latents = store.select(latents, train.to_numpy())
     return ClassSampler(train_latents, data.spectrograms("train"), decoder)
 
@@ -262,12 +262,13 @@ def read_sampler(run: Run) -> ClassSampler:
     tensors, transform = load_file(path), run_folder.read_transform(run.folder)
     columns = {name: np.array(names) for name, names in about["sampler"].items() if name in tensors}
     items = pd.DataFrame({name: names[tensors[name]] for name, names in columns.items()})
-    spec = encode.latent_spec(run.load(), transform)
+    model = run.load()
+    spec = encode.latent_spec(model, transform)
     z = tensors["z"].astype(np.float32)
     spectra = SpectrogramBatch(
         np.empty((len(z), 0, 0), np.float32), tensors["low"], tensors["high"], items, transform
     )
-    decoder = partial(decode.decode, run, latent_shape=spec["latent_shape"])
+    decoder = partial(decode.decode, model, latent_shape=spec["latent_shape"])
     return ClassSampler(Latents(z, items, spec), spectra, decoder)
 
 

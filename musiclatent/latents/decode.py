@@ -18,20 +18,19 @@ from musiclatent.audio.windows import Transform
 from musiclatent.errors import LatentsError
 from musiclatent.latents import encode
 from musiclatent.models.base import LitModule
-from musiclatent.training.run_folder import Run
 
 OVERLAP_S = 0.25
 BATCH = 4  # windows reconstructed at once
 
 
 @torch.no_grad()
-def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
+def decode(model: LitModule, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
     """Decode latents to what a model takes, a few at a time.
 
     Parameters
     ----------
-    run
-        A trained experiment.
+    model
+        A trained autoencoder.
     z
         Latents (B, D) or (B, K, T).
     latent_shape
@@ -52,7 +51,6 @@ def decode(run: Run, z: np.ndarray, latent_shape: Sequence[int]) -> np.ndarray:
     width = int(np.prod(latent_shape))
     if z.ndim not in (2, 3) or not len(z) or z[0].size != width:
         raise LatentsError(f"latents have shape {z.shape}; give (B, {width}), one row or more")
-    model = run.load()
     batches = torch.from_numpy(z.reshape(len(z), *latent_shape).copy()).split(encode.BATCH)
     return np.concatenate([model.decode(batch)[:, 0].numpy() for batch in batches])
 

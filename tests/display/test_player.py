@@ -15,7 +15,7 @@ SR = 8000
 def listener(monkeypatch):
     """A decoder that lays the frames of a latent end to end."""
 
-    def decode(run, z, shape):
+    def decode(model, z, shape):
         return z.reshape(len(z), *shape).transpose(0, 2, 1).reshape(len(z), -1)
 
     monkeypatch.setattr(player, "decode", decode)
@@ -48,7 +48,7 @@ def test_sliders_play_what_they_say(listener, monkeypatch):
 
 def test_what_was_heard_is_not_decoded_again_and_the_oldest_is_forgotten(listener, monkeypatch):
     decoded, decode = [], player.decode
-    monkeypatch.setattr(player, "decode", lambda r, z, s: decoded.append(len(z)) or decode(r, z, s))
+    monkeypatch.setattr(player, "decode", lambda m, z, s: decoded.append(len(z)) or decode(m, z, s))
     z = np.stack([_latent(level / 100) for level in range(player.KEPT + 2)])
     first = listener.decode(z[:3])
     np.testing.assert_array_equal(listener.decode(z[[2, 0, 3]])[:2], first[[2, 0]])

@@ -129,7 +129,7 @@ def test_samples_have_the_shape_of_spectrograms_and_say_what_was_asked(voice, ru
     assert made.x.shape == (5, 16, 32) and made.x.min() >= 0 and made.x.max() <= 1
     assert (made.items["label"] == "7").all() and (made.items["speaker"] == "theo").all()
     assert made.transform == WAY and len(made.items) == 5
-    np.testing.assert_array_equal(made.x, decode(run, z, (4, 1)))  # the same call
+    np.testing.assert_array_equal(made.x, decode(run.load(), z, (4, 1)))  # the same call
     y = made.sounds()
     assert y.shape == (5, 500) and np.isfinite(y).all() and np.abs(y).max() <= 1
 

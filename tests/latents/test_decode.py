@@ -28,14 +28,14 @@ SR, WINDOW_S = 8000, 0.5
 
 def test_decoding_latents_gives_the_models_reconstruction(run, data, tmp_path):
     found = encode_corpus(run, data, tmp_path / "latents")
-    y = decode(run, found.z, found.provenance["latent_shape"])
+    y = decode(run.load(), found.z, found.provenance["latent_shape"])
     assert y.dtype == np.float32 and y.shape == (16, 4000)
     np.testing.assert_allclose(
         y, reconstruction.reconstruct(run, np.array(data.cached.x), data.transform), atol=1e-6
     )
-    np.testing.assert_array_equal(decode(run, found.shaped(), (8, 125)), y)
+    np.testing.assert_array_equal(decode(run.load(), found.shaped(), (8, 125)), y)
     with pytest.raises(LatentsError, match=r"shape \(16, 1000\); give \(B, 999\)"):
-        decode(run, found.z, (9, 111))
+        decode(run.load(), found.z, (9, 111))
 
 
 @pytest.fixture

@@ -118,6 +118,7 @@ def _become_kernel(
     # With a parent it does not tell a terminal how to connect. Matplotlib was loaded before there
     # was a notebook that its figures could go to.
     ways = [f"--IPKernelApp.parent_handle={parent}", "--InteractiveShellApp.matplotlib=inline"]
+    ways += ["--HistoryManager.enabled=False"]  # nobody asks for it, and each cell waits for a disk
     sys.argv = ["ipykernel_launcher", "-f", connection_file, *ways]
     try:
         IPKernelApp.launch_instance(sys.argv[1:])
