@@ -105,7 +105,8 @@ class Dashboard(ipywidgets.Tab):
         self.table = self._rows("Sections", data.sections, ["cluster", *shares, "tempo"])
         self.why = _image(dashboard_data.png(reasons(data, 0)))
         title = f"Seconds by {data.name}"
-        self.network = self._map(title, data.seconds, "numbers", ["cluster", "item_id"])
+        asked = {"limit_mb": 0}  # a click asks: together seconds are as long as all the music
+        self.network = self._map(title, data.seconds, "numbers", ["cluster", "item_id"], **asked)
         self.seconds = self._rows("Seconds of the first section", self._of(0), ["cluster"])
         both = data.sections.rename(columns={"cluster": "attributes"})
         self.compared = self._rows("Both views", both, ["attributes", "network"])
@@ -137,7 +138,9 @@ class Dashboard(ipywidgets.Tab):
         """Take the seconds of a section."""
         return self.data.seconds[self.data.seconds["section"] == i]
 
-    def _map(self, title: str, items: pd.DataFrame, z: str, columns: list[str]) -> map_widget.Map:
+    def _map(
+        self, title: str, items: pd.DataFrame, z: str, columns: list[str], **options: float
+    ) -> map_widget.Map:
         """Make a map of sections or seconds."""
         return map_widget.Map(
             items[["x", "y"]].to_numpy(),
@@ -149,6 +152,7 @@ class Dashboard(ipywidgets.Tab):
             folder=self.data.folder,
             height=560,
             playlists=False,  # a visitor gets a table instead, in the browser
+            **options,
         )
 
     def _rows(self, title: str, items: pd.DataFrame, columns: list[str]) -> map_widget.Rows:
