@@ -133,9 +133,12 @@ class _Run:
 
     @property
     def at_once(self) -> int:
-        """How many notebooks run at a time: of each study one."""
+        """How many notebooks run at a time: of each study one, and one more than there are cores.
+
+        While a kernel starts or ends, or its answer is fetched, nothing computes for a second.
+        """
         profile = config.profile(next(iter(self.spaces.values())).profile)
-        return min(profile.parallel_studies, len(self.plans), schedule.cores())
+        return min(profile.parallel_studies, len(self.plans), schedule.cores() + 1)
 
     @cached_property
     def kernels(self) -> "Kernels":
