@@ -64,6 +64,11 @@ def modules_of(code: str) -> list[str]:
     return sorted(ours) + sorted(theirs)
 
 
+def imported_by(code: str) -> list[str]:
+    """Return what some code imports itself, as it is named there."""
+    return sorted(_words(code)[0])
+
+
 def _dotted(path: Path) -> str:
     """Return the name under which a module of the package is imported."""
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts

@@ -86,11 +86,13 @@ class Kernels:
         What the process that is warm imports.
     threads
         On which each kernel computes.
+    first
+        What it imports before it becomes the first kernels; the rest then comes beside them.
     """
 
-    def __init__(self, modules: Sequence[str], threads: int):
+    def __init__(self, modules: Sequence[str], threads: int, first: Sequence[str] = ()):
         self.threads = threads
-        self._modules = list(modules)
+        self._modules, self._first = list(modules), list(first)
         self._lock = Lock()
         self._process: subprocess.Popen | None = None
         self._ends: list = []
@@ -115,7 +117,9 @@ class Kernels:
                 command, env=environment, pass_fds=[number], stdin=subprocess.DEVNULL
             )
         self._ends = [ours, ours.makefile("rw")]
-        self._say(["ipykernel.kernelapp", "matplotlib_inline.backend_inline", *self._modules])
+        first = ["ipykernel.kernelapp", "matplotlib_inline.backend_inline", *self._first]
+        rest = [name for name in self._modules if name not in first]
+        self._say({"modules": first + rest, "first": len(first if self._first else first + rest)})
 
     def _say(self, value: object) -> None:
         """Send a line to the process that is warm."""

@@ -150,13 +150,11 @@ class _Run:
         if not CAN_FORK:
             numba_cache.compile_librosa()
         threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        return Kernels(self.modules(), int(threads or max(1, schedule.cores() // self.at_once)))
-
-    def modules(self) -> list[str]:
-        """Name what the notebooks import, at any depth."""
-        books = {name.split("/")[1] for name in self.before}
-        code = "\n".join(imports.code_of(_source(book)) for book in sorted(books))
-        return [*imports.modules_of(code), *(f"librosa.{name}" for name in numba_cache.MODULES)]
+        threads = int(threads or max(1, schedule.cores() // self.at_once))
+        first = imports.imported_by(_code(name for name, waits in self.before.items() if not waits))
+        compiled = [f"librosa.{name}" for name in numba_cache.MODULES]  # by one process
+        modules = imports.modules_of(_code(self.before))
+        return Kernels(modules, threads, [*first, *compiled])
 
     @cached_property
     def before(self) -> dict[str, set[str]]:
@@ -240,6 +238,12 @@ def execute(source: Path, space: Workspace, parameters: dict[str, str], kernels:
     from musiclatent.apps.running import execution  # brings papermill
 
     return execution.execute(source, space, parameters, kernels=kernels)
+
+
+def _code(names: Iterable[str]) -> str:
+    """Return the code of notebooks, each once; names are ``study/notebook``."""
+    books = sorted({name.split("/")[1] for name in names})
+    return "\n".join(imports.code_of(_source(book)) for book in books)
 
 
 def _source(name: str) -> Path:

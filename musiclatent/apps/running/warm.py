@@ -1,9 +1,9 @@
 """The process that has the libraries loaded, and becomes a kernel by a fork.
 
 Started by `kernels.Kernels` with a socket: the first line names what to import, each further one a
-kernel. It never computes, so no pool of threads is alive when it forks. Where the socket closes,
-since the runner ended or was killed, it ends its kernels and itself; where it is killed itself, the
-system ends them.
+kernel; one that is asked for early is forked before all is imported. It never computes, so no pool
+of threads is alive when it forks. Where the socket closes, since the runner ended or was killed, it
+ends its kernels and itself; where it is killed itself, the system ends them.
 """
 
 import atexit
@@ -12,11 +12,14 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,17 +36,19 @@ def main(socket_number: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the runner decides
     kernels: set[int] = set()
-    with socket.socket(fileno=socket_number) as runner, runner.makefile("rw") as lines:
-        _load(json.loads(lines.readline()))
+    with socket.socket(fileno=socket_number) as runner, runner.makefile("rb", 0) as lines:
         signal.signal(signal.SIGCHLD, lambda *_: _reap(kernels))
-        while (line := lines.readline()) and (pid := os.fork()):
+        for line in _asked(runner, lines):
+            if not (pid := os.fork()):
+                asked = json.loads(line)
+                break
             kernels.add(pid)
-            print(pid, file=lines, flush=True)
-        if not line:
+            runner.sendall(b"%d\n" % pid)
+        else:
             _end(kernels)
             return
         runner.detach()  # from here on we are a kernel
-    _become_kernel(socket_number, **json.loads(line))
+    _become_kernel(socket_number, **asked)
 
 
 class _Stderr:
@@ -62,14 +67,25 @@ class _Stderr:
         return getattr(sys.__stderr__ if sys.stderr is self else sys.stderr, name)
 
 
-def _load(names: list[str]) -> None:
-    """Import modules; what is not there is the notebook's to report."""
+def _asked(runner: socket.socket, lines: RawIOBase) -> Iterator[bytes]:
+    """Yield each line that asks for a kernel, and import meanwhile what is left to import.
+
+    Lines are read without a buffer, in which one could lie that the socket no longer shows.
+    """
     sys.stderr = _Stderr()
-    for name in names:
-        with suppress(ImportError):
+    gc.disable()
+    asked = json.loads(lines.readline())
+    for place, name in enumerate(asked["modules"], 1):
+        with suppress(ImportError):  # what is not there is the notebook's to report
             importlib.import_module(name)
+        while place >= asked["first"] and select.select([runner], [], [], 0)[0]:
+            gc.freeze()
+            if not (line := lines.readline()):
+                return
+            yield line
     gc.collect()
     gc.freeze()  # else the first collection of each kernel copies all of it
+    yield from iter(lines.readline, b"")
 
 
 def _reap(kernels: set[int]) -> None:
@@ -101,6 +117,7 @@ def _become_kernel(
 ) -> None:
     """Turn the forked process into a kernel of its own, until it is told to shut down."""
     os.close(socket_number)
+    gc.enable()
     os.setsid()
     # What its notebook shows is echoed here, by a decoder that talks to standard error.
     with Path(log).open("ab") as file:

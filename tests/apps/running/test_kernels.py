@@ -48,6 +48,13 @@ assert {"torch", "umap", "matplotlib.pyplot"} <= set(sys.modules)
 import matplotlib.pyplot as plt
 plt.plot([1, 2]);
 """
+LATE = """
+import time, pathlib
+for _ in range(1200):
+    if pathlib.Path({go!r}).exists():
+        break
+    time.sleep(0.05)
+"""
 SLEEPER = """
 import nbformat, pathlib, sys
 from musiclatent.apps.running import execution, kernels
@@ -80,6 +87,23 @@ def test_training_and_umap_work_in_a_kernel_that_was_forked(tmp_path):
         source.close()
     done = nbformat.read(space.path("notebooks", "a.ipynb"), 4)
     assert any("image/png" in str(output) for output in done.cells[-4].outputs)
+
+
+def test_a_kernel_that_is_asked_for_early_does_not_wait_for_what_others_need(tmp_path, monkeypatch):
+    go = tmp_path / "go"
+    (tmp_path / "early_part.py").touch()
+    (tmp_path / "late_part.py").write_text(LATE.format(go=str(go)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    space = Workspace(profile="tiny", study="waveform", results=str(tmp_path / "results"))
+    first = "import sys, gc; assert 'early_part' in sys.modules and 'late_part' not in sys.modules"
+    book = _book(tmp_path / "a.ipynb", first, "assert gc.isenabled()", f"open({str(go)!r}, 'w')")
+    then = _book(tmp_path / "b.ipynb", "import sys; assert 'late_part' in sys.modules")
+    source = Kernels(["late_part"], 1, first=["early_part"])
+    try:
+        assert execution.execute(book, space, {}, kernels=source) == ""
+        assert execution.execute(then, space, {}, kernels=source) == ""
+    finally:
+        source.close()
 
 
 @pytest.mark.parametrize("victim", ["runner", "warm"])
