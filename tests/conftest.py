@@ -20,7 +20,7 @@ DATA = os.environ.get("MUSICLATENT_DATA")  # running a notebook sets it for the 
 
 # Files that take longest begin first, so that no process is left alone with one of them.
 LONG = """
-    map_in_hosts notebooks encode fit cache kernels layers synthetic collection cli downstream
+    map_in_hosts notebooks encode fit cache kernels synthetic collection cli downstream
     corpus vae colab map_in_browser cross_validation voila run_folder linear_probes mixdown
 """.split()
 

@@ -1,7 +1,11 @@
 """Rooms import only rooms to their left, and inside a room there is no cycle."""
 
 import ast
+import importlib
+import logging
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -162,21 +166,36 @@ def test_the_command_starts_without_torch():
 
 
 def test_importing_leaves_matplotlib_loggers_signals_and_environment_as_they_are():
-    code = """
-import importlib, logging, os, signal, sys
-import matplotlib, pytorch_lightning
-def state():
-    name = "pytorch_lightning.utilities.rank_zero"
-    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
-    ours = {k: v for k, v in os.environ.items() if k.startswith(("MUSIC", "OMP", "MALLOC"))}
-    return dict(matplotlib.rcParams), logging.getLogger(name).level, handlers, ours
-before = state()
-for name in sys.argv[1:]:
-    importlib.import_module(f"musiclatent.{name}")
-assert state() == before
-from musiclatent.display import style
-figure, _ = style.subplots()
-assert matplotlib.rcParams["figure.constrained_layout.use"] and figure.dpi == 90
-"""
-    command = [sys.executable, "-c", code, *(set(NAMES) - {"__init__", "__main__"})]
-    subprocess.run(command, check=True, env=os.environ | {"MPLBACKEND": "agg"})
+    process = multiprocessing.get_context("fork").Process(target=_import_all_again)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def _import_all_again() -> None:
+    """Import our modules where libraries are loaded, which would take ten seconds."""
+    import matplotlib
+    import pytorch_lightning  # noqa: F401, it sets a level itself
+
+    logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    stops = (signal.SIGTERM, signal.SIGINT)
+
+    def state() -> tuple:
+        ours = {k: v for k, v in os.environ.items() if k.startswith(("MUSIC", "OMP", "MALLOC"))}
+        handlers = [signal.getsignal(stop) for stop in stops]
+        return dict(matplotlib.rcParams), logger.level, handlers, ours
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "musiclatent"]:
+        del sys.modules[name]
+    matplotlib.rcdefaults()  # what an earlier test set would hide that we set the same
+    matplotlib.use("agg")
+    logger.setLevel(logging.NOTSET)
+    for stop in stops:
+        signal.signal(stop, signal.SIG_DFL)
+    before = state()
+    for name in set(NAMES) - {"__init__", "__main__"}:
+        importlib.import_module(f"musiclatent.{name}")
+    assert state() == before
+    style = importlib.import_module("musiclatent.display.style")
+    figure, _ = style.subplots()
+    assert matplotlib.rcParams["figure.constrained_layout.use"] and figure.dpi == 90
