@@ -18,7 +18,7 @@ import pandas as pd
 
 from musiclatent import audio, config
 from musiclatent.config import DemoSize, Workspace
-from musiclatent.data import download, folders, fsdd, gtzan_tables, splits, synthetic
+from musiclatent.data import download, folders, fsdd, gtzan_tables, splits
 from musiclatent.data.cache import ITEM
 from musiclatent.data.datasets import DATASETS, Dataset
 from musiclatent.data.own import library, seen
@@ -26,7 +26,8 @@ from musiclatent.errors import AudioError, CorpusError
 from musiclatent.features import fingerprint
 from musiclatent.files import pick, progress, sha256_of
 
-DEMO = {f"demo-{kind}": kind for kind in synthetic.KINDS}
+# Of `synthetic`, which is imported where it renders: it brings 0.5 s that few commands need.
+DEMO = {f"demo-{kind}": kind for kind in ("music", "digits", "dance", "probes")}
 NAMES = (*DEMO, *DATASETS)
 NUMBERED = {
     "fold-K": lambda items, root, work, k: splits.by_fold(items, k),
@@ -371,6 +372,8 @@ def _render(
     name: str, work: Path, size: DemoSize | None, seed: int, n_jobs: int
 ) -> tuple[Dataset, pd.DataFrame]:
     """Render an embedded corpus; its groups are known, so none are searched for."""
+    from musiclatent.data import synthetic
+
     size = size or config.PROFILES["demo"].demo
     items = synthetic.render(DEMO[name], size, Path(work) / name, seed=seed, n_jobs=n_jobs)
     by = {"speakers": lambda items, *_: fsdd.by_speaker(items)} if "speaker" in items else {}
@@ -488,6 +491,8 @@ def examples(space: Workspace) -> list[Path]:
     if not config.profile(space.profile).demo:
         items = _dataset("new_music").index(config.data_root(), None)
         return [Path(path) for path in items["path"]]
+    from musiclatent.data import synthetic
+
     size = config.PROFILES["tiny"].demo
     folder = space.base / "corpora" / "new-music"
     tracks = synthetic.render("dance", size, folder, seed=config.SEED + 1)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 SPLITS = ("train", "validation", "test")
 FOLDS = 8  # one is the test part, one the validation part
@@ -71,6 +70,9 @@ def folds(items: pd.DataFrame, count: int, seed: int = 0) -> pd.Series:
     ValueError
         If there are fewer groups than folds.
     """
+    # Here, for it takes 0.6 s, and processes of a pool split nothing.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups = items["group"].nunique()
     if groups < count:
         raise ValueError(f"{groups} group(s) cannot be divided into {count} folds; add recordings")

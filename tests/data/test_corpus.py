@@ -10,7 +10,7 @@ import pytest
 
 from musiclatent import audio
 from musiclatent.config import PROFILES
-from musiclatent.data import corpus, gtzan_tables, splits
+from musiclatent.data import corpus, gtzan_tables, splits, synthetic
 from musiclatent.data import corpus as data_corpus
 from musiclatent.data.cache import ITEM
 from musiclatent.data.corpus import check
@@ -193,6 +193,10 @@ def test_versions_and_sources_share_a_group(small, tmp_path):
     speech = load("music_speech", small, tmp_path)
     assert together(speech, "music/mingus.wav", "music/mingus1.wav")
     assert not together(speech, "music/mingus.wav", "speech/mingus.wav")
+
+
+def test_every_embedded_corpus_has_a_name():
+    assert tuple(corpus.DEMO.values()) == synthetic.KINDS
 
 
 def test_copies_in_the_demo_music_share_a_group_and_factors_stay(small, ready):
