@@ -117,6 +117,7 @@ def test_a_box_and_a_lasso_reach_python(lab):
     lab.press(".ml-map button", "Lasso")
     lab.drag([(x[0] - 12, y[0] + 6), (x[0] + 2, y[0] + 14), (x[2] + 12, y[2] - 12),
               (x[1] + 14, y[1] + 12), (x[0] - 12, y[0] + 6)])  # fmt: skip
+    _in_python(lab, "sorted(map.selected) != [0, 1, 5, 6]", True)
     inside = _value(lab, "sorted(map.selected)")
     _in_python(lab, "sorted(map.selection()['start_s'].index)", inside)
     assert 2 <= len(inside) <= 4
