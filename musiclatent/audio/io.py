@@ -253,8 +253,7 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
     first = _checked(next(blocks, np.zeros(0)))
     # Refuses what the format cannot hold before a file is made.
     _encode(first[..., :1], sr, format)
-    room = _MAX_WAV if format == "WAV" else math.inf
-    channels = first[..., 0].size
+    channels, written = first[..., 0].size, 0
     with (
         _writing(path) as part,
         sf.SoundFile(part, "w", sr, channels, subtype="PCM_16", format=format) as file,
@@ -263,11 +262,29 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sr: int) -> Pat
             y = _checked(y)
             if y.shape[:-1] != first.shape[:-1]:
                 raise ValueError(f"a block has shape {y.shape} after one of shape {first.shape}")
-            room -= 2 * y.size
-            if room < 0:
-                raise ValueError(f"{path}: a wav file cannot hold more than 4 GiB; use .flac")
+            written += y.size
+            require_room(path, written)
             file.write(_integers(np.clip(y, -1.0, 1.0), 16).T)
     return path
+
+
+def require_room(path: Path, values: float) -> None:
+    """Refuse more samples of 16 bits than a wav file can hold.
+
+    Parameters
+    ----------
+    path
+        The file; its suffix names the format.
+    values
+        How many, of all channels.
+
+    Raises
+    ------
+    ValueError
+        If there are too many.
+    """
+    if path.suffix.lower() == ".wav" and 2 * values > _MAX_WAV:
+        raise ValueError(f"{path}: a wav file cannot hold more than 4 GiB; use .flac")
 
 
 @contextmanager

@@ -132,8 +132,8 @@ def render(
     Raises
     ------
     ValueError
-        If no track can be read, one comes twice, the mix would replace one of them, or `beats` or
-        the suffix is another.
+        If no track can be read, one comes twice, the mix would replace one of them or be too long
+        for a wav file, or `beats` or the suffix is another.
     OSError
         If the file cannot be written.
     """
@@ -145,6 +145,7 @@ def render(
         raise ValueError(f"none of {len(quarantine)} tracks can be read; {quarantine['reason'][0]}")
     rows = route.tracks[route.tracks["path"].isin(cuts.keys())].to_dict("records")
     tracks = _plan([_played(row, cuts, rhythms) for row in rows], sr, beats)
+    audio.require_room(path, 2 * sr * tracks["end_s"].iloc[-1])  # before hours of decoding
     peak = max(float(np.abs(y).max()) for y in _sound(tracks, cuts, sr, "level"))
     tracks["gain_db"] -= max(0.0, 20 * np.log10(max(peak, 1e-9) / PEAK))
     audio.write_blocks(path, _sound(tracks, cuts, sr, "mix"), sr)

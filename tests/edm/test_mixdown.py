@@ -339,6 +339,14 @@ def test_what_cannot_be_rendered_is_refused(tmp_path, options, message):
         mixdown.render(_route(*tracks), {}, path=path, sr=SR, **options)
 
 
+def test_a_mix_too_long_for_wav_is_refused_before_it_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio.io, "_MAX_WAV", 4 * SR)
+    monkeypatch.setattr(mixdown, "_sound", lambda *_: pytest.fail("it is rendered"))
+    path = _tone(tmp_path / "a.wav", 440, 2.0)
+    with pytest.raises(ValueError, match=r"mix\.wav: .*more than 4 GiB; use \.flac"):
+        mixdown.render(_route((path, 0, 2)), {}, path=tmp_path / "mix.wav")
+
+
 def test_a_mix_that_cannot_be_written_leaves_nothing(tmp_path):
     a = _tone(tmp_path / "a.wav", 100, 1)
     with pytest.raises(OSError, match=r"a\.wav"):
