@@ -22,6 +22,7 @@ DATA = os.environ.get("MUSICLATENT_DATA")  # running a notebook sets it for the 
 LONG = """
     map_in_hosts notebooks encode fit cache kernels synthetic collection cli downstream
     corpus vae colab map_in_browser cross_validation voila run_folder linear_probes mixdown
+    face numba_cache layers benchmarks supervised saliency musicnn onnx leakage compare
 """.split()
 
 
