@@ -106,7 +106,7 @@ MEASURED = echo "$$0"; $(BIN)/python "$$0" || exit 255
 SEEN = figures=$$($(BIN)/python "$$0" --quick) || exit 255; printf "%s\n%s\n" "$$0" "$$figures"
 
 # Small inputs show that all of them run: three at a time, since nobody quotes their figures.
-bench: $(READY)  ## measure speed and memory as ratios against peers (QUICK=1 for small inputs, in a minute or two)
+bench: $(READY)  ## measure speed and memory as ratios against peers (QUICK=1 for small inputs)
 	@printf '%s\n' $(BENCHMARKS) | xargs -n 1 $(if $(QUICK),-P 3 sh -c '$(SEEN)',sh -c '$(MEASURED)')
 
 REMOVE := if [ -d "$$folder" ]; then \

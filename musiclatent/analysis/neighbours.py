@@ -1,12 +1,14 @@
 """Find nearest neighbours: which they are, how well they predict labels, how far away they lie.
 
-An unknown label is the empty string. What is of sklearn is imported where it works, for it takes
-0.6 s, and processes of a pool search for nothing.
+An unknown label is the empty string.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 from musiclatent.analysis import statistics, validation
 from musiclatent.config import SEED
@@ -59,8 +61,6 @@ def nearest(z_query: np.ndarray, z_corpus: np.ndarray, k: int) -> tuple[np.ndarr
     if min(len(query), len(corpus)) > EXACT and k <= FARTHEST:
         indices = _from_index(query, corpus, k)
     else:
-        from sklearn.neighbors import NearestNeighbors
-
         search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(corpus)
         indices = search.kneighbors(query, return_distance=False)
     # Either search rounds: measured again, so that equal rows lie at 0.
@@ -205,8 +205,6 @@ def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...
     ValueError
         If one is no matrix of numbers, or their dimensions differ.
     """
-    from sklearn.preprocessing import StandardScaler
-
     parts = [validation.matrix(part) for part in (train, *others)]
     for part in parts:
         validation.same_width(part, parts[0])
@@ -229,8 +227,6 @@ def standardise_in_place(z: np.ndarray, block: int = 1_000) -> None:
     ValueError
         If they are no matrix of numbers.
     """
-    from sklearn.preprocessing import StandardScaler
-
     scaler, parts = StandardScaler(), range(0, len(z), block)
     for first in parts:
         scaler.partial_fit(validation.matrix(z[first : first + block]))
@@ -265,8 +261,6 @@ def predictions(
     ValueError
         As `nearest`, if lengths differ, or no training row has a label.
     """
-    from sklearn.neighbors import KNeighborsClassifier
-
     train, labels = validation.labelled(validation.matrix(z_train), labels_train, "training rows")
     test = validation.matrix(z_test)
     validation.same_width(test, train)
@@ -335,8 +329,6 @@ def _ranked(
     train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray
 ) -> tuple[float, float]:
     """Return recall at 1 and mean average precision of training rows ranked by distance."""
-    from sklearn.metrics import pairwise_distances_chunked
-
     first, precisions = [], []
     done = 0
     for distances in pairwise_distances_chunked(test, train):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from musiclatent.analysis import neighbours, pooling
+from musiclatent.analysis import pooling
 from musiclatent.errors import LatentsError, first_line
 from musiclatent.files import write_file
 
@@ -161,6 +161,8 @@ def nearest(query: np.ndarray, latents: Latents | np.ndarray, k: int = 10) -> pd
     known = isinstance(latents, Latents)
     vectors = pooling.window_vectors(latents) if known else np.asarray(latents)
     query = np.asarray(query)
+    from musiclatent.analysis import neighbours  # brings sklearn, 0.6 s that encoding does without
+
     distances, rows = neighbours.nearest(query[None] if query.ndim == 1 else query, vectors, k)
     table = {"query": np.arange(len(rows)).repeat(rows.shape[1]), "row": rows.ravel()}
     table = pd.DataFrame(table | {"distance": distances.ravel()})

@@ -26,6 +26,8 @@ from traitlets import default
 from musiclatent.apps.running import warm
 
 CAN_FORK = sys.platform == "linux"
+# What makes a kernel, and what `warm.share` tells how many threads there are.
+KERNEL = ("ipykernel.kernelapp", "matplotlib_inline.backend_inline", "joblib", "threadpoolctl")
 # Of the process that is warm: matplotlib as a kernel has it, and one thread as long as none works.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
@@ -117,7 +119,7 @@ class Kernels:
                 command, env=environment, pass_fds=[number], stdin=subprocess.DEVNULL
             )
         self._ends = [ours, ours.makefile("rw")]
-        first = ["ipykernel.kernelapp", "matplotlib_inline.backend_inline", *self._first]
+        first = [*KERNEL, *self._first]
         rest = [name for name in self._modules if name not in first]
         self._say({"modules": first + rest, "first": len(first if self._first else first + rest)})
 
