@@ -749,6 +749,26 @@ def test_sound_in_an_mp3_begins_where_it_began(encode):
     assert np.argmax(np.abs(back) > 0.3) == pytest.approx(2205, abs=30)
 
 
+def test_a_part_of_an_mp3_is_that_of_the_whole(tmp_path, rng, capfd):
+    y = rng.normal(0, 0.02, 8 * SR)
+    y[:: SR // 5] = 0.9  # what is loud takes bits that frames before it left
+    path = tmp_path / "a.mp3"
+    path.write_bytes(audio.to_mp3(y, SR))
+    whole = sf.read(path, dtype="float32")[0]
+    for start in rng.integers(0, 7 * SR, 60):
+        part, _ = audio.read(path, start_s=start / SR, duration_s=0.5)
+        np.testing.assert_allclose(part, whole[start : start + SR // 2], atol=1e-5)
+    assert capfd.readouterr().err == ""  # libsndfile's decoder tells there of frames that it lacks
+
+
+@pytest.mark.real
+def test_a_part_of_a_real_mp3_is_that_of_the_whole(data_root):
+    path = data_root / "edm" / "80s_vibe.mp3"
+    whole, sr = sf.read(path, frames=7 * 44_100, dtype="float32")
+    part, _ = audio.read(path, start_s=3.0, duration_s=2.0, mono=False)
+    np.testing.assert_allclose(part.T, whole[3 * sr : 5 * sr], atol=1e-5)
+
+
 def test_nothing_is_no_mp3():
     with pytest.raises(ValueError, match="not empty"):
         audio.to_mp3(np.zeros(0), SR)

@@ -134,10 +134,13 @@ def split_counts(items: pd.DataFrame) -> str:
     """Say how many recordings there are, in which parts, and which label is rarest."""
     labels, parts = items["label"].value_counts(), items["split"].value_counts()
     shares = listed(f"{parts[k]} {k}" for k in ("train", "validation", "test") if k in parts)
+    text = f"{counted(len(items), 'recording')} of {counted(len(labels), 'label')}: {shares}; "
+    if labels.min() == labels.max():
+        return f"{text}each label has {labels.max()}."
+    rarest, commonest = labels.idxmin() or "none", labels.idxmax() or "none"
     return (
-        f"{counted(len(items), 'recording')} of {counted(len(labels), 'label')}: {shares}; the "
-        f"rarest label, {labels.idxmin() or 'none'}, has {labels.min()}, the commonest, "
-        f"{labels.idxmax() or 'none'}, {labels.max()}."
+        f"{text}the rarest label, {rarest}, has {labels.min()}, the commonest, {commonest}, "
+        f"{labels.max()}."
     )
 
 

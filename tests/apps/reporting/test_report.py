@@ -52,6 +52,14 @@ def pages(base):
     return report.write(base, "demo").read_text(), (base / "report" / "waveform.html").read_text()
 
 
+def test_a_study_without_windows_says_what_it_was_judged_on(tmp_path):
+    figures = {"accuracy_cnn": 0.5, "judged_on": "demo-music: outer-0"}
+    write_json(tmp_path / "genre" / "metrics" / "53_genre_networks.json", figures)
+    report.write(tmp_path, "demo")
+    page = (tmp_path / "report" / "genre.html").read_text()
+    assert "Judged on demo-music: outer-0." in page and "Corpora:" not in page
+
+
 def test_the_papers_figure_stands_beside_ours():
     rows = report.rows(STUDIES["waveform"], METRICS)
     assert [row["name"] for row in rows] == ["waveform-64", "waveform-linear-64"]

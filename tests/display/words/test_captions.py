@@ -59,6 +59,7 @@ def test_splits_are_counted():
         "3 recordings of 2 labels: 2 train and 1 test; the rarest label, b, has 1, the commonest, "
         "a, 2."
     )
+    assert captions.split_counts(items[1:]).endswith("each label has 1.")
 
 
 def test_a_reconstruction_is_compared_with_silence():
