@@ -54,7 +54,7 @@ def styled(table: pd.DataFrame | pd.Series | Mapping) -> Styler:
         columns, rows = ([n for n in side if n in names] for side in (shown.columns, shown.index))
         if columns and len(shown) > 1:
             style = style.apply(partial(_marks, how=how), subset=columns)
-        elif rows and shown.shape[1] > 1:
+        elif rows and shown.shape[1] > 1 and "low" not in shown.columns:  # bounds rival nobody
             style = style.apply(partial(_marks, how=how), axis=1, subset=pd.IndexSlice[rows, :])
     return style
 

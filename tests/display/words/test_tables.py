@@ -44,6 +44,8 @@ def test_the_best_value_is_bold_by_column_or_by_row():
         assert texts == ({"1", "0.500"} if table is by_column else {"1.000", "0.50"})
     one = pd.DataFrame({"mse": [1.0, 1.0], "name": ["x", "y"]})
     assert "bold" not in tables.styled(one).to_html()  # none is better
+    bounds = pd.DataFrame({"difference": [-2.0], "low": [-4.0], "high": [0.1]}, ["mel_distance"])
+    assert "bold" not in tables.styled(bounds).to_html()
 
 
 def test_series_and_mappings_are_rows_and_paths_are_names():
