@@ -120,6 +120,33 @@ def paired(
     return found if len(sums) < 2 else replace(found, p=_exchanged(sums, seed))
 
 
+def ratio(values: Sequence[float], others: Sequence[float], units: Sequence) -> Interval:
+    """Compute how many times as large an error is as another one of the same rows, unit by unit.
+
+    Parameters
+    ----------
+    values, others
+        One error of either method per row (N,), in the same order, above 0.
+    units
+        Unit of each row (N,).
+
+    Returns
+    -------
+    Interval
+        Geometric mean over the units of the ratio of their mean errors, with bounds and `p` of
+        `paired` on the logarithms; 1 is the same.
+
+    Raises
+    ------
+    ValueError
+        As `paired`.
+    """
+    logs = [np.log(np.divide(*_by_unit(one, units))) for one in (values, others)]
+    found = paired(*logs)
+    names = ("estimate", "low", "high")
+    return replace(found, **{name: float(np.exp(getattr(found, name))) for name in names})
+
+
 def mcnemar(right: Sequence[bool], others: Sequence[bool]) -> float:
     """Compute the probability of such a difference between two classifiers by chance.
 

@@ -384,10 +384,7 @@ def ratio(one: Measured, other: Measured, units: np.ndarray, column: str = "mse"
         Geometric mean over the recordings, its 95 % bounds from a bootstrap over them, and `p` of a
         permutation; 1 is the same.
     """
-    logs = [np.log(part.errors[column].groupby(units).mean()) for part in (one, other)]
-    found = statistics.paired(*logs)
-    bounds = np.exp([found.estimate, found.low, found.high]).tolist()
-    return replace(found, **dict(zip(("estimate", "low", "high"), bounds, strict=True)))
+    return statistics.ratio(one.errors[column], other.errors[column], units)
 
 
 def untrained_differences(

@@ -36,6 +36,15 @@ def test_units_weigh_by_their_rows():
     assert statistics.mean([1, 1, 1, 0], list("aaab")).estimate == 0.75
 
 
+def test_a_ratio_is_the_geometric_mean_over_units():
+    # unit a: 2 of 2 on the mean, unit b: 8 of 1
+    found = statistics.ratio([1, 3, 8], [2, 2, 1], list("aab"))
+    assert found.estimate == pytest.approx(np.sqrt(8)) and found.units == 2
+    assert statistics.ratio([1, 3, 8], [1, 3, 8], list("aab")).estimate == 1
+    with pytest.raises(ValueError, match="one number and one unit"):
+        statistics.ratio([1.0, 2.0], [1.0], ["a", "b"])
+
+
 def test_a_paired_interval_sees_what_two_means_hide(rng):
     hard = rng.random(300)  # of both methods alike
     found = statistics.paired(hard + 0.02 + 0.01 * rng.standard_normal(300), hard)

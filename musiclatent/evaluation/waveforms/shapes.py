@@ -49,8 +49,8 @@ def shape_table(
     table = pd.DataFrame.from_dict(rows, orient="index")
     first = errors[next(iter(runs))]
     for name, mse in errors.items():
-        gain = statistics.paired(*(np.log(_by_unit(one, units)) for one in (mse, first)))
-        bounds = np.exp([gain.estimate, gain.low, gain.high])
+        gain = statistics.ratio(mse, first, units)
+        bounds = gain.estimate, gain.low, gain.high
         table.loc[name, ["mse_ratio", "mse_ratio_low", "mse_ratio_high"]] = bounds
     return table
 
@@ -98,11 +98,6 @@ def frame_borders(samples: int, stride: int, outside: int) -> np.ndarray:
     """
     phase = np.arange(samples) % stride
     return (phase == outside % stride) | (phase == -outside % stride)
-
-
-def _by_unit(mse: np.ndarray, units: np.ndarray) -> pd.Series:
-    """Return the mean squared error of each recording."""
-    return pd.Series(mse).groupby(units).mean()
 
 
 @torch.no_grad()
