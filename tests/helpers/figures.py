@@ -40,12 +40,16 @@ def quoted(text: str) -> list[tuple[int, str, str, str]]:
     ]
 
 
-def problems(text: str, study: str, values: dict[str, list]) -> list[str]:
-    """Return one sentence for each figure of a study that is not as it was recorded."""
+def problems(text: str, study: str, values: dict[str, list], whole: bool = True) -> list[str]:
+    """Return one sentence for each figure of a study that is not as it was recorded.
+
+    Of a record that is not `whole`, a line may wait for figures if it names none that is there.
+    """
     found = [
         f"line {number}: {TODO} is still there, and the figure was recorded"
         for number, name, line, _ in _lines(text)
         if name == study and TODO in line
+        if whole or any(key in values for key in re.findall(NAME, line))
     ]
     for number, name, key, printed in quoted(text):
         if name == study and (problem := _problem(key, printed, values.get(key, []))):

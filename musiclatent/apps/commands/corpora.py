@@ -1,6 +1,7 @@
 """Download, check, reproduce and record what the studies stand on."""
 
 import argparse
+import json
 from pathlib import Path
 
 from musiclatent import config, files
@@ -57,4 +58,5 @@ def record(arguments: argparse.Namespace) -> None:
     base = home / arguments.results / "real"
     names = STUDIES if arguments.study == "all" else [study(arguments.study).name]
     for path in report.record(base, list(names), home):
-        print(path)
+        missing = json.loads(path.read_text())["missing"]
+        print(path, f"(not run: {', '.join(missing)})" if missing else "")

@@ -228,12 +228,13 @@ def record(base: Path, names: Sequence[str], checkout: Path) -> list[Path]:
     -------
     list of Path
         One file per study: `commit` (with ``-dirty`` where code was changed since), `date` of the
-        newest figure, `command`, and `metrics`, by notebook.
+        newest figure, `command`, `missing` (notebooks that were not run) and `metrics`, by
+        notebook.
 
     Raises
     ------
     ValueError
-        If a study is not complete; then nothing is written.
+        If no notebook of a study was run, or its run failed; then nothing is written.
     RuntimeError
         If the commit cannot be found.
     """
@@ -250,14 +251,16 @@ def _recorded(folder: Path, name: str) -> dict:
     """Return date, command and figures of a study's run."""
     command = f"make reproduce PROFILE=real STUDY={name}"
     paths = {book: folder / "metrics" / f"{book}.json" for book in STUDIES[name].notebooks()}
-    missing = [book for book, path in paths.items() if not path.exists()]
-    if missing or (folder / FAILED).exists():
-        what = f"of {', '.join(missing)}" if missing else "of a run that failed"
+    missing = sorted(book for book, path in paths.items() if not path.exists())
+    if len(missing) == len(paths) or (folder / FAILED).exists():
+        what = "of a run that failed" if (folder / FAILED).exists() else "of all notebooks"
         raise ValueError(f"{name}: the figures {what} are missing; run: {command}")
+    paths = {book: path for book, path in paths.items() if book not in missing}
     newest = max(path.stat().st_mtime for path in paths.values())
     return {
         "date": datetime.fromtimestamp(newest, UTC).date().isoformat(),
         "command": command,
+        "missing": missing,
         "metrics": {book: _figures(path) for book, path in paths.items()},
     }
 

@@ -234,6 +234,7 @@ def test_a_record_holds_figures_commit_date_and_command(checkout):
     assert len(content["commit"]) == 40 and content["date"] == "2096-10-02"
     assert content["command"] == "make reproduce PROFILE=real STUDY=genre"
     assert list(content["metrics"]) == sorted(STUDIES["genre"].notebooks())
+    assert content["missing"] == []
     expected = {"a": 72_141_184, "b": 0.123457, "text": "vote"}
     assert content["metrics"]["52_genre_classifiers"] == expected
     again = path.read_text()
@@ -247,18 +248,23 @@ def test_a_record_says_that_code_was_changed(checkout):
     assert json.loads(path.read_text())["commit"].endswith("-dirty")
 
 
-def test_what_is_not_complete_is_not_recorded(checkout):
+def test_a_record_names_the_notebooks_that_were_not_run(checkout):
+    metrics = checkout / "real" / "genre" / "metrics"
+    (metrics / "53_genre_networks.json").unlink()
+    (path,) = report.record(checkout / "real", ["genre"], checkout)
+    content = json.loads(path.read_text())
+    assert content["missing"] == ["53_genre_networks"]
+    assert set(content["metrics"]) == set(STUDIES["genre"].notebooks()) - {"53_genre_networks"}
+
+
+def test_what_failed_or_was_not_run_is_not_recorded(checkout):
     folder = checkout / "real" / "genre"
-    (folder / "metrics" / "53_genre_networks.json").unlink()
-    words = "genre: the figures of 53_genre_networks are missing; run: make reproduce PROFILE=real"
-    with pytest.raises(ValueError, match=words):
-        report.record(checkout / "real", ["genre"], checkout)
-    write_json(folder / "metrics" / "53_genre_networks.json", {})
     write_json(folder / report.FAILED, {"reason": "x"})
     with pytest.raises(ValueError, match="genre: the figures of a run that failed are missing"):
         report.record(checkout / "real", ["genre"], checkout)
     (folder / report.FAILED).unlink()
-    with pytest.raises(ValueError, match="mel: the figures of 01_preprocess"):
+    words = "mel: the figures of all notebooks are missing; run: make reproduce PROFILE=real"
+    with pytest.raises(ValueError, match=words):
         report.record(checkout / "real", ["genre", "mel"], checkout)
     assert not (checkout / "docs").exists()
 
