@@ -60,7 +60,7 @@ def test_help_lists_the_commands(capsys):
         (["reproduce", "--study", "waveform", "--experiment", "x"], "no experiment of the study"),
         (["reproduce", "--experiment", "waveform-64"], "name the study of the experiment"),
         (["record", "--study", "waves"], "no study named 'waves'"),
-        (["record", "--study", "genre", "--results", "RESULTS"], "figures of 01_preprocess"),
+        (["record", "--study", "genre", "--results", "RESULTS"], "figures of all notebooks"),
         (["data", "fetch", "nothing"], "nothing"),
         (["data", "check", "nothing"], "nothing"),
         (["encode", "a.wav", "--model", "x"], "'x' is neither a folder nor a model trained"),
