@@ -31,10 +31,8 @@ from musiclatent.latents.store import Latents
 POOL = 8  # frames whose energy is added up, so that the phase of one does not count
 PAIRS = 12  # paths between held-out excerpts
 MELS = 64
-FACTORS, CHANGED = (
-    ("brightness", "tempo", "key"),
-    8,
-)  # rendered pairs differ in one; of each so many
+FACTORS = ("brightness", "tempo", "key")  # rendered pairs differ in one
+CHANGED = 8  # pairs of each
 FLOOR = 1e-8
 COPIED, GAIN, OFFSET_S = 6, 0.5, 0.23  # recordings that are duplicated, and how duplicates differ
 
