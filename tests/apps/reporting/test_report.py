@@ -18,6 +18,8 @@ from musiclatent.studies import STUDIES
 
 METRICS = {
     "test_mse_64": 0.00169,
+    "a1_mse": 0.00169,
+    "linear_mse": 0.0018,
     "validation_mse_64": 0.00328,
     "test_sisdr_64": 9.5,
     "test_mse_linear_64": 0.0018,
