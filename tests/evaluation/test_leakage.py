@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import StratifiedGroupKFold
 
 from musiclatent.analysis import pooling
 from musiclatent.evaluation import leakage
@@ -160,22 +159,9 @@ def test_tables_that_do_not_fit_are_refused(clips):
 
 
 @pytest.mark.real
-def test_baselines_and_leak_of_the_excerpts(data_root):
+def test_leak_of_the_excerpts(data_root):
     with np.load(data_root / "gtzan_excerpts" / "mel3s.npz", allow_pickle=False) as data:
         mel, labels, groups = data["mel"], data["label"], data["group"]
-    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=0)
-    folds = np.zeros(1000, int)
-    for k, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
-        folds[rows] = k
-    items = pd.DataFrame({"label": labels, "group": groups, "fold": folds, "start_s": 0.0})
-    items["item_id"] = [f"excerpt{i}" for i in range(1000)]
-    table = leakage.baselines(mel, items, chosen=[0])[0].set_index("method")["accuracy"]
-    assert table["knn_band_stats"] == pytest.approx(0.47, abs=0.006)
-    assert table["svm_band_stats"] == pytest.approx(0.615, abs=0.006)
-    assert table["knn_pca"] == pytest.approx(0.315, abs=0.02)
-    assert table["svm_pca"] == pytest.approx(0.48, abs=0.02)
-    assert table["knn_pooled_input"] == pytest.approx(0.515, abs=0.01)
-    assert 0.54 < table["knn_lda_pooled_input"] < table["knn_lda_descriptors"] < 0.74
     leak = leakage.spectrogram_leakage(
         pooling.mean_and_deviation(mel), labels, groups=groups, seeds=5
     )

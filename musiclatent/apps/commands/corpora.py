@@ -59,4 +59,4 @@ def record(arguments: argparse.Namespace) -> None:
     names = STUDIES if arguments.study == "all" else [study(arguments.study).name]
     for path in report.record(base, list(names), home):
         missing = json.loads(path.read_text())["missing"]
-        print(path, f"(not run: {', '.join(missing)})" if missing else "")
+        print(f"{path} (not run: {', '.join(missing)})" if missing else path)

@@ -257,6 +257,8 @@ def _recorded(folder: Path, name: str) -> dict:
         raise ValueError(f"{name}: the figures {what} are missing; run: {command}")
     paths = {book: path for book, path in paths.items() if book not in missing}
     newest = max(path.stat().st_mtime for path in paths.values())
+    if missing:
+        command = f"make notebook PROFILE=real STUDY={name} NB=..., for each that is not missing"
     return {
         "date": datetime.fromtimestamp(newest, UTC).date().isoformat(),
         "command": command,

@@ -19,10 +19,10 @@ def test_the_five_systems_cover_the_six_studies():
 
 def test_a_sentence_holds_the_figures_of_a_run_or_is_not_said():
     claim = CLAIMS[0]
-    said = claim.sentence({"a1_mse": 0.002, "linear_mse": 0.0019, "more": "x"})
+    said = claim.sentence({"test_mse_64": 0.002, "test_mse_linear_64": 0.0019, "more": "x"})
     assert said.startswith("Test MSE 0.00200 with 64 channels;") and said.endswith("0.00190.")
-    assert claim.sentence({"a1_mse": 0.002}) == ""
-    assert claim.sentence({"a1_mse": "x", "linear_mse": 1.0}) == ""
+    assert claim.sentence({"test_mse_64": 0.002}) == ""
+    assert claim.sentence({"test_mse_64": "x", "test_mse_linear_64": 1.0}) == ""
 
 
 def test_shares_are_percents_that_no_line_breaks():
@@ -46,9 +46,11 @@ def test_a_recorded_run_has_its_date(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(RECORDS.glob("*.json")), ids=lambda path: path.stem)
 def test_what_was_recorded_has_all_figures_of_its_sentence(path):
-    figures = {}
-    for part in json.loads(path.read_text())["metrics"].values():
+    content, figures = json.loads(path.read_text()), {}
+    for part in content["metrics"].values():
         figures |= part
+    if missing := content.get("missing"):
+        pytest.skip(f"not said while these were not run: {', '.join(missing)}")
     for claim in CLAIMS:
         if claim.studies[0] == path.stem:
             assert claim.sentence(figures), set(re.findall(r"{(\w+)", claim.holds)) - set(figures)
