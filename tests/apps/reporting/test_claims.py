@@ -49,8 +49,8 @@ def test_what_was_recorded_has_all_figures_of_its_sentence(path):
     content, figures = json.loads(path.read_text()), {}
     for part in content["metrics"].values():
         figures |= part
-    if missing := content.get("missing"):
-        pytest.skip(f"not said while these were not run: {', '.join(missing)}")
     for claim in CLAIMS:
         if claim.studies[0] == path.stem:
+            if content.get("missing") and not claim.sentence(figures):
+                pytest.skip(f"not said while these were not run: {content['missing']}")
             assert claim.sentence(figures), set(re.findall(r"{(\w+)", claim.holds)) - set(figures)
