@@ -73,6 +73,7 @@ def untrained_columns(
             axis.plot(value, row, "o", color=style.PALETTE[0], markerfacecolor=inside)
         axis.set_title(column.replace("_", "\n"), fontsize="small")
         axis.grid(alpha=0.4)
+        axis.locator_params(axis="x", nbins=2)  # more labels touch each other
     axes[0].set_yticks(range(len(table)), table.index)
     axes[0].set_ylim(len(table) - 0.5, -0.5)
     axes[0].set_xlabel("hollow: its training loss", fontsize="small")

@@ -43,7 +43,7 @@ def styled(table: pd.DataFrame | pd.Series | Mapping) -> Styler:
     forms = {name: _form(shown[name], alone=frame is not table) for name in shown}
     style = shown.style.format(forms, na_rep="–")
     for axis in ("index", "columns"):
-        style = style.format_index(escape="html", axis=axis)
+        style = style.format_index(_name, escape="html", axis=axis)
     if isinstance(frame.index, pd.RangeIndex):
         style = style.hide(axis="index")
     if not len(frame):
@@ -57,6 +57,11 @@ def styled(table: pd.DataFrame | pd.Series | Mapping) -> Styler:
         elif rows and shown.shape[1] > 1 and "low" not in shown.columns:  # bounds rival nobody
             style = style.apply(partial(_marks, how=how), axis=1, subset=pd.IndexSlice[rows, :])
     return style
+
+
+def _name(label: object) -> str:
+    """Return the name of a row or column: 0.1, where pandas writes 0.100000."""
+    return f"{label:g}" if isinstance(label, float) else str(label)
 
 
 def install() -> None:

@@ -48,6 +48,11 @@ def test_the_best_value_is_bold_by_column_or_by_row():
     assert "bold" not in tables.styled(bounds).to_html()
 
 
+def test_rows_named_by_numbers_have_few_digits_and_small_probabilities_are_not_none():
+    page = tables.styled(pd.DataFrame({"p": [0.0002, 1.0]}, [0.1, 0.5])).to_html()
+    assert ">0.1<" in page and ">0.5<" in page and "0.00020" in page and ">0<" not in page
+
+
 def test_series_and_mappings_are_rows_and_paths_are_names():
     rows = _rows({"mse": 0.25, "split": "group", "fine": True, "file": Path("/a/b.wav")})[1:]
     assert rows == [["mse", "0.250"], ["split", "group"], ["fine", "yes"], ["file", "b.wav"]]
